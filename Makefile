@@ -1,0 +1,54 @@
+# Lintel. `make help` lists what there is.
+
+# --- The one list of what is installed -----------------------------------------------------------------------------------------
+# Debian packages, verified by apt's signatures. A desk needs none; the tests need a browser and an ARM64 emulator.
+DEBIAN_TEST := chromium qemu-user-static
+# npm packages (ONNX Runtime, the models, the desk's photographs): pinned by SHA-256 in inference/model/prepare.
+# Go modules: pinned by go.sum.
+# -------------------------------------------------------------------------------------------------------------------------------
+
+CACHE := .lintel
+BIN   := $(CACHE)/bin
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-long bench eval deps deps-run build clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## set up what is missing, start the kiosk on this desk, page on http://127.0.0.1:8460 (PEOPLE=dir, SCENE=file)
+	@$(BIN)/desk $(if $(PEOPLE),-people "$(PEOPLE)") $(if $(SCENE),-scene "$(SCENE)")
+
+demo: build ## the same without a browser: a script of walk-ups, a line each
+	@$(BIN)/desk -demo $(if $(PEOPLE),-people "$(PEOPLE)") $(if $(SCENE),-scene "$(SCENE)")
+
+test: deps build ## all tests
+	go vet ./...
+	go test ./...
+
+test-long: deps build ## all tests with the race detector, and every fuzz target for 30 s
+	go test -race ./...
+	.ci/fuzz 30s
+
+bench: build ## speed of the evidence path and of the search, as ratios against a floor in the same run
+	@go run ./tests/bench
+
+eval: build ## accuracy on a folder of photographs: make eval DATA=dir [FORMAT=json]
+	@test -n "$(DATA)" || { echo 'eval: say where the photographs are: make eval DATA=dir'; exit 2; }
+	@go run ./tests/eval -data "$(DATA)" $(if $(FORMAT),-format "$(FORMAT)")
+
+deps: deps-run ## install all that running and testing needs: Debian packages, Go modules, npm packages
+	@.ci/debian $(DEBIAN_TEST)
+
+deps-run:
+	@.ci/step 'Go modules' go mod download
+	@go run ./inference/model/prepare -dir $(CACHE)
+
+build: deps-run
+	@mkdir -p $(BIN)
+	@.ci/step 'door and link' env CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./firmware/cmd/door ./firmware/cmd/link
+	@.ci/step 'eye and desk' go build -trimpath -o $(BIN)/ ./firmware/cmd/eye ./firmware/cmd/desk
+
+clean: ## remove all that was built, fetched and recorded (.lintel)
+	rm -rf $(CACHE)

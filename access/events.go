@@ -1,0 +1,246 @@
+package access
+
+import "fmt"
+
+// Event is the number of something that happened, as it stands in the audit log, at headquarters and in front of the security
+// operations centre. docs/EVENTS.md lists them with what each means.
+type Event uint16
+
+// Append only, never renumbered, never reused: a number that was once written must mean the same for ever. Each area has a
+// hundred numbers. Areas of rooms that are not built yet: 800 vault, 900 TPM and attestation, 1000 update, 1100 headquarters and
+// roster, 1200 security operations centre.
+const (
+	EventNone Event = 0
+
+	// 100: the program
+	EventBooted          Event = 100
+	EventShutDown        Event = 101
+	EventDegradedEntered Event = 102
+	EventDegradedLeft    Event = 103
+	EventEyeLost         Event = 104
+	EventEyeBack         Event = 105
+	EventLinkLost        Event = 106
+	EventLinkBack        Event = 107
+	EventIndicatorFailed Event = 108
+
+	// 200: walk-ups
+	EventWalkupGranted       Event = 200
+	EventWalkupDenied        Event = 201
+	EventWalkupRetry         Event = 202
+	EventWalkupUncertain     Event = 203
+	EventPresentationRefused Event = 204
+	EventLampAnswerWrong     Event = 205
+	EventGrantUnresolved     Event = 206
+	EventDuressSignalled     Event = 207
+	EventFailuresLimited     Event = 208
+	EventWalkupLeft          Event = 209
+
+	// 300: the door
+	EventDoorReleased   Event = 300
+	EventDoorOpened     Event = 301
+	EventDoorClosed     Event = 302
+	EventDoorRelocked   Event = 303
+	EventReleaseUnused  Event = 304
+	EventHeldOpenWarned Event = 305
+	EventDoorHeldOpen   Event = 306
+	EventDoorForcedOpen Event = 307
+	EventExitRequested  Event = 308
+	EventLockdownSet    Event = 309
+	EventLockdownLifted Event = 310
+	EventFireStarted    Event = 311
+	EventFireEnded      Event = 312
+	EventTamperOpened   Event = 313
+	EventTamperClosed   Event = 314
+	EventReleaseRefused Event = 315
+	EventReleaseGuarded Event = 316
+	EventDoorFoundOpen  Event = 317
+	EventPortalStarted  Event = 318
+	EventPortalStopped  Event = 319
+
+	// 400: enrolment
+	EventEnrolled         Event = 400
+	EventEnrolmentRefused Event = 401
+	EventRevoked          Event = 402
+
+	// 500: audit log and storage
+	EventStorageLow       Event = 500
+	EventAuditWriteFailed Event = 501
+	EventEventsLost       Event = 502
+	EventAuditRepaired    Event = 503
+
+	// 600: policy and clock
+	EventPolicyChanged  Event = 600
+	EventPolicyRefused  Event = 601
+	EventClockTrusted   Event = 602
+	EventClockUntrusted Event = 603
+
+	// 700: models and camera
+	EventBundleChanged   Event = 700
+	EventProviderDropped Event = 701
+	EventCameraChanged   Event = 702
+	EventCameraStalled   Event = 703
+)
+
+// Severity is how much an event asks for somebody's attention.
+type Severity uint8
+
+const (
+	Info    Severity = 0 // the ordinary course of a day
+	Notice  Severity = 1 // worth a look in a report
+	Warning Severity = 2 // somebody should look at it today
+	Alert   Severity = 3 // somebody should go to the door now
+)
+
+// String is the lower-case word; an unknown value reads as the gravest, with its number.
+func (s Severity) String() string {
+	names := [...]string{"info", "notice", "warning", "alert"}
+	if int(s) < len(names) {
+		return names[s]
+	}
+	return fmt.Sprintf("alert (severity %d)", uint8(s))
+}
+
+// describe is the table of events: one function instead of a map, so that the package keeps no global and a name costs no
+// allocation.
+func (e Event) describe() (name string, s Severity) {
+	switch e {
+	case EventNone:
+		return "nothing happened", Info
+
+	case EventBooted:
+		return "booted", Notice
+	case EventShutDown:
+		return "shut down", Notice
+	case EventDegradedEntered:
+		return "degraded mode entered", Warning
+	case EventDegradedLeft:
+		return "degraded mode left", Notice
+	case EventEyeLost:
+		return "eye lost", Warning
+	case EventEyeBack:
+		return "eye came back", Notice
+	case EventLinkLost:
+		return "link lost", Warning
+	case EventLinkBack:
+		return "link came back", Notice
+	case EventIndicatorFailed:
+		return "indicator failed", Warning
+
+	case EventWalkupGranted:
+		return "walk-up granted", Info
+	case EventWalkupDenied:
+		return "walk-up denied", Notice
+	case EventWalkupRetry:
+		return "walk-up ended for a retry", Info
+	case EventWalkupUncertain:
+		return "walk-up left uncertain", Notice
+	case EventPresentationRefused:
+		return "presentation refused", Warning
+	case EventLampAnswerWrong:
+		return "lamp answered wrongly", Warning
+	case EventGrantUnresolved:
+		return "unresolved grant found", Warning
+	case EventDuressSignalled:
+		return "duress signalled", Alert
+	case EventFailuresLimited:
+		return "failures limited", Warning
+	case EventWalkupLeft:
+		return "walk-up abandoned", Info
+
+	case EventDoorReleased:
+		return "door released", Info
+	case EventDoorOpened:
+		return "door opened", Info
+	case EventDoorClosed:
+		return "door closed", Info
+	case EventDoorRelocked:
+		return "door relocked", Info
+	case EventReleaseUnused:
+		return "release expired unused", Notice
+	case EventHeldOpenWarned:
+		return "held-open pre-alarm sounded", Notice
+	case EventDoorHeldOpen:
+		return "door held open", Warning
+	case EventDoorForcedOpen:
+		return "door forced open", Alert
+	case EventExitRequested:
+		return "exit requested", Info
+	case EventLockdownSet:
+		return "lockdown set", Warning
+	case EventLockdownLifted:
+		return "lockdown lifted", Notice
+	case EventFireStarted:
+		return "fire release started", Alert
+	case EventFireEnded:
+		return "fire release ended", Warning
+	case EventTamperOpened:
+		return "enclosure opened", Alert
+	case EventTamperClosed:
+		return "enclosure closed", Notice
+	case EventReleaseRefused:
+		return "release refused", Notice
+	case EventReleaseGuarded:
+		return "relay secured by its guard", Warning
+	case EventDoorFoundOpen:
+		return "door found open", Warning
+	case EventPortalStarted:
+		return "portal started", Notice
+	case EventPortalStopped:
+		return "portal stopped", Notice
+
+	case EventEnrolled:
+		return "person enrolled", Notice
+	case EventEnrolmentRefused:
+		return "enrolment refused", Notice
+	case EventRevoked:
+		return "person revoked", Notice
+
+	case EventStorageLow:
+		return "storage ran low", Warning
+	case EventAuditWriteFailed:
+		return "audit write failed", Alert
+	case EventEventsLost:
+		return "events lost", Warning
+	case EventAuditRepaired:
+		return "audit log repaired", Warning
+
+	case EventPolicyChanged:
+		return "policy changed", Notice
+	case EventPolicyRefused:
+		return "policy refused", Warning
+	case EventClockTrusted:
+		return "clock became trusted", Notice
+	case EventClockUntrusted:
+		return "clock became untrusted", Warning
+
+	case EventBundleChanged:
+		return "model bundle changed", Notice
+	case EventProviderDropped:
+		return "execution provider dropped", Warning
+	case EventCameraChanged:
+		return "camera changed", Alert
+	case EventCameraStalled:
+		return "camera stalled", Warning
+	}
+	return "", Alert
+}
+
+// Known reports whether this version of the firmware can name e.
+func (e Event) Known() bool {
+	name, _ := e.describe()
+	return name != ""
+}
+
+// String names the event in the past tense; an unknown number prints as such.
+func (e Event) String() string {
+	if name, _ := e.describe(); name != "" {
+		return name
+	}
+	return fmt.Sprintf("event %d", uint16(e))
+}
+
+// Severity is that of the table; an unknown event is an alert, because a newer kiosk may know why it matters.
+func (e Event) Severity() Severity {
+	_, s := e.describe()
+	return s
+}

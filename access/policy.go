@@ -1,0 +1,119 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Policy is the versioned rule set of one door. The zero Policy admits nobody. Its hash, over the deterministic encoding of
+// sync/wire, stands in every audit record.
+type Policy struct {
+	Version uint32 `cbor:"1,keyasint"` // rises with every change; 0 is no policy
+	Door    string `cbor:"2,keyasint"` // the access point that this kiosk serves
+
+	// FalseMatchRate is the rate of one comparison at which a stranger may reach the threshold. The calibration table of the
+	// model bundle translates it; no threshold stands in code.
+	FalseMatchRate float64 `cbor:"3,keyasint"`
+	// SiteOffset is added to the translated threshold. A fixed camera gives impostor scores about 0.1 above those of the press
+	// photographs that the table was measured on; door can measure its own.
+	SiteOffset float32 `cbor:"4,keyasint"`
+	// Margin is how far the best person must lie above the second best for the answer to be clear.
+	Margin float32 `cbor:"5,keyasint"`
+
+	CodeLength uint8           `cbor:"6,keyasint"` // chips of the lamp code
+	Challenge  ChallengeLimits `cbor:"7,keyasint"`
+	Capture    CaptureLimits   `cbor:"8,keyasint"`
+
+	Deadline    time.Duration `cbor:"9,keyasint"`  // of a session, from its start to its outcome
+	RevealAfter time.Duration `cbor:"10,keyasint"` // every denial is shown this long after the code started, whatever its cause
+	ShowFor     time.Duration `cbor:"11,keyasint"` // how long an outcome is shown
+	Cooldown    time.Duration `cbor:"12,keyasint"`
+
+	// FailureLimit denied walk-ups within FailureWindow lengthen the cool-down to FailureCooldown. They never shut the door for
+	// those who pass.
+	FailureLimit    uint8         `cbor:"13,keyasint"`
+	FailureWindow   time.Duration `cbor:"14,keyasint"`
+	FailureCooldown time.Duration `cbor:"15,keyasint"`
+
+	EnrolReferences uint8 `cbor:"16,keyasint"` // kept for a person by one enrolment session
+	EnrolFused      uint8 `cbor:"17,keyasint"` // frames that a reference is fused from
+
+	Times DoorTimes `cbor:"18,keyasint"`
+}
+
+// DefaultPolicy is the embedded default: an office door.
+func DefaultPolicy() Policy {
+	return Policy{
+		Version:        1,
+		Door:           "front",
+		FalseMatchRate: 1e-5,
+		SiteOffset:     0.05,
+		Margin:         0.04,
+		CodeLength:     12,
+		Challenge: ChallengeLimits{
+			MinDepth:     8, // about four times the noise of a patch mean on the twin's sensor
+			RankMargin:   0.35,
+			MinRingRatio: 1.5,
+			BrightLevel:  170, // peers refuse every genuine person above an ambient level of 170 (irlume); we say why
+		},
+		Capture: CaptureLimits{
+			MaxGap:   150 * time.Millisecond, // four frames at 30 a second
+			MinFused: 2,
+		},
+		Deadline:        5 * time.Second,
+		RevealAfter:     900 * time.Millisecond,
+		ShowFor:         700 * time.Millisecond,
+		Cooldown:        300 * time.Millisecond,
+		FailureLimit:    20,
+		FailureWindow:   time.Hour,
+		FailureCooldown: 3 * time.Second,
+		EnrolReferences: 3,
+		EnrolFused:      4,
+		Times:           DefaultDoorTimes(),
+	}
+}
+
+// Validate refuses a policy that is incomplete or would switch a protection off.
+func (p Policy) Validate() error {
+	switch {
+	case p.Version == 0:
+		return errors.New("policy: version 0 is no policy")
+	case p.Door == "" || len(p.Door) > 64:
+		return errors.New("policy: door name of 1 to 64 bytes wanted")
+	case !(p.FalseMatchRate > 0 && p.FalseMatchRate <= 1e-3):
+		return fmt.Errorf("policy: false-match rate %g outside 0..1e-3", p.FalseMatchRate)
+	case !(p.SiteOffset >= 0 && p.SiteOffset <= 0.3):
+		return fmt.Errorf("policy: site offset %g outside 0..0.3", p.SiteOffset)
+	case !(p.Margin >= 0 && p.Margin <= 0.3):
+		return fmt.Errorf("policy: margin %g outside 0..0.3", p.Margin)
+	case p.Capture.MaxGap < 10*time.Millisecond || p.Capture.MaxGap > time.Second:
+		return fmt.Errorf("policy: frame gap %v outside 10ms..1s", p.Capture.MaxGap)
+	case p.Capture.MinFused == 0:
+		return errors.New("policy: a probe needs at least one frame")
+	case !(p.Capture.MinLiveness >= 0 && p.Capture.MinLiveness <= 1):
+		return errors.New("policy: MinLiveness outside 0..1")
+	case p.Deadline < time.Second || p.Deadline > 8*time.Second:
+		return fmt.Errorf("policy: session deadline %v outside 1s..8s", p.Deadline)
+	case p.RevealAfter <= 0 || p.RevealAfter > p.Deadline:
+		return fmt.Errorf("policy: denials shown after %v, outside 0..the deadline", p.RevealAfter)
+	case p.ShowFor <= 0 || p.ShowFor > 10*time.Second:
+		return fmt.Errorf("policy: outcome shown for %v, outside 0..10s", p.ShowFor)
+	case p.Cooldown < 100*time.Millisecond || p.Cooldown > 10*time.Second:
+		return fmt.Errorf("policy: cool-down %v outside 100ms..10s", p.Cooldown)
+	case p.FailureLimit == 0 || p.FailureWindow < time.Minute || p.FailureCooldown < p.Cooldown || p.FailureCooldown > time.Minute:
+		return errors.New("policy: the limit on failures cannot be switched off (limit 1 or more, window 1m or more, cool-down up to 1m)")
+	case p.EnrolReferences == 0 || p.EnrolReferences > 16 || p.EnrolFused == 0:
+		return errors.New("policy: an enrolment keeps 1 to 16 references of one frame or more")
+	}
+	if _, err := NewBook(int(p.CodeLength)); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	if err := p.Challenge.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	if err := p.Times.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	return nil
+}

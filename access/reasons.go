@@ -1,0 +1,59 @@
+package access
+
+import "fmt"
+
+// Reason says why a verdict is what it is. It goes to the audit log and to the bench, never to the person at the door beyond
+// the indication table.
+type Reason uint16
+
+// Append only: the numbers stand in audit records. Do not reorder or renumber.
+const (
+	ReasonNone           Reason = 0
+	ReasonAllowed        Reason = 1  // granted
+	ReasonUnknown        Reason = 2  // nobody enrolled reached the threshold
+	ReasonAmbiguous      Reason = 3  // two people reached the threshold too close together
+	ReasonRevoked        Reason = 4  // known, but the permission has ended
+	ReasonExpired        Reason = 5  // the lease of the permission ran out
+	ReasonLockedOut      Reason = 6  // too many failures
+	ReasonLockdown       Reason = 7  // the access point is locked down
+	ReasonNotRecorded    Reason = 8  // the audit record could not be made durable
+	ReasonNoProbe        Reason = 9  // no frame was good enough
+	ReasonDeadline       Reason = 10 // the session ran out of time
+	ReasonMalformed      Reason = 11 // the presentation breaks its own format or bounds
+	ReasonOtherSession   Reason = 12 // the presentation is not of this session
+	ReasonOtherCamera    Reason = 13 // another camera than the pinned one
+	ReasonOtherBundle    Reason = 14 // another model bundle than the policy names
+	ReasonFrameOrder     Reason = 15 // sequence or stamps not strictly increasing, or too far apart
+	ReasonFrameStale     Reason = 16 // a frame from before the session
+	ReasonTrackLost      Reason = 17 // not one face from start to end
+	ReasonFewFrames      Reason = 18 // too few frames answered the lamp
+	ReasonNoAnswer       Reason = 19 // the face did not follow the lamp
+	ReasonWrongAnswer    Reason = 20 // the face followed another code than the one shown
+	ReasonTooBright      Reason = 21 // ambient light drowns the lamp: retry, never acceptance
+	ReasonLiveness       Reason = 22 // the learned check calls it an attack
+	ReasonNotReady       Reason = 23 // a part that the decision needs is missing
+	ReasonNoCalibration  Reason = 24 // no measured threshold for this model bundle
+	ReasonEnrolled       Reason = 25 // an enrolment session kept references
+	ReasonLeft           Reason = 26 // the person left before the session ended
+	ReasonEyeLost        Reason = 27 // eye died during the session
+	ReasonTamper         Reason = 28 // the enclosure is open
+	ReasonEnrolDuplicate Reason = 29 // an enrolment of somebody who is enrolled as another person
+	ReasonFull           Reason = 30 // the gallery holds as many references as the board allows
+	ReasonClosed         Reason = 31 // the policy admits nobody
+	ReasonFlat           Reason = 32 // the surroundings follow the lamp as the face does: a sheet, not a head
+)
+
+var reasonNames = [...]string{
+	"none", "allowed", "unknown", "ambiguous", "revoked", "expired", "locked out", "lockdown", "not recorded", "no good frame",
+	"deadline", "malformed presentation", "other session", "other camera", "other model bundle", "frame order", "stale frame",
+	"track lost", "too few frames", "no answer to the lamp", "wrong answer to the lamp", "too bright", "liveness", "not ready",
+	"no calibration", "enrolled", "left", "eye lost", "tamper", "enrolled as somebody else", "gallery full", "closed", "flat",
+}
+
+// String is the short English name; an unknown number prints as such.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return fmt.Sprintf("reason %d", uint16(r))
+}

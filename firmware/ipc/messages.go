@@ -1,0 +1,141 @@
+package ipc
+
+import (
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/frames"
+)
+
+// Kind says what a packet carries. Append only; never renumber.
+type Kind uint16
+
+const (
+	KindError Kind = 1 // answer to a request that was refused
+	KindOK    Kind = 2 // answer to a request that has nothing to say
+
+	// eye and door
+	KindHello        Kind = 16 // eye → door, first packet
+	KindApproach     Kind = 17 // eye → door, at most 15 a second while somebody is there, one when they left
+	KindObserve      Kind = 18 // door → eye: open a session
+	KindConclude     Kind = 19 // door → eye: the code has ended, present what you have
+	KindAbort        Kind = 20 // door → eye: forget the session
+	KindPresentation Kind = 21 // eye → door: access.Presentation
+
+	// link and door
+	KindOutboxHead Kind = 32 // link → door: how far the log and the cursor are; answered by Outbox
+
+	// the desk (bench operator) and door
+	KindStatus   Kind = 48 // door → desk, pushed at every change and at least every 500 ms
+	KindEnrol    Kind = 49 // desk → door: the next walk-up enrols this person; answered by EnrolResult when it is over
+	KindRevoke   Kind = 50 // desk → door
+	KindLockdown Kind = 51 // desk → door
+	KindPulse    Kind = 52 // any → door: I am alive; answered OK
+	KindEnrolled Kind = 53 // answer to Enrol
+	KindOutbox   Kind = 54 // answer to OutboxHead
+)
+
+// Hello is the first packet of eye: what it sees with.
+type Hello struct {
+	Camera   frames.Camera `cbor:"1,keyasint"`
+	Bundle   [32]byte      `cbor:"2,keyasint"` // SHA-256 of the model bundle's manifest
+	Name     string        `cbor:"3,keyasint"` // the bundle's name, at most 64 bytes
+	Degraded []string      `cbor:"4,keyasint"` // execution providers that were dropped, with the reason; at most 8 of 200 bytes
+	Provider string        `cbor:"5,keyasint"` // the one in use
+}
+
+// Approach tells door who stands in front of the camera before a session is open.
+type Approach struct {
+	Stamp   time.Duration `cbor:"1,keyasint"` // of the frame
+	First   time.Duration `cbor:"2,keyasint"` // of the first frame in which this track's face was found
+	Track   uint32        `cbor:"3,keyasint"` // 0: nobody
+	Box     access.Box    `cbor:"4,keyasint"`
+	Hint    access.Hint   `cbor:"5,keyasint"`
+	Faces   uint8         `cbor:"6,keyasint"`
+	Level   float32       `cbor:"7,keyasint"` // mean gray level of the face
+	Process time.Duration `cbor:"8,keyasint"` // what this frame cost eye
+	// Exposure is how long light was gathered before Stamp: door switches the lamp between two exposures.
+	Exposure time.Duration `cbor:"9,keyasint"`
+}
+
+// Observe opens a session in eye. eye is not told the lamp code.
+type Observe struct {
+	Session  access.SessionID `cbor:"1,keyasint"`
+	Nonce    [16]byte         `cbor:"2,keyasint"`
+	Track    uint32           `cbor:"3,keyasint"` // follow this face
+	Deadline time.Duration    `cbor:"4,keyasint"` // CLOCK_MONOTONIC; eye forgets the session then
+}
+
+// Conclude asks for the Presentation of a session, with all frames whose stamp is at most Until.
+type Conclude struct {
+	Session access.SessionID `cbor:"1,keyasint"`
+	Until   time.Duration    `cbor:"2,keyasint"`
+}
+
+// Abort forgets a session.
+type Abort struct {
+	Session access.SessionID `cbor:"1,keyasint"`
+}
+
+// Enrol makes the next complete walk-up an enrolment of Person, supervised by whoever holds the bench role.
+type Enrol struct {
+	Person access.PersonID `cbor:"1,keyasint"`
+	Within time.Duration   `cbor:"2,keyasint"` // gives up after this long, at most 2 minutes
+}
+
+// Enrolled answers Enrol.
+type Enrolled struct {
+	Person     access.PersonID `cbor:"1,keyasint"`
+	References uint32          `cbor:"2,keyasint"` // kept for this person now
+	Reason     access.Reason   `cbor:"3,keyasint"` // why not, when References is 0
+}
+
+// Revoke ends a person's permission. They stay known until they are deleted, so that an attempt is told from a stranger's.
+type Revoke struct {
+	Person access.PersonID `cbor:"1,keyasint"`
+}
+
+// Lockdown sets or ends the lockdown of the access point.
+type Lockdown struct {
+	On bool `cbor:"1,keyasint"`
+}
+
+// Outbox says how many records the audit log holds and how many of them headquarters has acknowledged.
+type Outbox struct {
+	Records uint64 `cbor:"1,keyasint"`
+	Cursor  uint64 `cbor:"2,keyasint"`
+}
+
+// Failure answers a request that was refused.
+type Failure struct {
+	Message string `cbor:"1,keyasint"`
+}
+
+// Status is what the bench sees of door: states, indication and the latest decisions, never a score.
+type Status struct {
+	Stamp      time.Duration       `cbor:"1,keyasint"`
+	Door       access.DoorState    `cbor:"2,keyasint"`
+	Walkup     access.SessionState `cbor:"3,keyasint"`
+	Indication access.Indication   `cbor:"4,keyasint"`
+	Sighting   Approach            `cbor:"5,keyasint"` // the newest
+	Degraded   []string            `cbor:"6,keyasint"`
+	People     uint32              `cbor:"7,keyasint"`
+	Records    uint64              `cbor:"8,keyasint"`
+	Decisions  []Outcome           `cbor:"9,keyasint"` // newest first, at most 16
+	Eye        bool                `cbor:"10,keyasint"`
+	Link       bool                `cbor:"11,keyasint"`
+	Tamper     bool                `cbor:"12,keyasint"`
+	Enrolling  bool                `cbor:"13,keyasint"`
+	Policy     [32]byte            `cbor:"14,keyasint"`
+}
+
+// Outcome is one decided walk-up as the bench sees it.
+type Outcome struct {
+	Session  access.SessionID `cbor:"1,keyasint"`
+	Verdict  access.Verdict   `cbor:"2,keyasint"`
+	Reason   access.Reason    `cbor:"3,keyasint"`
+	Person   access.PersonID  `cbor:"4,keyasint"` // zero unless granted
+	First    time.Duration    `cbor:"5,keyasint"` // stamp of the first frame with this face
+	Decided  time.Duration    `cbor:"6,keyasint"`
+	Released time.Duration    `cbor:"7,keyasint"` // when the relay line was set; 0 if it was not
+}

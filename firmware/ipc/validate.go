@@ -1,0 +1,224 @@
+package ipc
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+	"unicode/utf8"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Bounds of what a message may say. The packet's size bounds memory; these bound meaning.
+const (
+	maxName     = 64              // bytes of a name
+	maxSentence = 200             // bytes of a text for the operator
+	maxDropped  = 8               // execution providers
+	maxDegraded = 24              // degraded modes in one Status
+	maxOutcomes = 16              // in one Status
+	maxPixels   = 1 << 13         // largest coordinate of a box; the camera has 640
+	maxEnrol    = 2 * time.Minute // an enrolment session nobody walks up to must not stay open
+	maxLevel    = 255             // of an 8-bit gray level
+)
+
+// Decode reads the body of m into v, a pointer to the message of that kind, and checks its bounds; a nil v wants a body that says
+// nothing. After an error v holds nothing of the packet.
+func Decode(m Message, v any) error {
+	if v == nil {
+		v = new(struct{})
+	}
+	if err := wire.Unmarshal(m.Body, v); err != nil {
+		return fmt.Errorf("decode %v: %w", m.Kind, err)
+	}
+	if err := validate(v); err != nil {
+		reflect.ValueOf(v).Elem().SetZero()
+		return fmt.Errorf("decode %v: %w", m.Kind, err)
+	}
+	return nil
+}
+
+// validate checks the bounds of a message, given as value or pointer. A type without bounds is no message.
+func validate(v any) error {
+	switch v := v.(type) {
+	case interface{ Validate() error }:
+		return v.Validate()
+	case access.Presentation:
+		return ValidatePresentation(&v)
+	case *access.Presentation:
+		return ValidatePresentation(v)
+	case struct{}, *struct{}:
+		return nil
+	}
+	return fmt.Errorf("%T is no message", v)
+}
+
+// Validate checks the bounds of what eye says it sees with.
+func (h Hello) Validate() error {
+	return errors.Join(
+		texts("camera", maxName, h.Camera.Driver, h.Camera.Card, h.Camera.Bus, h.Camera.Format),
+		durations(h.Camera.Interval),
+		texts("bundle", maxName, h.Name),
+		atMost("dropped providers", len(h.Degraded), maxDropped),
+		texts("dropped provider", maxSentence, h.Degraded...),
+		texts("provider", maxName, h.Provider),
+	)
+}
+
+// Validate checks the bounds of a sighting.
+func (a Approach) Validate() error {
+	return errors.Join(durations(a.Stamp, a.First, a.Process, a.Exposure), box(a.Box), hint(a.Hint), levels(a.Level))
+}
+
+// Validate checks the bounds of an order to open a session.
+func (o Observe) Validate() error { return durations(o.Deadline) }
+
+// Validate checks the bounds of an order to present.
+func (c Conclude) Validate() error { return durations(c.Until) }
+
+// Validate accepts every session.
+func (a Abort) Validate() error { return nil }
+
+// Validate wants a person and a bounded time.
+func (e Enrol) Validate() error {
+	if e.Within <= 0 || e.Within > maxEnrol {
+		return fmt.Errorf("enrolment within %v, want more than 0 and at most %v", e.Within, maxEnrol)
+	}
+	return person(e.Person)
+}
+
+// Validate wants a person.
+func (e Enrolled) Validate() error { return person(e.Person) }
+
+// Validate wants a person.
+func (r Revoke) Validate() error { return person(r.Person) }
+
+// Validate accepts both.
+func (l Lockdown) Validate() error { return nil }
+
+// Validate wants a cursor that is not ahead of the log.
+func (o Outbox) Validate() error {
+	if o.Cursor > o.Records {
+		return fmt.Errorf("cursor %d is ahead of the log's %d records", o.Cursor, o.Records)
+	}
+	return nil
+}
+
+// Validate bounds the text.
+func (f Failure) Validate() error { return texts("failure", maxSentence, f.Message) }
+
+// Validate checks the bounds of what the bench is shown.
+func (s Status) Validate() error {
+	err := errors.Join(
+		durations(s.Stamp),
+		texts("indication", access.MaxText, s.Indication.Text),
+		s.Sighting.Validate(),
+		atMost("degraded modes", len(s.Degraded), maxDegraded),
+		texts("degraded mode", maxSentence, s.Degraded...),
+		atMost("decisions", len(s.Decisions), maxOutcomes),
+	)
+	for _, o := range s.Decisions {
+		err = errors.Join(err, durations(o.First, o.Decided, o.Released))
+	}
+	return err
+}
+
+// ValidatePresentation checks the bounds of eye's evidence: what it says is judged elsewhere, that it can be judged is settled here.
+func ValidatePresentation(p *access.Presentation) error {
+	err := errors.Join(atMost("frames", len(p.Frames), access.MaxFrames), probe(p), hint(p.Hint))
+	if p.Liveness != -1 && (p.Liveness < 0 || p.Liveness > 1) {
+		err = errors.Join(err, errors.New("liveness is neither 0..1 nor absent"))
+	}
+	for i := range p.Frames {
+		f := &p.Frames[i]
+		err = errors.Join(err, durations(f.Stamp, f.Exposure), box(f.Box), hint(f.Hint), levels(f.Level[:]...), levels(f.Ring, f.Texture))
+		if err != nil {
+			return err // one broken frame is enough: 64 sentences would fill the log
+		}
+	}
+	return err
+}
+
+// probe wants none, or one of length 1: the comparison score of a longer vector could pass any threshold. Its numbers stay out of
+// the error text.
+func probe(p *access.Presentation) error {
+	if len(p.Probe) == 0 {
+		if p.ProbeFrom != 0 {
+			return errors.New("frames are named for a probe that is absent")
+		}
+		return nil
+	}
+	if len(p.Probe) != access.ProbeSize || p.ProbeFrom == 0 || p.ProbeFrom > access.MaxFrames {
+		return fmt.Errorf("probe of %d components from %d frames", len(p.Probe), p.ProbeFrom)
+	}
+	var squares float64
+	for _, x := range p.Probe {
+		squares += float64(x) * float64(x)
+	}
+	const slack = 1e-3 // float32 normalisation errs by 1e-6
+	if !(squares > 1-slack && squares < 1+slack) {
+		return errors.New("probe is not normalised")
+	}
+	return nil
+}
+
+func box(b access.Box) error {
+	for _, x := range [...]float32{b.X0, b.Y0, b.X1, b.Y1} {
+		if !(x >= -maxPixels && x <= maxPixels) { // negated, so that NaN is refused
+			return errors.New("box out of range")
+		}
+	}
+	if b.X1 < b.X0 || b.Y1 < b.Y0 {
+		return errors.New("box is inside out")
+	}
+	return nil
+}
+
+func levels(values ...float32) error {
+	for _, x := range values {
+		if !(x >= 0 && x <= maxLevel) {
+			return errors.New("gray level out of range")
+		}
+	}
+	return nil
+}
+
+func hint(h access.Hint) error {
+	if h > access.HintSeveral {
+		return fmt.Errorf("hint %d is unknown", uint8(h))
+	}
+	return nil
+}
+
+func durations(ds ...time.Duration) error {
+	for _, d := range ds {
+		if d < 0 {
+			return errors.New("negative time")
+		}
+	}
+	return nil
+}
+
+func person(p access.PersonID) error {
+	if p.IsZero() {
+		return errors.New("no person named")
+	}
+	return nil
+}
+
+func texts(what string, most int, values ...string) error {
+	for _, s := range values {
+		if len(s) > most || !utf8.ValidString(s) {
+			return fmt.Errorf("%s: text of %d bytes, want UTF-8 of at most %d", what, len(s), most)
+		}
+	}
+	return nil
+}
+
+func atMost(what string, n, most int) error {
+	if n > most {
+		return fmt.Errorf("%d %s, at most %d", n, what, most)
+	}
+	return nil
+}

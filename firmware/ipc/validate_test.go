@@ -1,0 +1,138 @@
+package ipc
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Control: A26
+func TestPresentationBounds(t *testing.T) {
+	tests := []struct {
+		name string
+		bend func(*access.Presentation)
+	}{
+		{"65 frames", func(p *access.Presentation) { p.Frames = append(p.Frames, p.Frames[0]) }},
+		{"511 components", func(p *access.Presentation) { p.Probe = p.Probe[1:] }},
+		{"513 components", func(p *access.Presentation) { p.Probe = append(p.Probe, 0) }},
+		{"longer than 1", func(p *access.Presentation) { p.Probe[0] = 1 }},
+		{"zero vector", func(p *access.Presentation) { p.Probe = make([]float32, access.ProbeSize) }},
+		{"NaN component", func(p *access.Presentation) { p.Probe[0] = float32(math.NaN()) }},
+		{"from no frame", func(p *access.Presentation) { p.ProbeFrom = 0 }},
+		{"from too many frames", func(p *access.Presentation) { p.ProbeFrom = access.MaxFrames + 1 }},
+		{"absent but from a frame", func(p *access.Presentation) { p.Probe = nil }},
+		{"liveness above 1", func(p *access.Presentation) { p.Liveness = 1.01 }},
+		{"liveness below 0", func(p *access.Presentation) { p.Liveness = -0.5 }},
+		{"unknown hint", func(p *access.Presentation) { p.Hint = access.HintSeveral + 1 }},
+		{"negative stamp", func(p *access.Presentation) { p.Frames[63].Stamp = -1 }},
+		{"negative exposure", func(p *access.Presentation) { p.Frames[0].Exposure = -1 }},
+		{"box inside out", func(p *access.Presentation) { p.Frames[0].Box = access.Box{X0: 2, X1: 1} }},
+		{"box far away", func(p *access.Presentation) { p.Frames[0].Box.Y1 = 1e9 }},
+		{"NaN box", func(p *access.Presentation) { p.Frames[0].Box.Y1 = float32(math.NaN()) }},
+		{"level 256", func(p *access.Presentation) { p.Frames[0].Level[4] = 256 }},
+		{"negative level", func(p *access.Presentation) { p.Frames[0].Level[0] = -1 }},
+		{"NaN ring", func(p *access.Presentation) { p.Frames[0].Ring = float32(math.NaN()) }},
+		{"texture", func(p *access.Presentation) { p.Frames[0].Texture = 300 }},
+		{"unknown frame hint", func(p *access.Presentation) { p.Frames[0].Hint = 200 }},
+	}
+	whole := fullPresentation()
+	if err := ValidatePresentation(&whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := ValidatePresentation(new(access.Presentation)); err != nil {
+		t.Fatalf("without frame and probe: %v", err)
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := fullPresentation()
+			tt.bend(&p)
+			if ValidatePresentation(&p) == nil {
+				t.Error("accepted")
+			}
+			if _, err := (&Conn{role: Eye, in: fromDoor}).pack(KindPresentation, 0, p); err == nil {
+				t.Error("sent")
+			}
+		})
+	}
+}
+
+func TestMessageBounds(t *testing.T) {
+	long := strings.Repeat("x", maxSentence+1)
+	for name, v := range map[string]any{
+		"long camera":         Hello{Name: long},
+		"many providers":      Hello{Degraded: make([]string, maxDropped+1)},
+		"long provider":       Hello{Degraded: []string{long}},
+		"not UTF-8":           Hello{Provider: "\xff"},
+		"negative stamp":      Approach{Stamp: -1},
+		"negative cost":       Approach{Process: -1},
+		"negative deadline":   Observe{Deadline: -1},
+		"negative until":      Conclude{Until: -1},
+		"enrol nobody":        Enrol{Within: time.Second},
+		"enrol for ever":      Enrol{access.PersonID{1}, maxEnrol + 1},
+		"enrol for no time":   Enrol{Person: access.PersonID{1}},
+		"enrolled nobody":     Enrolled{},
+		"revoke nobody":       Revoke{},
+		"cursor ahead":        Outbox{1, 2},
+		"long failure":        Failure{long},
+		"many degraded modes": Status{Degraded: make([]string, maxDegraded+1)},
+		"long degraded mode":  Status{Degraded: []string{long}},
+		"many decisions":      Status{Decisions: make([]Outcome, maxOutcomes+1)},
+		"negative decision":   Status{Decisions: []Outcome{{Decided: -1}}},
+		"long indication":     Status{Indication: access.Indication{Text: long}},
+		"bad sighting":        Status{Sighting: Approach{Level: 256}},
+		"no message":          time.Second,
+	} {
+		if validate(v) == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// After an error nothing of the packet is left to be used by mistake.
+func TestDecodeLeavesNothing(t *testing.T) {
+	raw, err := wire.Marshal(Revoke{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Revoke{access.PersonID{9}}
+	if err := Decode(Message{KindRevoke, 1, raw}, &r); err == nil || !r.Person.IsZero() {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if err := Decode(Message{KindOK, 1, raw}, nil); err == nil {
+		t.Fatal("a body where none may be")
+	}
+}
+
+func FuzzAdmit(f *testing.F) {
+	for kind, body := range largest() {
+		for _, role := range []Role{Eye, Link, Desk} {
+			if packet, err := (&Conn{role: role, in: fromDoor}).pack(kind, 1, body); err == nil {
+				f.Add(uint8(role), packet)
+			}
+		}
+	}
+	f.Add(uint8(Eye), []byte{0x84, 0x01, 0x10, 0x00, 0xa0})
+	f.Add(uint8(Desk), []byte{0x9f, 0xff})
+	f.Fuzz(func(t *testing.T, role uint8, packet []byte) {
+		for _, way := range []direction{toDoor, fromDoor} {
+			c := &Conn{role: Role(role), in: way}
+			m, err := c.admit(packet, 0, time.Time{})
+			if err != nil {
+				continue
+			}
+			v := decoded(m.Kind)
+			if Decode(m, v) != nil {
+				continue
+			}
+			// What was accepted is what the other end would have sent.
+			again, err := (&Conn{role: Role(role), in: toDoor + fromDoor - way}).pack(m.Kind, m.ID, v)
+			if err != nil || string(again) != string(packet) {
+				t.Fatalf("%v: %x came back as %x, %v", m.Kind, packet, again, err)
+			}
+		}
+	})
+}

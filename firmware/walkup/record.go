@@ -1,0 +1,54 @@
+package walkup
+
+import (
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+)
+
+// record is the audit record of a concluded walk-up.
+func (w *Walkup) record(d access.Decision, now time.Duration) access.Record {
+	r := w.blank(now)
+	r.Session = w.session.opened.Session
+	r.Verdict, r.Reason = d.Verdict, d.Reason
+	r.Bundle = w.session.opened.Bundle
+	if !d.Person.IsZero() {
+		r.Subject = w.cfg.Gallery.Subject(d.Person)
+	}
+	if p := w.session.shown; p != nil && len(p.Frames) > 0 {
+		r.Evidence = p.Frames[len(p.Frames)-1].Chain
+	}
+	switch {
+	case d.Reason == access.ReasonEnrolled:
+		r.Event = access.EventEnrolled
+	case d.Verdict == access.Granted:
+		r.Event = access.EventWalkupGranted
+	case d.Verdict == access.Uncertain:
+		r.Event = access.EventWalkupUncertain
+	case d.Reason == access.ReasonLeft:
+		r.Event = access.EventWalkupLeft
+	case d.Verdict == access.Retry:
+		r.Event = access.EventWalkupRetry
+	case d.Reason == access.ReasonWrongAnswer || d.Reason == access.ReasonNoAnswer || d.Reason == access.ReasonFlat:
+		r.Event = access.EventLampAnswerWrong
+	case d.Reason.Attack():
+		r.Event = access.EventPresentationRefused
+	default:
+		r.Event = access.EventWalkupDenied
+	}
+	return r
+}
+
+// note records something that belongs to no decision. Nothing opens on it; the log raises the alarm when it cannot write.
+func (w *Walkup) note(e access.Event, reason access.Reason) {
+	r := w.blank(w.cfg.Now())
+	r.Event, r.Reason = e, reason
+	_ = w.cfg.Log.Append(r)
+}
+
+func (w *Walkup) blank(now time.Duration) access.Record {
+	return access.Record{
+		Version: access.RecordVersion, Boot: w.cfg.Boot, Stamp: now, Clock: access.ClockUntrusted, Wall: w.cfg.Wall().Unix(),
+		Door: w.cfg.Policy.Door, Policy: w.cfg.PolicyHash,
+	}
+}

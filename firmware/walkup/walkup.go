@@ -1,0 +1,282 @@
+// Package walkup leads one walk-up from start to end: it opens a session when a face is at the door, plays the lamp's code, has
+// eye's Presentation checked, has the gallery walked, asks access.Decide, writes the record and hands the Pass to the portal.
+//
+// One goroutine owns the state (Run); everything else posts to it. What is decided, and in which order, is in package access; here
+// are the clock, the lamp, eye and the log.
+package walkup
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"sync"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/ipc"
+)
+
+// Eye takes door's orders. An error means that the order did not reach it.
+type Eye interface {
+	Observe(ipc.Observe) error
+	Conclude(ipc.Conclude) error
+	Abort(ipc.Abort) error
+}
+
+// Door is the access point that a grant releases.
+type Door interface {
+	// Release uses a Pass and returns when the relay was set. An error means that the relay stays as it was.
+	Release(context.Context, access.Pass) (time.Duration, error)
+	State() access.AccessPoint
+}
+
+// Log makes a record durable before it returns nil.
+type Log interface {
+	Append(access.Record) error
+}
+
+// Gallery holds the references of the enrolled.
+type Gallery interface {
+	// Search walks the whole gallery. The zero Candidate, with Second -1, means that nobody is enrolled for this bundle.
+	Search(probe []float32, bundle [32]byte) (access.Candidate, error)
+	// Keep stores references of a person durably and says how many are kept for them now.
+	Keep(person access.PersonID, references [][]float32, bundle [32]byte) (int, error)
+	// Subject is the pseudonym under which a person stands in the audit log.
+	Subject(access.PersonID) [16]byte
+}
+
+// Config is what a Walkup works with. All fields are needed.
+type Config struct {
+	Policy     access.Policy
+	PolicyHash [32]byte
+	Boot       uint64
+	Lamp       Lamp
+	Door       Door
+	Log        Log
+	Gallery    Gallery
+	// Threshold translates the policy's false-match rate for a model bundle; false when no table was measured for it.
+	Threshold func(bundle [32]byte) (float32, bool)
+	// Show is told what the person shall see; it must not block.
+	Show func(access.Indication)
+	Now  func() time.Duration // CLOCK_MONOTONIC
+	Wall func() time.Time     // the machine's own clock, for the record; nobody vouches for it
+	// Changed is called after every change that View shows; it must not block.
+	Changed func()
+}
+
+// View is what the bench may see of the walk-ups.
+type View struct {
+	State     access.SessionState
+	Sighting  ipc.Approach
+	Outcomes  []ipc.Outcome // newest first, at most maxOutcomes
+	Enrolling bool
+	Eye       bool
+	Provider  string
+	Degraded  []string // of eye
+}
+
+const (
+	maxOutcomes = 16
+	// attemptsBeforeRest denied or uncertain sessions of one presence lengthen the cool-down: who stays and keeps trying is slowed.
+	attemptsBeforeRest = 3
+	// steadySightings is how many sightings in a row must show the same face before a session opens: one who stays, not one who passes.
+	steadySightings = 2
+	// missed sightings in a row mean that the person has left; one blurred frame must not end a session's presence.
+	missedToLeave = 3
+)
+
+// Walkup leads the walk-ups of one door, one at a time.
+type Walkup struct {
+	cfg   Config
+	book  access.Book
+	inbox chan func(context.Context)
+	over  chan struct{} // closed when Run has returned
+
+	// Owned by Run's goroutine.
+	state    access.SessionState
+	eye      Eye
+	hello    ipc.Hello
+	camera   [32]byte
+	sighting ipc.Approach
+	steady   int // sightings in a row of sighting.Track
+	missed   int
+	attempts int
+	granted  uint32 // the track that was granted last; it opens nothing more until it has left
+	number   uint64
+	session  session
+	enrol    *enrolment
+	failures []time.Duration
+	timer    *time.Timer
+	outcomes []ipc.Outcome
+
+	mu   sync.Mutex
+	view View
+}
+
+// session is what belongs to one walk-up.
+type session struct {
+	opened   access.Opened
+	first    time.Duration
+	start    time.Duration // first chip
+	stop     context.CancelFunc
+	conclude bool // Conclude was sent
+	shown    *access.Presentation
+	reason   access.Reason
+	decision access.Decision
+}
+
+// New checks the configuration. Nothing runs before Run.
+func New(cfg Config) (*Walkup, error) {
+	if err := cfg.Policy.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Lamp == nil || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil ||
+		cfg.Now == nil || cfg.Wall == nil || cfg.Changed == nil {
+		return nil, errors.New("make walk-up: a part is missing")
+	}
+	book, err := access.NewBook(int(cfg.Policy.CodeLength))
+	if err != nil {
+		return nil, err
+	}
+	return &Walkup{cfg: cfg, book: book, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}, nil
+}
+
+// Run leads walk-ups until ctx ends or the lamp is gone.
+func (w *Walkup) Run(ctx context.Context) error {
+	w.timer = time.NewTimer(time.Hour)
+	w.timer.Stop()
+	defer w.timer.Stop()
+	defer close(w.over)
+	defer func() {
+		if w.session.stop != nil {
+			w.session.stop()
+		}
+	}()
+	if _, err := w.cfg.Lamp.Set(true); err != nil {
+		return fmt.Errorf("light lamp: %w", err)
+	}
+	w.publish()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case f := <-w.inbox:
+			f(ctx)
+		case <-w.timer.C:
+			w.timeOver(ctx)
+		}
+		w.publish()
+	}
+}
+
+// post hands f to Run's goroutine; it is dropped when ctx ends or Run has returned.
+func (w *Walkup) post(ctx context.Context, f func(context.Context)) {
+	select {
+	case w.inbox <- f:
+	case <-w.over:
+	case <-ctx.Done():
+	}
+}
+
+// EyeUp says that eye is there, and what it sees with.
+func (w *Walkup) EyeUp(ctx context.Context, eye Eye, hello ipc.Hello, camera [32]byte) {
+	w.post(ctx, func(context.Context) { w.eye, w.hello, w.camera = eye, hello, camera })
+}
+
+// EyeDown says that this eye is gone. An eye that has been replaced meanwhile is not touched.
+func (w *Walkup) EyeDown(ctx context.Context, eye Eye) {
+	w.post(ctx, func(ctx context.Context) {
+		if w.eye != eye {
+			return
+		}
+		w.eye, w.sighting, w.steady = nil, ipc.Approach{Hint: access.HintNobody}, 0
+		w.session.reason = access.ReasonEyeLost
+		w.step(ctx, access.EyeLost)
+	})
+}
+
+// Saw takes a sighting of eye.
+func (w *Walkup) Saw(ctx context.Context, eye Eye, a ipc.Approach) {
+	w.post(ctx, func(ctx context.Context) {
+		if w.eye == eye {
+			w.saw(ctx, a)
+		}
+	})
+}
+
+// Presented takes eye's evidence. The slices of p must not be changed afterwards.
+func (w *Walkup) Presented(ctx context.Context, eye Eye, p *access.Presentation) {
+	w.post(ctx, func(ctx context.Context) {
+		if w.eye != eye || !w.session.conclude || w.session.shown != nil {
+			return // not asked for: a late or second one belongs to nobody
+		}
+		w.session.shown = p
+		w.step(ctx, access.Presented)
+	})
+}
+
+// View is a copy of what the bench may see.
+func (w *Walkup) View() View {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v := w.view
+	v.Outcomes = append([]ipc.Outcome(nil), v.Outcomes...)
+	return v
+}
+
+func (w *Walkup) publish() {
+	w.mu.Lock()
+	w.view = View{
+		State: w.state, Sighting: w.sighting, Outcomes: w.outcomes, Enrolling: w.enrol != nil,
+		Eye: w.eye != nil, Provider: w.hello.Provider, Degraded: w.hello.Degraded,
+	}
+	w.mu.Unlock()
+	w.cfg.Changed()
+}
+
+func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
+	if a.Track != 0 && a.Track == w.sighting.Track {
+		w.steady++
+		w.missed = 0
+	} else if a.Track != 0 {
+		w.steady, w.missed = 1, 0
+	} else {
+		w.steady = 0
+		w.missed++
+	}
+	w.sighting = a
+	if w.missed == missedToLeave {
+		w.attempts, w.granted = 0, 0
+		w.session.reason = access.ReasonLeft
+		w.step(ctx, access.Left)
+	}
+	if a.Track != 0 && w.granted != 0 && a.Track != w.granted {
+		w.granted, w.attempts = 0, 0
+	}
+	if w.state != access.Idle {
+		return
+	}
+	if w.granted == 0 {
+		w.cfg.Show(access.IndicateHint(a.Hint))
+	}
+	if w.eye != nil && w.granted == 0 && w.steady >= steadySightings && starts(a.Hint) && a.Exposure > 0 {
+		w.step(ctx, access.Approached)
+	}
+}
+
+// starts tells whether a face may open a session. What the lamp or the next frame can mend does not hold it back; a person who is
+// too far, does not look, or is one of several does.
+func starts(h access.Hint) bool {
+	return h == access.HintNone || h == access.HintBlurred || h == access.HintSaturated
+}
+
+// draw takes a code uniformly from the book, from the kernel's random source.
+func (w *Walkup) draw() (access.Code, error) {
+	i, err := rand.Int(rand.Reader, big.NewInt(int64(w.book.Size())))
+	if err != nil {
+		return access.Code{}, fmt.Errorf("draw lamp code: %w", err)
+	}
+	return w.book.Code(int(i.Int64()))
+}
