@@ -1,0 +1,123 @@
+//go:build !kiosk
+
+package page
+
+import (
+	"encoding/json"
+
+	"github.com/lintel-access/lintel/access"
+)
+
+// The JSON that page.js reads. Slices are never null there, so that it needs no test for it.
+type (
+	wireState struct {
+		Version   uint64         `json:"version"`
+		Door      wireDoor       `json:"door"`
+		Sighting  wireSighting   `json:"sighting"`
+		Decisions []wireDecision `json:"decisions"`
+		Programs  []wireProgram  `json:"programs"`
+		Scenes    []wireScene    `json:"scenes"`
+		Scene     string         `json:"scene"`
+		People    []string       `json:"people"`
+		Notices   []notice       `json:"notices"`
+		Enrolled  uint32         `json:"enrolled"`
+		Records   uint64         `json:"records"`
+		Backlog   uint64         `json:"backlog"`
+	}
+	wireDoor struct {
+		State    string `json:"state"`
+		Walkup   string `json:"walkup"`
+		Text     string `json:"text"`
+		LED      string `json:"led"`
+		Pattern  string `json:"pattern"`
+		Buzzer   string `json:"buzzer"`
+		Ajar     bool   `json:"ajar"`
+		Released bool   `json:"released"`
+		Lamp     bool   `json:"lamp"`
+		Fire     bool   `json:"fire"`
+		Tamper   bool   `json:"tamper"`
+		Lockdown bool   `json:"lockdown"`
+	}
+	wireSighting struct {
+		Box   [4]float32 `json:"box"` // x0 y0 x1 y1
+		Faces uint8      `json:"faces"`
+		Hint  string     `json:"hint"`
+	}
+	wireDecision struct {
+		Number  uint64 `json:"number"`
+		At      int64  `json:"at"` // Unix milliseconds
+		Verdict string `json:"verdict"`
+		Reason  string `json:"reason"`
+		Person  string `json:"person"`
+		Latency int64  `json:"latency"` // ms
+	}
+	wireProgram struct {
+		Name     string `json:"name"`
+		Phase    string `json:"phase"`
+		PID      int    `json:"pid"`
+		Since    int64  `json:"since"` // Unix milliseconds
+		Restarts uint64 `json:"restarts"`
+		LastExit string `json:"lastExit"`
+	}
+	wireScene struct {
+		Name  string `json:"name"`
+		Title string `json:"title"`
+	}
+)
+
+// maxDecisions is how many walk-ups the page lists.
+const maxDecisions = 16
+
+// encode is the state as one line of JSON.
+func encode(s State) ([]byte, error) {
+	d, box := s.Door, s.Sighting.Box
+	w := wireState{
+		Version: s.Version,
+		Door: wireDoor{
+			State: d.State.String(), Walkup: d.Walkup.String(), Text: d.Indication.Text,
+			LED: colour(d.Indication.LED), Pattern: pattern(d.Indication.Pattern), Buzzer: buzzer(d.Indication.Buzzer),
+			Ajar: d.Ajar, Released: d.Released, Lamp: d.Lamp, Fire: d.Fire, Tamper: d.Tamper, Lockdown: d.Lockdown,
+		},
+		Sighting:  wireSighting{[4]float32{box.X0, box.Y0, box.X1, box.Y1}, s.Sighting.Faces, s.Sighting.Hint.String()},
+		Decisions: []wireDecision{},
+		Programs:  []wireProgram{},
+		Scenes:    []wireScene{},
+		Scene:     s.Scene,
+		People:    append([]string{}, s.People...),
+		Notices:   notices(s),
+		Enrolled:  s.Enrolled, Records: s.Records, Backlog: s.Backlog,
+	}
+	for _, d := range s.Decisions[:min(len(s.Decisions), maxDecisions)] {
+		w.Decisions = append(w.Decisions, wireDecision{
+			d.Number, d.At.UnixMilli(), d.Verdict.String(), d.Reason.String(), d.Person, d.Latency.Milliseconds(),
+		})
+	}
+	for _, p := range s.Programs {
+		w.Programs = append(w.Programs, wireProgram{p.Name, p.Phase.String(), p.PID, p.Since.UnixMilli(), p.Restarts, p.LastExit})
+	}
+	for _, c := range s.Scenes {
+		w.Scenes = append(w.Scenes, wireScene(c))
+	}
+	return json.Marshal(w)
+}
+
+// The words of an indication, which are also the values that page.css styles. An unknown number shows as nothing lit, no sound.
+
+func colour(c access.Colour) string {
+	return word(int(c), "unlit", "red", "green", "blue", "amber", "white")
+}
+
+func pattern(p access.LEDPattern) string {
+	return word(int(p), "dark", "steady", "breathing", "blinking", "flashing", "winking")
+}
+
+func buzzer(b access.BuzzerPattern) string {
+	return word(int(b), "silent", "chirp", "low buzz", "reminder", "alarm")
+}
+
+func word(n int, words ...string) string {
+	if n < len(words) {
+		return words[n]
+	}
+	return words[0]
+}

@@ -1,0 +1,290 @@
+//go:build !kiosk
+
+package page
+
+import (
+	"bytes"
+	"fmt"
+	"image/png"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/lintel-access/lintel/access"
+	desk "github.com/lintel-access/lintel/firmware/cmd/desk/page"
+)
+
+// Control: B13
+func TestPageShowsTheDesk(t *testing.T) {
+	b := open(t)
+	if !eval[bool](b, "isSecureContext && crossOriginIsolated") {
+		t.Error("the page is no isolated secure context")
+	}
+	for id, want := range map[string]string{
+		"text": "Step closer, look at the lens", "f-state": "secured", "f-walkup": "idle", "f-led": "white, breathing", "f-relay": "locked",
+		"f-contact": "closed", "enrolled": "3", "records": "1,284", "sighting": "one face in view: too far", "hint": "too far",
+		"notices": "All programs run and nothing is degraded.",
+	} {
+		if got := eval[string](b, fmt.Sprintf("document.getElementById(%q).textContent", id)); got != want {
+			t.Errorf("%s shows %q, want %q", id, got, want)
+		}
+	}
+	if n := eval[int](b, `document.querySelectorAll("#scene-list button").length`); n != len(b.script.state.Scenes) {
+		t.Errorf("%d buttons of scenes, want %d", n, len(b.script.state.Scenes))
+	}
+	level := eval[int](b, `document.getElementById("picture").getContext("2d").getImageData(320, 200, 1, 1).data[0]`)
+	if want := int(silhouette().GrayAt(320, 200).Y); level < want-6 || level > want+6 {
+		t.Errorf("the middle of the picture is %d, want about %d", level, want)
+	}
+
+	b.script.set(func(s *desk.State) {
+		s.Door = desk.Door{State: access.Open, Walkup: access.Showing, Ajar: true, Released: true,
+			Indication: access.Indication{LED: access.Green, Pattern: access.Steady, Buzzer: access.Chirp, Text: "Welcome"}}
+		s.Decisions = append([]desk.Decision{{Number: 41, At: time.Now(), Verdict: access.Granted, Reason: access.ReasonAllowed,
+			Person: "Chidi", Latency: 640 * time.Millisecond}}, s.Decisions...)
+		s.Sighting = desk.Sighting{}
+	})
+	b.until(`document.getElementById("text").textContent === "Welcome"`)
+	b.until(`document.getElementById("said").textContent === "granted, Chidi, allowed, 640 milliseconds"`)
+	if row := eval[string](b, `document.querySelector("#decisions tr").innerText`); !strings.Contains(row, "Chidi") || !strings.Contains(row, "640") {
+		t.Errorf("the newest row is %q", row)
+	}
+	if eval[bool](b, `document.querySelector("#mark").getAttribute("visibility") !== "hidden"`) {
+		t.Error("a box is drawn around nobody")
+	}
+	if got := eval[string](b, `getComputedStyle(document.querySelector(".led")).fill`); got != "rgb(54, 224, 127)" {
+		t.Errorf("the LED is %s, want green", got)
+	}
+
+	b.script.set(func(s *desk.State) {
+		s.Programs[0] = desk.Program{Name: "eye", Phase: desk.Restarting, Since: time.Now(), Restarts: 2, LastExit: "signal: killed"}
+	})
+	b.until(`document.getElementById("notices").textContent === "eye is down: nobody can be recognised; REX and alarms keep working; it comes back by itself."`)
+	if got := eval[string](b, `document.querySelector("[data-program=eye]").innerText`); !strings.Contains(got, "restarting") || !strings.Contains(got, "no process") {
+		t.Errorf("the row of eye says %q", got)
+	}
+	if all := b.heard(); len(all) > 0 {
+		t.Errorf("the browser complains:\n%s", strings.Join(all, "\n"))
+	}
+}
+
+// Control: B11
+func TestBrowserEnforcesThePolicy(t *testing.T) {
+	b := open(t)
+	for name, attempt := range map[string]string{
+		"inline script":    `const s = document.createElement("script"); s.textContent = "window.broken = 1"; document.head.append(s)`,
+		"markup from text": `document.body.innerHTML = "<b>x</b>"`,
+		"inline style":     `const s = document.createElement("style"); s.textContent = "main { display: none }"; document.head.append(s)`,
+		"foreign sheet":    `const l = document.createElement("link"); l.rel = "stylesheet"; l.href = "http://127.0.0.1:9/x.css"; document.head.append(l)`,
+		"foreign picture":  `new Image().src = "http://127.0.0.1:9/x.png"`,
+		"foreign address":  `fetch("http://127.0.0.1:9/").catch(() => {})`,
+	} {
+		eval[bool](b, `(() => { try { `+attempt+` } catch {} return true })()`)
+		var all []string
+		for end := time.Now().Add(5 * time.Second); len(all) == 0 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			all = b.heard()
+		}
+		if !strings.Contains(strings.Join(all, "\n"), "Policy") && !strings.Contains(strings.Join(all, "\n"), "Trusted") {
+			t.Errorf("%s: the browser says %q, want a violation", name, all)
+		}
+	}
+	if eval[bool](b, `window.broken === 1 || getComputedStyle(document.querySelector("main")).display === "none"`) {
+		t.Error("an injected script or style took effect")
+	}
+}
+
+func TestKeyboardAlone(t *testing.T) {
+	b := open(t)
+	b.press("1")
+	b.asked("scene", "ada")
+	b.press("9")
+	b.asked("scene", "sun")
+
+	// The whole page by Tab: every control is reached once, in the order of reading, with a visible focus.
+	var reached []string
+	for range 60 {
+		b.press(kb.Tab)
+		at := eval[string](b, `(() => { const e = document.activeElement;
+			if (e === document.body) return "";
+			if (getComputedStyle(e).outlineStyle === "none") return "invisible focus on " + e.outerHTML;
+			return e.dataset.act ?? e.dataset.scene ?? e.getAttribute("aria-label") ?? e.id + e.className })()`)
+		if at == "" || slices.Contains(reached, at) {
+			break
+		}
+		if strings.HasPrefix(at, "invisible") {
+			t.Error(at)
+		}
+		reached = append(reached, at)
+	}
+	for _, want := range []string{"ada", "forced", "keys", "Kill eye", "Kill link", "rex", "fire", "tamper", "lockdown", "Revoke Ada", "Revoke Chidi"} {
+		if !slices.Contains(reached, want) {
+			t.Errorf("Tab does not reach %q; it reaches %q", want, reached)
+		}
+	}
+
+	focus := func(selector string) { b.do(chromedp.Focus(selector)) }
+	focus(`[data-act=rex]`)
+	b.press(kb.Enter)
+	b.asked("rex", "")
+	focus(`[data-act=fire]`)
+	b.press(" ")
+	b.asked("fire", "on")
+	b.script.set(func(s *desk.State) { s.Door.Fire = true })
+	b.until(`document.querySelector("[data-act=fire]").ariaChecked === "true"`)
+	b.press(" ")
+	b.asked("fire", "off")
+	focus(`[aria-label="Kill eye"]`)
+	b.press(kb.Enter)
+	b.asked("kill", "eye")
+
+	// Revoking asks first; Escape and Enter on the preselected button keep the person.
+	focus(`[aria-label="Revoke Béla"]`)
+	for _, refusal := range []string{kb.Escape, kb.Enter} {
+		b.press(kb.Enter)
+		b.until(`document.getElementById("revoke").open`)
+		b.press("2") // no scene behind the question
+		b.press(refusal)
+		b.until(`!document.getElementById("revoke").open`)
+	}
+	if acts := b.script.done(); len(acts) > 0 {
+		t.Fatalf("without consent the page asked for %v", acts)
+	}
+	b.press(kb.Enter)
+	b.until(`document.getElementById("revoke").open && document.getElementById("revoked").textContent === "Béla"`)
+	b.shot("revoke", false)
+	b.press(kb.Tab)
+	b.press(kb.Enter)
+	b.asked("revoke", "Béla")
+
+	// The keys can be turned off (WCAG 2.1.4), and a refusal of the desk is said.
+	focus("#keys")
+	b.press(" ")
+	b.press("1")
+	focus(`[data-scene=forced]`)
+	b.press(kb.Enter)
+	b.until(`!document.getElementById("error").hidden && document.getElementById("error").textContent === "Not done: a scene plays already."`)
+	if acts := b.script.done(); len(acts) > 0 {
+		t.Errorf("with the keys off the page asked for %v", acts)
+	}
+	if all := slices.DeleteFunc(b.heard(), func(s string) bool { return strings.Contains(s, "409") }); len(all) > 0 {
+		t.Errorf("the browser complains:\n%s", strings.Join(all, "\n"))
+	}
+}
+
+func TestPageComesBackByItself(t *testing.T) {
+	b := open(t)
+	b.cut()
+	b.until(`document.body.dataset.live === "false"`)
+	b.script.set(func(s *desk.State) { s.Door.Indication.Text = "Here again" })
+	b.until(`document.body.dataset.live === "true" && document.getElementById("text").textContent === "Here again"`)
+	frames := b.script.shown()
+	time.Sleep(time.Second)
+	if n := b.script.shown() - frames; n < 8 || n > 17 {
+		t.Errorf("%d frames in a second, want 10 to 16", n)
+	}
+}
+
+// contrasts lists the visible texts whose contrast against the ground behind them is below 4.5:1 (WCAG 1.4.3 AA).
+const contrasts = `(() => {
+	const parse = (c) => { const p = document.createElement("canvas").getContext("2d", { willReadFrequently: true }); p.fillStyle = c; p.fillRect(0, 0, 1, 1); return [...p.getImageData(0, 0, 1, 1).data]; };
+	const light = ([r, g, b]) => [r, g, b].map((v) => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((s, v, i) => s + v * [.2126, .7152, .0722][i], 0);
+	const bad = [];
+	for (const e of document.querySelectorAll("body *")) {
+		if (e.closest("svg, .unseen, .skip, [hidden], dialog:not([open]), noscript") || ![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())) continue;
+		let ground = e, under;
+		while (ground && (under = parse(getComputedStyle(ground).backgroundColor))[3] < 255) ground = ground.parentElement;
+		const [a, b] = [light(parse(getComputedStyle(e).color)), light(under)].sort((x, y) => y - x);
+		const ratio = (a + .05) / (b + .05);
+		if (ratio < 4.5) bad.push(ratio.toFixed(2) + " " + e.tagName + " " + e.textContent.trim().slice(0, 40));
+	}
+	return bad;
+})()`
+
+func TestLooks(t *testing.T) {
+	b := open(t)
+	for _, look := range []struct {
+		name          string
+		width, height int64
+		feature       [2]string
+	}{
+		{"1280-light", 1280, 800, [2]string{"prefers-color-scheme", "light"}},
+		{"1280-dark", 1280, 800, [2]string{"prefers-color-scheme", "dark"}},
+		{"900-light", 900, 800, [2]string{"prefers-color-scheme", "light"}},
+		{"400-light", 400, 800, [2]string{"prefers-color-scheme", "light"}},
+		{"400-dark", 400, 800, [2]string{"prefers-color-scheme", "dark"}},
+	} {
+		for _, trouble := range []bool{false, true} {
+			name := look.name
+			b.script.set(func(s *desk.State) { version := s.Version; *s = newScript().state; s.Version = version })
+			if trouble {
+				name += "-trouble"
+				b.script.set(inTrouble)
+			}
+			b.size(look.width, look.height)
+			b.media(look.feature[0], look.feature[1])
+			b.until(fmt.Sprintf(`document.querySelectorAll(".notice[data-kind=down]").length === %d`, map[bool]int{true: 1}[trouble]))
+			b.until(`document.fonts.status === "loaded"`)
+			time.Sleep(600 * time.Millisecond) // the door swings for 450 ms
+
+			if over := eval[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+				t.Errorf("%s: %d px too wide", name, over)
+			}
+			if look.width == 1280 && !trouble {
+				if over := eval[int](b, "document.documentElement.scrollHeight - innerHeight"); over > 0 {
+					t.Errorf("%s: %d px too high", name, over)
+				}
+			}
+			if bad := eval[[]string](b, contrasts); len(bad) > 0 {
+				t.Errorf("%s: contrast below 4.5:1\n%s", name, strings.Join(bad, "\n"))
+			}
+			b.shot(name, look.width < 1280)
+		}
+	}
+	b.media("prefers-reduced-motion", "reduce")
+	b.until(`document.getAnimations().length === 0`)
+}
+
+// inTrouble is everything at once: a dead program, degraded modes, a forced door, all inputs on.
+func inTrouble(s *desk.State) {
+	s.Door = desk.Door{State: access.ForcedOpen, Ajar: true, Fire: true, Tamper: true, Lockdown: true, Released: true,
+		Indication: access.Indication{LED: access.Red, Pattern: access.Flash, Buzzer: access.Alarm, Text: "Please close the door"}}
+	s.Sighting = desk.Sighting{Box: access.Box{X0: 500, Y0: 300, X1: 640, Y1: 480}, Faces: 2, Hint: access.HintSeveral}
+	s.Programs = slices.Clone(s.Programs)
+	s.Programs[0] = desk.Program{Name: "eye", Phase: desk.Refused, Since: time.Now(), Restarts: 12,
+		LastExit: `load model "detector.onnx": SHA-256 is 5e1f…, the manifest says 9ab0…`}
+	s.Degraded = []string{"The execution provider \"Npu\" was dropped: its answers differ; the CPU is used."}
+	s.Task = "Enrolling Ada (1 of 3)"
+	s.Scene = "two"
+}
+
+// TestReadmePicture keeps docs/desk.png honest: it is this page with silhouettes for people, and small.
+func TestReadmePicture(t *testing.T) {
+	const path, limit = "../../docs/desk.png", 250 << 10 // bytes; what a README may weigh
+	if *update {
+		b := open(t)
+		b.script.set(func(s *desk.State) {
+			s.Door = desk.Door{State: access.Released, Walkup: access.Showing, Released: true, Lamp: true,
+				Indication: access.Indication{LED: access.Green, Pattern: access.Steady, Buzzer: access.Chirp, Text: "Welcome"}}
+			s.Sighting.Hint = access.HintNone
+			s.Scene = "ada"
+		})
+		b.until(`document.getElementById("text").textContent === "Welcome"`)
+		time.Sleep(600 * time.Millisecond)
+		if err := os.WriteFile(path, b.shot("readme", false), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	picture, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: write it with go test ./tests/page -run ReadmePicture -update", err)
+	}
+	config, err := png.DecodeConfig(bytes.NewReader(picture))
+	if err != nil || config.Width != 1280 || config.Height != 800 || len(picture) > limit {
+		t.Errorf("picture: %dx%d, %d bytes, %v; want 1280x800 in at most %d bytes", config.Width, config.Height, len(picture), err, limit)
+	}
+}
