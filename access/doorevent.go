@@ -6,18 +6,18 @@ import "time"
 type DoorEventKind uint8
 
 const (
-	PoweredOn      DoorEventKind = iota + 1 // with Found
-	PassAccepted                            // with Extended
-	ExitRequested                           // REX
-	ContactOpened                           //
-	ContactClosed                           //
-	TimeOver                                // with Timer
-	LockdownSet                             //
-	LockdownLifted                          //
-	FireStarted                             //
-	FireEnded                               //
-	TamperOpened                            //
-	TamperClosed                            //
+	PoweredOn     DoorEventKind = iota + 1 // with Found
+	PassAccepted                           // with Extended
+	ExitRequested                          // REX
+	ContactOpened
+	ContactClosed
+	TimeOver // with Timer
+	LockdownSet
+	LockdownLifted
+	FireStarted
+	FireEnded
+	TamperOpened
+	TamperClosed
 )
 
 // DoorEvent is one input of AccessPoint.Next. The zero DoorEvent changes nothing.
@@ -51,10 +51,10 @@ type DoorEffectKind uint8
 const (
 	ReleaseRelay DoorEffectKind = iota + 1 // for For at most: a guard ends it then, whatever happens
 	HoldRelay                              // release without limit: fire alone
-	SecureRelay                            //
-	StartTimer                             // Timer, For; restarts it when it runs
-	StopTimer                              // Timer
-	Raise                                  // Event
+	SecureRelay
+	StartTimer // Timer, For; restarts it when it runs
+	StopTimer  // Timer
+	Raise      // Event
 )
 
 // DoorEffect is one thing to do, in order.
@@ -84,6 +84,6 @@ func (e *DoorEffects) add(f DoorEffect) {
 
 func (e *DoorEffects) raise(event Event) { e.add(DoorEffect{Kind: Raise, Event: event}) }
 func (e *DoorEffects) stop(t DoorTimer)  { e.add(DoorEffect{Kind: StopTimer, Timer: t}) }
-func (e *DoorEffects) start(t DoorTimer, for_ time.Duration) {
-	e.add(DoorEffect{Kind: StartTimer, Timer: t, For: for_})
+func (e *DoorEffects) start(t DoorTimer, d time.Duration) {
+	e.add(DoorEffect{Kind: StartTimer, Timer: t, For: d})
 }

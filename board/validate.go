@@ -1,0 +1,237 @@
+package board
+
+import (
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+)
+
+// Bounds of the fields.
+const (
+	minPulse      = 2_000   // ms: nobody gets through a door in less
+	maxPulse      = 130_000 // ms: the longest release that a policy may ask for is two minutes
+	maxDebounce   = 200     // ms: REX must act before a person wonders
+	maxSettle     = 15      // ms: half a frame at 30 a second; a slower lamp cannot answer a code
+	maxPin        = 1023
+	maxThreads    = 16
+	maxProviders  = 8
+	maxReferences = 200_000 // 400 MiB of float32
+	minBudget     = 64      // MiB: a busy day's audit log and its reserve
+	maxBudget     = 1 << 20 // MiB
+	maxUID        = 1<<31 - 2
+	maxWord       = 64 // bytes
+
+	twinChip = "twin" // the chip of simulated lines
+)
+
+// validate names the first field that is out of bounds or contradicts another.
+func (b *Board) validate() error {
+	for _, check := range []func() error{b.checkNames, b.checkDoor, b.checkLines, b.checkCamera, b.checkRest, b.checkInference, b.checkLab} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inside refuses a number outside its bounds.
+func inside(path string, n, low, high int) error {
+	if n < low || n > high {
+		return at(path, fmt.Sprintf("%d is outside %d to %d", n, low, high))
+	}
+	return nil
+}
+
+// oneOf refuses a word that is not in the list.
+func oneOf[T ~string](path string, word T, allowed ...T) error {
+	if !slices.Contains(allowed, word) {
+		return at(path, fmt.Sprintf("%q is none of %q", word, allowed))
+	}
+	return nil
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Board) checkNames() error {
+	word := regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+	if !word.MatchString(b.Name) {
+		return at("name", fmt.Sprintf("%q is not 1 to 32 of a-z, 0-9 and -", b.Name))
+	}
+	if !word.MatchString(b.Revision) {
+		return at("revision", fmt.Sprintf("%q is not 1 to 32 of a-z, 0-9 and -", b.Revision))
+	}
+	if len(b.Arch) == 0 {
+		return at("arch", "empty")
+	}
+	for i, arch := range b.Arch {
+		if err := oneOf(fmt.Sprintf("arch[%d]", i), arch, "amd64", "arm64"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Board) checkDoor() error {
+	return first(
+		oneOf("door.fail_mode", b.Door.FailMode, FailSecure, FailSafe),
+		inside("door.max_pulse_ms", int(b.Door.MaxPulse), minPulse, maxPulse),
+	)
+}
+
+func (b *Board) checkLines() error {
+	type place struct {
+		chip string
+		pin  int
+	}
+	taken := map[place]Line{}
+	for _, line := range slices.Sorted(maps.Keys(b.Lines)) {
+		wire, path := b.Lines[line], join("lines", string(line))
+		output, known := line.output()
+		if !known {
+			return at(path, "no such line")
+		}
+		here := place{wire.Chip, wire.Pin}
+		if other, twice := taken[here]; twice {
+			return at(path, fmt.Sprintf("chip %q pin %d is already %q", wire.Chip, wire.Pin, other))
+		}
+		taken[here] = line
+		if wire.Chip == "" || len(wire.Chip) > maxWord {
+			return at(path+".chip", fmt.Sprintf("want 1 to %d bytes", maxWord))
+		}
+		err := first(
+			inside(path+".pin", wire.Pin, 0, maxPin),
+			oneOf(path+".active", wire.Active, High, Low),
+			inside(path+".debounce_ms", int(wire.Debounce), 0, maxDebounce),
+		)
+		if err != nil {
+			return err
+		}
+		if output && wire.Debounce != 0 {
+			return at(path+".debounce_ms", "an output does not bounce")
+		}
+	}
+	for _, line := range []Line{Relay, Lamp, Contact, REX} {
+		if !b.Has(line) {
+			return at(join("lines", string(line)), "missing: no door works without it")
+		}
+	}
+	return nil
+}
+
+func (b *Board) checkCamera() error {
+	c := b.Camera
+	if len(c.Device) > maxWord || len(c.Bus) > maxWord {
+		return at("camera", fmt.Sprintf("device and bus have at most %d bytes", maxWord))
+	}
+	if c.Device != "" && !filepath.IsAbs(c.Device) {
+		return at("camera.device", fmt.Sprintf("%q is not absolute", c.Device))
+	}
+	if c.Kind == CameraV4L2 && c.Device == "" && c.Bus == "" {
+		return at("camera.bus", "neither bus nor device says which camera")
+	}
+	return first(
+		oneOf("camera.kind", c.Kind, CameraTwin, CameraV4L2),
+		oneOf("camera.format", c.Format, "GREY", "Y10", "Y12", "Y16"),
+		inside("camera.width", c.Width, 160, 1920),
+		inside("camera.height", c.Height, 120, 1200),
+		inside("camera.fps", c.FPS, 5, 120),
+	)
+}
+
+func (b *Board) checkRest() error {
+	if d := b.Programs.RunDir; d != "" && (!filepath.IsAbs(d) || filepath.Clean(d) != d || len(d) > maxWord) {
+		// A socket's path has 108 bytes at most (unix(7)); half of them are for the directory.
+		return at("programs.run_dir", fmt.Sprintf("%q is not a clean absolute path of at most %d bytes", d, maxWord))
+	}
+	u := b.Programs.Users
+	return first(
+		inside("lamp.settle_ms", int(b.Lamp.Settle), 0, maxSettle),
+		inside("lamp.max_duty_percent", b.Lamp.MaxDuty, 1, 100),
+		inside("gallery.references", b.Gallery.References, 1, maxReferences),
+		inside("storage.budget_mib", b.Storage.Budget, minBudget, maxBudget),
+		oneOf("tpm.transport", b.TPM.Transport, NoTPM, TPMRM0, TPMSPI, SWTPM),
+		inside("programs.users.eye", u.Eye, 0, maxUID),
+		inside("programs.users.door", u.Door, 0, maxUID),
+		inside("programs.users.link", u.Link, 0, maxUID),
+	)
+}
+
+func (b *Board) checkInference() error {
+	if err := inside("inference.threads", b.Inference.Threads, 1, maxThreads); err != nil {
+		return err
+	}
+	if n := len(b.Inference.Providers); n > maxProviders {
+		return at("inference.providers", fmt.Sprintf("%d, more than %d", n, maxProviders))
+	}
+	for i, p := range b.Inference.Providers {
+		path := fmt.Sprintf("inference.providers[%d]", i)
+		sum, err := hex.DecodeString(p.SHA256)
+		switch {
+		case p.Name == "" || len(p.Name) > maxWord:
+			return at(path+".name", fmt.Sprintf("want 1 to %d bytes", maxWord))
+		case p.Library != "" && !filepath.IsAbs(p.Library):
+			return at(path+".library", fmt.Sprintf("%q is not absolute", p.Library))
+		case p.Library == "" && p.SHA256 != "":
+			return at(path+".sha256", "a hash of no library")
+		case p.Library != "" && (err != nil || len(sum) != 32 || hex.EncodeToString(sum) != p.SHA256):
+			return at(path+".sha256", "a library is loaded only by its hash: want 64 lower-case hexadecimal digits")
+		}
+	}
+	return nil
+}
+
+// checkLab refuses on a product board what only a lab may do.
+func (b *Board) checkLab() error {
+	if b.Lab {
+		return nil
+	}
+	u := b.Programs.Users
+	switch {
+	case b.Camera.Kind == CameraTwin:
+		return at("camera.kind", "only a lab board may have a twin")
+	case b.Camera.Loopback:
+		return at("camera.loopback_allowed", "only a lab board may accept a loopback camera")
+	case !b.Camera.Infrared:
+		return at("camera.infrared_required", "only a lab board may do without infrared")
+	case b.TPM.Transport == NoTPM || b.TPM.Transport == SWTPM:
+		return at("tpm.transport", fmt.Sprintf("only a lab board may have %q", b.TPM.Transport))
+	case !b.Has(Tamper):
+		return at("lines.tamper", "missing: only a lab board may do without")
+	case u.Eye == 0 || u.Door == 0 || u.Link == 0:
+		return at("programs.users", "only a lab board may run programs as its supervisor")
+	case u.Eye == u.Door || u.Door == u.Link || u.Eye == u.Link:
+		return at("programs.users", "two programs share a uid")
+	}
+	for _, line := range slices.Sorted(maps.Keys(b.Lines)) {
+		wire, path := b.Lines[line], join("lines", string(line))
+		output, _ := line.output()
+		if wire.Chip == twinChip {
+			return at(path+".chip", "only a lab board may have a twin")
+		}
+		if !output && wire.Debounce == 0 {
+			return at(path+".debounce_ms", "real contacts bounce")
+		}
+	}
+	return nil
+}
+
+// output reports whether the firmware drives l, and whether there is such a line.
+func (l Line) output() (output, known bool) {
+	switch l {
+	case Relay, Lamp, LEDRed, LEDGreen, LEDBlue, Buzzer:
+		return true, true
+	case Contact, REX, Tamper, Fire:
+		return false, true
+	}
+	return false, false
+}

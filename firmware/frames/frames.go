@@ -1,0 +1,43 @@
+// Package frames carries camera frames between processes: a ring of pixel slots in shared memory and one small packet a frame.
+// Frames never travel by socket. One Source stands before the twin, V4L2 and the QEMU camera alike.
+package frames
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"image"
+	"time"
+)
+
+// Frame is one 8-bit gray image as the camera delivered it.
+type Frame struct {
+	Image    *image.Gray   // valid until the next call of Source.Next; read only
+	Seq      uint64        // the camera's count of frames; a gap is a lost frame
+	Stamp    time.Duration // CLOCK_MONOTONIC at the end of exposure
+	Exposure time.Duration // how long light was gathered before Stamp
+}
+
+// Camera says what delivers the frames, as evidence and not as a name to trust.
+type Camera struct {
+	Driver   string        `cbor:"1,keyasint"` // kernel driver, "twin" for the simulated board
+	Card     string        `cbor:"2,keyasint"`
+	Bus      string        `cbor:"3,keyasint"`
+	Format   string        `cbor:"4,keyasint"` // "GREY 640x480"
+	Interval time.Duration `cbor:"5,keyasint"` // nominal time from frame to frame
+	Virtual  bool          `cbor:"6,keyasint"` // no light falls on a sensor
+}
+
+// Identity is the hash under which door pins this camera. eye and door compute it alike.
+func (c Camera) Identity() [32]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %v", c.Driver, c.Card, c.Bus, c.Format, c.Interval, c.Virtual))
+}
+
+// Source delivers frames, newest first: a slow reader loses old frames, never new ones.
+type Source interface {
+	// Next waits for a frame newer than the last one. It returns ctx's error when ctx ends, ErrStalled when no frame came for
+	// the stall time-out, and io.EOF when the source is gone.
+	Next(ctx context.Context) (Frame, error)
+	Camera() Camera
+	Close() error
+}
