@@ -127,6 +127,8 @@ type Status struct {
 	Tamper     bool                `cbor:"12,keyasint"`
 	Enrolling  bool                `cbor:"13,keyasint"`
 	Policy     [32]byte            `cbor:"14,keyasint"`
+	Cursor     uint64              `cbor:"15,keyasint"` // records that headquarters has acknowledged
+	Lockdown   bool                `cbor:"16,keyasint"`
 }
 
 // Outcome is one decided walk-up as the bench sees it.

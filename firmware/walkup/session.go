@@ -74,11 +74,13 @@ func (w *Walkup) open(ctx context.Context) {
 	p := phase{stamp: w.sighting.Stamp, interval: w.hello.Camera.Interval, exposure: w.sighting.Exposure}
 	start := p.boundary(w.cfg.Now())
 	w.session.start = start
+	w.session.reveal = start + w.cfg.Policy.RevealAfter*time.Duration(w.stretch)
+	chip := p.interval * time.Duration(w.stretch)
 	lampCtx, stop := context.WithCancel(ctx)
 	w.session.stop = stop
 	number := w.number
 	go func() {
-		chips, err := shine(lampCtx, w.cfg.Lamp, w.cfg.Now, code, start, p.interval)
+		chips, err := shine(lampCtx, w.cfg.Lamp, w.cfg.Now, code, start, chip)
 		w.post(ctx, func(ctx context.Context) { w.played(ctx, number, chips, err) })
 	}()
 }
@@ -143,6 +145,7 @@ func (w *Walkup) compare(ctx context.Context) {
 // recorded is a denial.
 func (w *Walkup) conclude(ctx context.Context) {
 	s := &w.session
+	s.reveal = max(s.reveal, s.start+w.cfg.Policy.RevealAfter)
 	if s.stop != nil {
 		s.stop()
 	}
@@ -154,6 +157,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 	if s.reason != access.ReasonNone {
 		d = access.Decide(w.cfg.Policy, access.Question{Checked: true, Check: s.reason})
 	}
+	w.pace(d.Reason)
 	now := w.cfg.Now()
 	if err := w.cfg.Log.Append(w.record(d, now)); err != nil && d.Verdict == access.Granted {
 		d = d.Unrecorded()
@@ -174,6 +178,17 @@ func (w *Walkup) conclude(ctx context.Context) {
 	w.reveal(d, now)
 }
 
+// pace slows the code down when frames were lost, and lets it run faster again when none are.
+func (w *Walkup) pace(r access.Reason) {
+	if r == access.ReasonFewFrames {
+		w.stretch, w.clean = min(w.stretch+1, maxStretch), 0
+		return
+	}
+	if w.clean++; w.clean >= relaxAfter {
+		w.stretch, w.clean = max(w.stretch-1, 1), 0
+	}
+}
+
 // charge counts a session against the door's limit. A retry is nobody's failure.
 func (w *Walkup) charge(d access.Decision, now time.Duration) {
 	if d.Verdict != access.Denied && d.Verdict != access.Uncertain || d.Reason == access.ReasonEnrolled {
@@ -183,6 +198,10 @@ func (w *Walkup) charge(d access.Decision, now time.Duration) {
 	w.failures = append(w.failures, now)
 	for len(w.failures) > 0 && now-w.failures[0] > w.cfg.Policy.FailureWindow || len(w.failures) > 255 {
 		w.failures = w.failures[1:]
+	}
+	// An attacker who could fill the disk must not be forgiven by it: what counts is in memory until the next start.
+	if err := w.cfg.SaveFailures(w.failures); err != nil {
+		w.note(access.EventStorageLow, access.ReasonNone)
 	}
 	if len(w.failures) == int(w.cfg.Policy.FailureLimit) {
 		w.note(access.EventFailuresLimited, access.ReasonNone)
@@ -217,7 +236,7 @@ func (w *Walkup) reveal(d access.Decision, now time.Duration) {
 	if d.Reason == access.ReasonTooBright {
 		indication = access.IndicateHint(access.HintSaturated)
 	}
-	wait := max(w.session.start+w.cfg.Policy.RevealAfter-now, 0)
+	wait := max(w.session.reveal-now, 0)
 	time.AfterFunc(wait, func() { w.cfg.Show(indication) })
 	w.timer.Reset(wait + show)
 }

@@ -58,6 +58,9 @@ type Config struct {
 	Gallery    Gallery
 	// Threshold translates the policy's false-match rate for a model bundle; false when no table was measured for it.
 	Threshold func(bundle [32]byte) (float32, bool)
+	// Failures are the failed walk-ups that were remembered over a restart; SaveFailures remembers them, durably.
+	Failures     []time.Duration
+	SaveFailures func([]time.Duration) error
 	// Show is told what the person shall see; it must not block.
 	Show func(access.Indication)
 	Now  func() time.Duration // CLOCK_MONOTONIC
@@ -83,6 +86,10 @@ const (
 	attemptsBeforeRest = 3
 	// steadySightings is how many sightings in a row must show the same face before a session opens: one who stays, not one who passes.
 	steadySightings = 2
+	// maxStretch is the most frames that a chip is shown for. One is enough on an idle processor; when frames or switches come too
+	// late the next code is shown more slowly, and faster again after relaxAfter codes without a loss.
+	maxStretch = 3
+	relaxAfter = 4
 	// missed sightings in a row mean that the person has left; one blurred frame must not end a session's presence.
 	missedToLeave = 3
 )
@@ -106,6 +113,8 @@ type Walkup struct {
 	granted  uint32 // the track that was granted last; it opens nothing more until it has left
 	number   uint64
 	session  session
+	stretch  int // frames that a chip is shown for
+	clean    int // codes since the last one that lost frames
 	enrol    *enrolment
 	failures []time.Duration
 	timer    *time.Timer
@@ -121,7 +130,8 @@ type session struct {
 	first    time.Duration
 	start    time.Duration // first chip
 	stop     context.CancelFunc
-	conclude bool // Conclude was sent
+	reveal   time.Duration // when a denial is shown
+	conclude bool          // Conclude was sent
 	shown    *access.Presentation
 	reason   access.Reason
 	decision access.Decision
@@ -132,7 +142,7 @@ func New(cfg Config) (*Walkup, error) {
 	if err := cfg.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Lamp == nil || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil ||
+	if cfg.Lamp == nil || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.SaveFailures == nil ||
 		cfg.Now == nil || cfg.Wall == nil || cfg.Changed == nil {
 		return nil, errors.New("make walk-up: a part is missing")
 	}
@@ -140,7 +150,7 @@ func New(cfg Config) (*Walkup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Walkup{cfg: cfg, book: book, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}, nil
+	return &Walkup{cfg: cfg, book: book, failures: cfg.Failures, stretch: 1, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}, nil
 }
 
 // Run leads walk-ups until ctx ends or the lamp is gone.

@@ -36,6 +36,7 @@ type bench struct {
 	session   ipc.Observe
 	seq       uint64
 	presented int
+	saved     []time.Duration
 }
 
 const (
@@ -47,7 +48,7 @@ var began = time.Now()
 
 func now() time.Duration { return time.Since(began) + time.Hour }
 
-func start(t *testing.T, bend func(*access.Policy)) *bench {
+func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration) *bench {
 	t.Helper()
 	p := access.DefaultPolicy()
 	p.RevealAfter, p.ShowFor, p.Cooldown = 250*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
@@ -65,6 +66,13 @@ func start(t *testing.T, bend func(*access.Policy)) *bench {
 			b.mu.Lock()
 			b.shown = append(b.shown, i)
 			b.mu.Unlock()
+		},
+		Failures: remembered,
+		SaveFailures: func(f []time.Duration) error {
+			b.mu.Lock()
+			b.saved = append(b.saved[:0], f...)
+			b.mu.Unlock()
+			return nil
 		},
 		Now: now, Wall: time.Now, Changed: func() {},
 	})
@@ -433,6 +441,34 @@ func TestManyAttemptsRestLonger(t *testing.T) {
 	if pause := times[0] - times[1]; pause < 700*time.Millisecond {
 		t.Errorf("fourth attempt came %v after the third, want at least 700ms", pause)
 	}
+}
+
+// Failures outlive a restart: with the limit reached before it, the first failure after it rests longer already.
+//
+// Control: A25
+// Control: C18
+func TestRememberedFailuresStillLimit(t *testing.T) {
+	b := start(t, func(p *access.Policy) { p.FailureCooldown, p.FailureLimit = 700*time.Millisecond, 2 }, now())
+	b.enrolled(0, access.Permitted)
+	b.locked(func() { b.person = 3 })
+	var times []time.Duration
+	b.stand(5, access.HintNone, func() bool {
+		times = times[:0]
+		for _, o := range b.w.View().Outcomes {
+			if o.Verdict == access.Denied {
+				times = append(times, o.Decided)
+			}
+		}
+		return len(times) >= 2
+	})
+	if pause := times[0] - times[1]; pause < 700*time.Millisecond {
+		t.Errorf("second attempt came %v after the first, want at least 700ms: the remembered failure was forgotten", pause)
+	}
+	b.locked(func() {
+		if len(b.saved) != 3 {
+			t.Errorf("%d failures saved, want the remembered one and two new", len(b.saved))
+		}
+	})
 }
 
 func TestEnrolThenWalkUp(t *testing.T) {

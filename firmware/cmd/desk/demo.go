@@ -1,0 +1,163 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/twin"
+)
+
+// errUnexpected is the demo's own verdict when a walk-up ended otherwise than its scene says.
+var errUnexpected = errors.New("not all walk-ups ended as expected")
+
+// demo plays all scenes and prints a line for each.
+func (b *bench) demo(ctx context.Context, out io.Writer) error {
+	fmt.Fprintf(out, "%-52s %-8s %-26s %7s\n", "walk-up", "outcome", "reason", "ms")
+	expected := 0
+	for i, s := range b.scenes {
+		w, err := b.watchScene(ctx, s)
+		if err != nil {
+			return err
+		}
+		mark := "as expected"
+		if w.unexpected == "" {
+			expected++
+		} else {
+			mark = "UNEXPECTED: " + w.unexpected
+		}
+		ms := "–"
+		if w.latency > 0 {
+			ms = fmt.Sprint(w.latency.Milliseconds())
+		}
+		fmt.Fprintf(out, "%2d %-49s %-8s %-26s %7s  %s\n", i+1, s.Title, w.outcome, w.reason, ms, mark)
+	}
+	fmt.Fprintf(out, "demo: %d walk-ups, %d as expected\n", len(b.scenes), expected)
+	if expected != len(b.scenes) {
+		return errUnexpected
+	}
+	return nil
+}
+
+// walked is what became of a scene.
+type walked struct {
+	outcome    string
+	reason     string
+	first      time.Duration // stamp of the first frame with the face
+	latency    time.Duration // from there to the edge of the relay line, as the twin saw it
+	unexpected string
+}
+
+// settle is how long after a scene its last session may still take: a code, its denial and the cool-down.
+const settle = 1500 * time.Millisecond
+
+// watchScene plays a scene and holds what door decided, what the relay did and which states the door was in against what the
+// scene expects. The relay is read from the twin's own history, not from door's word.
+func (b *bench) watchScene(ctx context.Context, s *twin.Scene) (walked, error) {
+	start := frames.Now()
+	// Nothing of the scene before is left: door is at rest and nobody in view.
+	quiet, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("door did not come to rest"))
+	before, err := b.await(quiet, "the door is at rest", func(s ipc.Status) bool {
+		return s.Door == access.Secured && s.Walkup == access.Idle && s.Sighting.Track == 0 && s.Eye
+	})
+	cancel()
+	if err != nil {
+		return walked{}, err
+	}
+	var last ipc.Outcome
+	if len(before.Decisions) > 0 {
+		last = before.Decisions[0]
+	}
+	states := map[string]bool{}
+	stop := b.collect(ctx, states)
+	err = b.play(ctx, s)
+	if err != nil {
+		stop()
+		return walked{}, err
+	}
+	over, cancel := context.WithTimeout(ctx, settle)
+	after, err := b.await(over, "the walk-up is over", func(s ipc.Status) bool { return s.Walkup == access.Idle && s.Sighting.Track == 0 })
+	cancel()
+	stop()
+	if err != nil && ctx.Err() != nil {
+		return walked{}, err
+	}
+	w := summarise(after.Decisions, last)
+	edge := relayEdge(b.twin.History(start))
+	if w.outcome == "granted" && edge > 0 {
+		w.latency = edge - w.first
+	}
+	switch want := s.Expect; {
+	case w.outcome != want.Outcome.String():
+		w.unexpected = "expected " + want.Outcome.String()
+	case want.Reason != "" && w.reason != want.Reason:
+		w.unexpected = "expected because of " + want.Reason
+	case want.Door != "" && !states[want.Door]:
+		w.unexpected = "the door was never " + want.Door
+	case w.outcome == "granted" && edge == 0:
+		w.unexpected = "granted, but the relay did not move"
+	case w.outcome != "granted" && edge != 0 && !slices.Contains([]string{"released", "fire released", "open"}, want.Door):
+		w.unexpected = "not granted, but the relay moved"
+	}
+	return w, nil
+}
+
+// collect notes the names of all door states until stop is called.
+func (b *bench) collect(ctx context.Context, states map[string]bool) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			b.mu.Lock()
+			s, heard, changed := b.status, !b.heard.IsZero(), b.changed
+			b.mu.Unlock()
+			if heard {
+				states[s.Door.String()] = true
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// summarise reduces the sessions of one scene to its outcome: granted if any was, else denied, else retry, else nothing.
+func summarise(newestFirst []ipc.Outcome, last ipc.Outcome) walked {
+	w := walked{outcome: twin.Nothing.String()}
+	rank := map[access.Verdict]int{access.Granted: 4, access.Denied: 3, access.Uncertain: 2, access.Retry: 1}
+	best := 0
+	for _, o := range newestFirst {
+		if o.Session == last.Session {
+			break
+		}
+		if r := rank[o.Verdict]; r >= best {
+			best = r
+			w.outcome, w.reason = o.Verdict.String(), o.Reason.String()
+			w.first = o.First
+		}
+	}
+	return w
+}
+
+// relayEdge is when the relay was set first, 0 when it was not.
+func relayEdge(history []board.Edge) time.Duration {
+	for _, e := range history {
+		if e.Line == board.Relay && e.On {
+			return e.Stamp
+		}
+	}
+	return 0
+}

@@ -1,0 +1,268 @@
+//go:build !kiosk
+
+// Command desk runs the whole kiosk on a desk: eye, door and link as real processes, the simulated board in place of camera, lamp and
+// door wiring, and a page on this machine. It is a demonstration and a bench; no product image contains it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/firmware/cmd/desk/page"
+	"github.com/lintel-access/lintel/firmware/cmd/desk/runner"
+	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/twin"
+	"github.com/lintel-access/lintel/inference"
+	"github.com/lintel-access/lintel/inference/face"
+	"github.com/lintel-access/lintel/inference/model"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "desk:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	addr, cache, state, people, scene string
+	demo                              bool
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("desk", flag.ContinueOnError)
+	fs.StringVar(&o.addr, "addr", "127.0.0.1:8460", "loopback address of the page")
+	fs.StringVar(&o.cache, "cache", ".lintel", "folder of what make deps fetched")
+	fs.StringVar(&o.state, "state", "", "folder of vault, audit log and names (default CACHE/desk; with -demo a temporary one)")
+	fs.StringVar(&o.people, "people", "", "folder of photographs, JPEG or PNG (default CACHE/photos)")
+	fs.StringVar(&o.scene, "scene", "", "play this scene file beside the product's own; with -demo instead of them (docs/SCENES.md)")
+	fs.BoolVar(&o.demo, "demo", false, "no page: play all scenes, a line each, and fail if one ends otherwise than it should")
+	fs.Usage = func() {
+		fmt.Fprintln(fs.Output(), "desk runs the whole kiosk on this machine with a simulated camera, lamp and door. make run and make demo start it.")
+		fs.PrintDefaults()
+	}
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q; see desk -h", fs.Arg(0))
+	}
+	if o.people == "" {
+		o.people = filepath.Join(o.cache, "photos")
+	}
+	if o.state == "" && !o.demo {
+		o.state = filepath.Join(o.cache, "desk")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	syscall.Umask(0o077)
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	scenes, err := loadScenes(o)
+	if err != nil {
+		return err
+	}
+	// A port or a lock that is taken is said before anything is started.
+	var listener net.Listener
+	if !o.demo {
+		if listener, err = page.Listen(o.addr); err != nil {
+			return err
+		}
+		defer listener.Close()
+	} else if o.state == "" {
+		if o.state, err = os.MkdirTemp("", "lintel-demo-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(o.state)
+	}
+	if err := os.MkdirAll(o.state, 0o700); err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	lock, err := runner.Lock(filepath.Join(o.state, "lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	register, err := openRegister(filepath.Join(o.state, "people.json"))
+	if err != nil {
+		return err
+	}
+	people, err := findPeople(o, progress)
+	if err != nil {
+		return err
+	}
+	// Sockets have short names in a short folder: a path of more than 107 bytes cannot be one.
+	dir, err := os.MkdirTemp("", "lintel-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	simulated, err := twin.New(twin.Config{
+		FramesPath: filepath.Join(dir, "frames.sock"), LinesPath: filepath.Join(dir, "lines.sock"), Cast: people, Seed: 1,
+	})
+	if err != nil {
+		return err
+	}
+	programs, err := children(o, dir)
+	if err != nil {
+		return err
+	}
+	supervisor, err := runner.New(progress, programs...)
+	if err != nil {
+		return err
+	}
+	b := newBench(simulated, supervisor, people, register, scenes)
+
+	// Whatever ends first ends the rest; the board outlives the programs, so that they see their lines to the end.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	boardCtx, stopBoard := context.WithCancel(context.WithoutCancel(ctx))
+	boardEnded := make(chan error, 1)
+	go func() {
+		err := simulated.Run(boardCtx)
+		cancel(fmt.Errorf("simulated board: %w", err))
+		boardEnded <- err
+	}()
+	childrenEnded := make(chan struct{})
+	go func() { defer close(childrenEnded); supervisor.Run(ctx) }()
+	go b.connect(ctx, filepath.Join(dir, ipc.Desk.Socket()), os.Geteuid())
+	go b.watch(ctx)
+	if o.demo {
+		cancel(b.perform(ctx, out, progress))
+	} else {
+		cancel(b.serve(ctx, listener, out, progress))
+	}
+	<-childrenEnded
+	stopBoard()
+	<-boardEnded
+	if cause := context.Cause(ctx); !errors.Is(cause, errDone) {
+		return cause
+	}
+	return nil
+}
+
+// errDone ends the desk in good order.
+var errDone = errors.New("done")
+
+// perform enrols the cast and plays the demo.
+func (b *bench) perform(ctx context.Context, out, progress io.Writer) error {
+	if err := b.enrol(ctx, func(task string) { fmt.Fprintln(progress, task) }); err != nil {
+		return err
+	}
+	if err := b.demo(ctx, out); err != nil {
+		return err
+	}
+	return errDone
+}
+
+// serve shows the page while the cast is enrolled and afterwards.
+func (b *bench) serve(ctx context.Context, l net.Listener, out, progress io.Writer) error {
+	go func() {
+		if err := b.enrol(ctx, func(task string) { fmt.Fprintln(progress, task) }); err != nil && ctx.Err() == nil {
+			b.touch(func() { b.task = "Not everybody could be enrolled: " + err.Error() })
+			fmt.Fprintln(progress, err)
+		}
+	}()
+	fmt.Fprintf(out, "\n  The door is on http://%s\n\n", l.Addr())
+	return page.Serve(ctx, l, page.New(b))
+}
+
+// loadScenes are the product's own and the one that the visitor gave.
+func loadScenes(o options) ([]*twin.Scene, error) {
+	scenes, err := twin.Scenes()
+	if err != nil || o.scene == "" {
+		return scenes, err
+	}
+	text, err := readBounded(o.scene, twin.MaxSceneBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read scene: %w", err)
+	}
+	own, err := twin.ParseScene(filepath.Base(o.scene), text)
+	if err != nil {
+		return nil, err
+	}
+	if o.demo {
+		return []*twin.Scene{own}, nil
+	}
+	return append([]*twin.Scene{own}, scenes...), nil
+}
+
+func readBounded(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%q is longer than %d bytes", path, most)
+	}
+	return data, err
+}
+
+// findPeople looks for faces with the product's own models and gives them back at once: the desk needs them no more.
+func findPeople(o options, progress io.Writer) (twin.Cast, error) {
+	manifest, err := model.Default()
+	if err != nil {
+		return twin.Cast{}, err
+	}
+	engine, err := inference.Open(inference.Config{
+		Library: filepath.Join(o.cache, "ort", "libonnxruntime.so.1"), Bundle: filepath.Join(o.cache, "bundle"),
+		Manifest: manifest, Threads: 1, Limits: face.DefaultLimits(),
+	})
+	if err != nil {
+		return twin.Cast{}, fmt.Errorf("%w (make deps puts the models in place)", err)
+	}
+	people, skipped, err := cast(o.people, engine, progress)
+	for _, s := range skipped {
+		fmt.Fprintln(progress, "left out", s)
+	}
+	return people, errors.Join(err, engine.Close())
+}
+
+// children are the programs of the kiosk, next to this one.
+func children(o options, dir string) ([]runner.Program, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	b, err := board.Load("desk")
+	if err != nil {
+		return nil, err
+	}
+	abs := func(p string) string {
+		if a, e := filepath.Abs(p); e == nil {
+			return a
+		}
+		return p
+	}
+	// Nothing of the desk's environment reaches them but what the C library needs to find its libraries.
+	env := []string{"PATH=/usr/bin:/bin"}
+	program := func(name string, args ...string) runner.Program {
+		return runner.Program{
+			Name: name, Path: filepath.Join(filepath.Dir(self), name), Env: env, Args: append([]string{"-board", b.Name, "-run", dir}, args...),
+		}
+	}
+	return []runner.Program{
+		program("door", "-state", abs(o.state)),
+		program("eye", "-bundle", abs(filepath.Join(o.cache, "bundle")), "-library", abs(filepath.Join(o.cache, "ort", "libonnxruntime.so.1"))),
+		program("link"),
+	}, nil
+}

@@ -1,0 +1,284 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	_ "image/jpeg"
+	_ "image/png"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/twin"
+	"github.com/lintel-access/lintel/inference"
+)
+
+const (
+	maxPhotoBytes  = 32 << 20
+	maxPhotoPixels = 50 << 20
+	maxPhotos      = 200
+	// minEyesPhoto is the least distance between the eyes, in pixels of the photograph, for a face that fills a third of the twin's picture.
+	minEyesPhoto = 34
+	// maxYaw of a photographed face, in degrees: the twin turns heads itself and cannot invent the side that the photograph hides.
+	maxYaw = 22
+	// samePerson is the comparison score above which two photographs are taken to show one person. It lies below every
+	// threshold in use, so that a stranger of the cast is one for the door, too.
+	samePerson = 0.38
+	// wanted is how many of the cast are enrolled; the others are strangers.
+	wantedEnrolled, wantedStrangers = 3, 3
+)
+
+// found is one face in one photograph.
+type found struct {
+	name   string
+	photo  *image.Gray
+	points [5][2]float64
+	probe  []float32
+	merit  float64 // large, frontal faces first
+}
+
+// cast finds the people of the scenes in a folder of photographs. Files that are no photographs are named in skipped.
+func cast(dir string, e *inference.Engine, progress io.Writer) (c twin.Cast, skipped []string, err error) {
+	files, err := photographs(dir)
+	if err != nil {
+		return c, nil, err
+	}
+	var all []found
+	for i, f := range files {
+		fmt.Fprintf(progress, "\rlooking for faces: photograph %d of %d ", i+1, len(files))
+		faces, err := facesIn(f, e)
+		if err != nil {
+			skipped = append(skipped, fmt.Sprintf("%s: %v", filepath.Base(f), err))
+			continue
+		}
+		all = append(all, faces...)
+	}
+	fmt.Fprintln(progress)
+	slices.SortStableFunc(all, func(a, b found) int { return cmp.Compare(b.merit, a.merit) })
+	var distinct []found
+	for _, f := range all {
+		if !slices.ContainsFunc(distinct, func(d found) bool { return score(d.probe, f.probe) > samePerson }) {
+			distinct = append(distinct, f)
+		}
+	}
+	if len(distinct) < 2 {
+		return c, skipped, fmt.Errorf("%d usable faces in %q: the scenes need one person to enrol and one stranger, better %d and %d, "+
+			"each frontal, sharp and at least %d pixels from eye to eye", len(distinct), dir, wantedEnrolled, wantedStrangers, minEyesPhoto)
+	}
+	enrol := min(wantedEnrolled, (len(distinct)+1)/2)
+	for i, f := range distinct {
+		if i == enrol+wantedStrangers {
+			break
+		}
+		p, err := twin.NewPerson(f.name, f.photo, f.points)
+		if err != nil {
+			return c, skipped, err
+		}
+		if i < enrol {
+			c.Enrolled = append(c.Enrolled, p)
+		} else {
+			c.Strangers = append(c.Strangers, p)
+		}
+	}
+	return c, skipped, nil
+}
+
+// photographs lists the files of a folder, its subfolders included, in a fixed order.
+func photographs(dir string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.Type().IsRegular() && !strings.HasPrefix(d.Name(), ".") {
+			files = append(files, path)
+		}
+		if len(files) > maxPhotos {
+			return fmt.Errorf("more than %d files", maxPhotos)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read photographs of %q: %w", dir, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("read photographs of %q: the folder is empty", dir)
+	}
+	return files, nil
+}
+
+func facesIn(path string, e *inference.Engine) ([]found, error) {
+	img, err := readGray(path)
+	if err != nil {
+		return nil, err
+	}
+	e.Face.Forget()
+	faces, err := e.Face.Look(img)
+	if err != nil {
+		return nil, err
+	}
+	var list []found
+	for i := range faces {
+		f := &faces[i]
+		if e.Face.Measure(img, f) != nil || f.Eyes < minEyesPhoto || abs(f.Yaw) > maxYaw {
+			continue
+		}
+		probe := make([]float32, e.Face.ProbeSize())
+		if e.Face.Extract(img, f, probe) != nil {
+			continue
+		}
+		n := found{
+			photo: img, probe: probe, merit: float64(f.Quality) * float64(min(f.Eyes, 90)),
+			name: fmt.Sprintf("%s/%d", strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), len(list)+1),
+		}
+		for k, p := range f.Points {
+			n.points[k] = [2]float64{float64(p.X), float64(p.Y)}
+		}
+		list = append(list, n)
+	}
+	return list, nil
+}
+
+// readGray reads a JPEG or PNG file as the gray plane that a camera would give.
+func readGray(path string) (*image.Gray, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	cfg, kind, err := image.DecodeConfig(io.LimitReader(f, maxPhotoBytes))
+	if err != nil {
+		return nil, errors.New("not a JPEG or PNG photograph")
+	}
+	if cfg.Width < 64 || cfg.Height < 64 || cfg.Width*cfg.Height > maxPhotoPixels {
+		return nil, fmt.Errorf("%s of %dx%d pixels is too small or too large", kind, cfg.Width, cfg.Height)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	src, _, err := image.Decode(io.LimitReader(f, maxPhotoBytes))
+	if err != nil {
+		return nil, fmt.Errorf("broken %s: %w", kind, err)
+	}
+	// Photographs wider than the detector can take are halved until they fit.
+	b := src.Bounds()
+	step := 1
+	for b.Dx()/step > 4096 || b.Dy()/step > 4096 {
+		step *= 2
+	}
+	gray := image.NewGray(image.Rect(0, 0, b.Dx()/step, b.Dy()/step))
+	for y := range gray.Rect.Dy() {
+		for x := range gray.Rect.Dx() {
+			gray.Pix[y*gray.Stride+x] = color.GrayModel.Convert(src.At(b.Min.X+x*step, b.Min.Y+y*step)).(color.Gray).Y
+		}
+	}
+	return gray, nil
+}
+
+func score(a, b []float32) float32 {
+	var s float32
+	for i := range a {
+		s += a[i] * b[i]
+	}
+	return s
+}
+
+func abs(v float32) float32 { return max(v, -v) }
+
+// register is what the desk knows of the enrolled and a kiosk must not: names. It stands in for headquarters, which draws the ids.
+type register struct {
+	path   string
+	People []entry `json:"people"`
+}
+
+type entry struct {
+	Name    string `json:"name"`
+	ID      string `json:"id"`
+	Revoked bool   `json:"revoked"`
+}
+
+const maxRegister = 1 << 20
+
+// openRegister reads the register, or begins an empty one.
+func openRegister(path string) (*register, error) {
+	r := &register{path: path}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	d := json.NewDecoder(io.LimitReader(f, maxRegister))
+	d.DisallowUnknownFields()
+	if err := d.Decode(r); err != nil {
+		return nil, fmt.Errorf("read the desk's register %q: %w (remove it to begin anew)", path, err)
+	}
+	for _, e := range r.People {
+		if _, err := access.ParsePersonID(e.ID); err != nil {
+			return nil, fmt.Errorf("read the desk's register %q: %w", path, err)
+		}
+	}
+	return r, nil
+}
+
+// save replaces the file as a whole.
+func (r *register) save() error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := r.path + ".new"
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return fmt.Errorf("save register: %w", err)
+	}
+	if err := os.Rename(tmp, r.path); err != nil {
+		return fmt.Errorf("save register: %w", err)
+	}
+	return nil
+}
+
+// id is the person's id, drawn on first sight.
+func (r *register) id(name string) access.PersonID {
+	for _, e := range r.People {
+		if e.Name == name {
+			id, _ := access.ParsePersonID(e.ID) // checked when read, drawn by us otherwise
+			return id
+		}
+	}
+	var id access.PersonID
+	rand.Read(id[:])
+	r.People = append(r.People, entry{Name: name, ID: id.String()})
+	return id
+}
+
+func (r *register) entry(name string) *entry {
+	for i := range r.People {
+		if r.People[i].Name == name {
+			return &r.People[i]
+		}
+	}
+	return nil
+}
+
+// name is the bench name of a person, empty for a stranger.
+func (r *register) name(id access.PersonID) string {
+	for _, e := range r.People {
+		if e.ID == id.String() {
+			return e.Name
+		}
+	}
+	return ""
+}

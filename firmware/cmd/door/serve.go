@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/ipc"
+)
+
+// server speaks to the other programs. One client of each role is served at a time: a second eye would be somebody else.
+type server struct {
+	door *kiosk
+	log  func(format string, args ...any)
+
+	mu     sync.Mutex
+	closed bool
+	peers  map[ipc.Role]*ipc.Conn
+	held   []*ipc.Listener
+	work   sync.WaitGroup
+}
+
+// listen opens the sockets. The desk's is opened on a lab board alone.
+func (s *server) listen(run string, uids map[ipc.Role]int) error {
+	s.peers = make(map[ipc.Role]*ipc.Conn)
+	for _, role := range []ipc.Role{ipc.Eye, ipc.Link, ipc.Desk} {
+		uid, wanted := uids[role]
+		if !wanted {
+			continue
+		}
+		l, err := ipc.Listen(run+"/"+role.Socket(), role, uid)
+		if err != nil {
+			return errors.Join(err, s.close())
+		}
+		s.held = append(s.held, l)
+	}
+	return nil
+}
+
+func (s *server) close() error {
+	var errs []error
+	for _, l := range s.held {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// serve takes clients until ctx ends.
+func (s *server) serve(ctx context.Context) error {
+	failed := make(chan error, len(s.held))
+	for _, l := range s.held {
+		s.work.Go(func() { failed <- s.accept(ctx, l) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		err = ctx.Err()
+	case err = <-failed:
+	}
+	s.mu.Lock()
+	s.closed = true
+	for _, c := range s.peers {
+		c.Close()
+	}
+	s.mu.Unlock()
+	err = errors.Join(err, s.close())
+	s.work.Wait()
+	return err
+}
+
+func (s *server) accept(ctx context.Context, l *ipc.Listener) error {
+	for {
+		conn, err := l.Accept(ctx)
+		if refused := new(ipc.Violation); errors.As(err, &refused) {
+			s.door.note(access.EventPresentationRefused, "client refused: another user")
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			conn.Close()
+			return context.Canceled
+		}
+		if old := s.peers[conn.Role()]; old != nil {
+			// The supervisor starts a program only after the one before it has ended, so the newer one is the living one.
+			old.Close()
+		}
+		s.peers[conn.Role()] = conn
+		s.mu.Unlock()
+		s.work.Go(func() {
+			defer conn.Close()
+			var err error
+			switch conn.Role() {
+			case ipc.Eye:
+				err = s.eye(ctx, conn)
+			case ipc.Link:
+				err = s.link(ctx, conn)
+			case ipc.Desk:
+				err = s.desk(ctx, conn)
+			}
+			s.mu.Lock()
+			if s.peers[conn.Role()] == conn {
+				delete(s.peers, conn.Role())
+			}
+			s.mu.Unlock()
+			s.log("%v is gone: %v", conn.Role(), err)
+		})
+	}
+}
+
+// eyeConn is eye as the walk-up sees it.
+type eyeConn struct{ *ipc.Conn }
+
+func (e eyeConn) Observe(o ipc.Observe) error   { return e.Send(ipc.KindObserve, 0, o) }
+func (e eyeConn) Conclude(c ipc.Conclude) error { return e.Send(ipc.KindConclude, 0, c) }
+func (e eyeConn) Abort(a ipc.Abort) error       { return e.Send(ipc.KindAbort, 0, a) }
+
+// silence is how long eye may say nothing before it counts as hung: it speaks at least once a second.
+const silence = 3 * time.Second
+
+// eye serves the connection of eye: first Hello, then sightings and evidence.
+func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
+	first, cancel := context.WithTimeout(ctx, silence)
+	m, err := conn.Recv(first)
+	cancel()
+	if err != nil {
+		return err
+	}
+	var hello ipc.Hello
+	if m.Kind != ipc.KindHello {
+		return fmt.Errorf("%v before hello", m.Kind)
+	}
+	if err := ipc.Decode(m, &hello); err != nil {
+		return err
+	}
+	if hello.Camera.Interval < 5*time.Millisecond || hello.Camera.Interval > 5*time.Second {
+		return fmt.Errorf("a camera with a frame every %v is not usable", hello.Camera.Interval)
+	}
+	eye := eyeConn{conn}
+	s.door.walkup.EyeUp(ctx, eye, hello, hello.Camera.Identity())
+	s.door.note(access.EventEyeBack, "")
+	defer func() {
+		s.door.walkup.EyeDown(ctx, eye)
+		s.door.note(access.EventEyeLost, "")
+	}()
+	for {
+		wait, cancel := context.WithTimeout(ctx, silence)
+		m, err := conn.Recv(wait)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return fmt.Errorf("said nothing for %v", silence)
+		}
+		if err != nil {
+			return err
+		}
+		switch m.Kind {
+		case ipc.KindApproach:
+			var a ipc.Approach
+			if err := ipc.Decode(m, &a); err != nil {
+				return err
+			}
+			s.door.walkup.Saw(ctx, eye, a)
+		case ipc.KindPresentation:
+			p := new(access.Presentation)
+			if err := ipc.Decode(m, p); err != nil {
+				return err
+			}
+			s.door.walkup.Presented(ctx, eye, p)
+		case ipc.KindPulse:
+		default:
+			return fmt.Errorf("%v has no place here", m.Kind)
+		}
+	}
+}
+
+// link serves the connection of link: how far the outbox is.
+func (s *server) link(ctx context.Context, conn *ipc.Conn) error {
+	s.door.linked.Store(true)
+	s.door.changed()
+	s.door.note(access.EventLinkBack, "")
+	defer func() {
+		s.door.linked.Store(false)
+		s.door.changed()
+		s.door.note(access.EventLinkLost, "")
+	}()
+	for {
+		m, err := conn.Recv(ctx)
+		if err != nil {
+			return err
+		}
+		switch m.Kind {
+		case ipc.KindOutboxHead:
+			err = conn.Send(ipc.KindOutbox, m.ID, s.door.outbox())
+		case ipc.KindPulse:
+			err = conn.Send(ipc.KindOK, m.ID, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// statusEvery is the longest time between two statuses; statusSoonest the shortest.
+const (
+	statusEvery   = 500 * time.Millisecond
+	statusSoonest = 40 * time.Millisecond
+)
+
+// desk serves the bench operator of a lab board.
+func (s *server) desk(ctx context.Context, conn *ipc.Conn) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	defer cancel()
+	calls.Go(func() {
+		defer cancel()
+		for ctx.Err() == nil {
+			changed := s.door.watch()
+			if conn.Send(ipc.KindStatus, 0, s.door.status()) != nil {
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			case <-time.After(statusEvery):
+			}
+			time.Sleep(statusSoonest)
+		}
+	})
+	var busy atomic.Int32
+	for {
+		m, err := conn.Recv(ctx)
+		if err != nil {
+			return err
+		}
+		if busy.Load() >= 4 {
+			if err := conn.Send(ipc.KindError, m.ID, ipc.Failure{Message: "too many requests at once"}); err != nil {
+				return err
+			}
+			continue
+		}
+		busy.Add(1)
+		calls.Go(func() {
+			defer busy.Add(-1)
+			s.answer(ctx, conn, m)
+		})
+	}
+}
+
+// answer carries out one request of the bench and says how it went.
+func (s *server) answer(ctx context.Context, conn *ipc.Conn, m ipc.Message) {
+	kind, body, err := ipc.KindOK, any(nil), error(nil)
+	switch m.Kind {
+	case ipc.KindEnrol:
+		var req ipc.Enrol
+		if err = ipc.Decode(m, &req); err == nil {
+			kind = ipc.KindEnrolled
+			body, err = s.door.walkup.Enrol(ctx, req)
+		}
+	case ipc.KindRevoke:
+		var req ipc.Revoke
+		if err = ipc.Decode(m, &req); err == nil {
+			err = s.door.revoke(req.Person)
+		}
+	case ipc.KindLockdown:
+		var req ipc.Lockdown
+		if err = ipc.Decode(m, &req); err == nil {
+			err = s.door.lockdown(ctx, req.On)
+		}
+	case ipc.KindPulse:
+	}
+	if err != nil {
+		text := err.Error()
+		kind, body = ipc.KindError, ipc.Failure{Message: text[:min(len(text), 200)]}
+	}
+	if err := conn.Send(kind, m.ID, body); err != nil && ctx.Err() == nil {
+		s.log("answer %v: %v", m.Kind, err)
+	}
+}
+
+// user is the uid of a program; 0 in a board file means that of the supervisor, which is ours.
+func user(uid int) int {
+	if uid == 0 {
+		return os.Geteuid()
+	}
+	return uid
+}

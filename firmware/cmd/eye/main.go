@@ -1,0 +1,195 @@
+// Command eye looks at camera frames and tells door what it measured: where a face is, how it answers the lamp, its probe. It
+// reports evidence and never a verdict, and knows no template, policy or key.
+//
+// Once it has opened its models, the camera and door's socket it gives up the network, files and the right to start programs.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/firmware/confine"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/inference"
+	"github.com/lintel-access/lintel/inference/face"
+	"github.com/lintel-access/lintel/inference/model"
+	"github.com/lintel-access/lintel/inference/ort"
+)
+
+// exitConfig is EX_CONFIG: the installation is wrong, and starting again at once cannot help.
+const exitConfig = 78
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	switch err := run(ctx, os.Args[1:]); {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, flag.ErrHelp):
+	default:
+		fmt.Fprintln(os.Stderr, "eye:", err)
+		var c *configError
+		if errors.As(err, &c) {
+			os.Exit(exitConfig)
+		}
+		os.Exit(1)
+	}
+}
+
+// configError is an error that only a change of the installation can mend.
+type configError struct{ error }
+
+func (e *configError) Unwrap() error { return e.error }
+
+type options struct {
+	board, run, bundle, library string
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("eye", flag.ContinueOnError)
+	fs.StringVar(&o.board, "board", "desk", "name of the board that this program runs on")
+	fs.StringVar(&o.run, "run", "", "folder of the sockets (required)")
+	fs.StringVar(&o.bundle, "bundle", ".lintel/bundle", "folder of the prepared models; their hashes are checked")
+	fs.StringVar(&o.library, "library", ".lintel/ort/libonnxruntime.so.1", "the ONNX Runtime library; its hash is checked")
+	fs.Usage = func() {
+		fmt.Fprintln(fs.Output(), "eye looks at camera frames and tells door what it measured. The desk and the device's supervisor start it.")
+		fs.PrintDefaults()
+	}
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q; see eye -h", fs.Arg(0))
+	}
+	if o.run == "" {
+		return o, errors.New("say where the sockets are: -run folder")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	b, err := board.Load(o.board)
+	if err != nil {
+		return &configError{err}
+	}
+	manifest, err := model.Default()
+	if err != nil {
+		return &configError{err}
+	}
+	providers, err := providers(b)
+	if err != nil {
+		return &configError{err}
+	}
+	began := time.Now()
+	engine, err := inference.Open(inference.Config{
+		Library: o.library, Bundle: o.bundle, Manifest: manifest, Providers: providers, Threads: b.Inference.Threads,
+		Limits: face.DefaultLimits(),
+	})
+	if err != nil {
+		return &configError{err}
+	}
+	defer engine.Close()
+	source, err := open(b, o.run)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	conn, err := ipc.Dial(ctx, filepath.Join(o.run, ipc.Eye.Socket()), ipc.Eye, user(b.Programs.Users.Door))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+
+	report, err := confine.Apply(confine.Eye())
+	if err != nil {
+		return err
+	}
+	hello := ipc.Hello{Camera: source.Camera(), Bundle: manifest.Hash(), Name: manifest.Name, Provider: engine.Report.Provider}
+	for _, d := range engine.Report.Dropped {
+		hello.Degraded = append(hello.Degraded, clip("execution provider "+d.Provider+" dropped: "+d.Reason))
+	}
+	for _, d := range report.Degraded {
+		hello.Degraded = append(hello.Degraded, clip("eye: "+d))
+	}
+	fmt.Fprintf(os.Stderr, "ready after %d ms: bundle %s on %s, camera %q, %d threads confined\n",
+		time.Since(began).Milliseconds(), manifest.Name, engine.Report.Provider, source.Camera().Card, report.Threads)
+	return watch(ctx, source, engine, conn, hello)
+}
+
+// clip bounds a degraded mode to what a message may carry.
+func clip(s string) string { return s[:min(len(s), 200)] }
+
+// watch runs until one of its parts ends: without door or camera there is nothing to do, and the supervisor starts eye again.
+func watch(ctx context.Context, source frames.Source, engine *inference.Engine, conn *ipc.Conn, hello ipc.Hello) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := &watcher{
+		source: source, engine: engine, camera: hello.Camera.Identity(), bundle: hello.Bundle, now: frames.Now,
+	}
+	client := ipc.NewClient(conn, func(m ipc.Message) {
+		if err := w.order(m); err != nil {
+			cancel(err)
+		}
+	})
+	w.door = client
+	if err := client.Send(ipc.KindHello, hello); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		cancel(fmt.Errorf("connection to door: %w", client.Run(ctx)))
+	}()
+	err := w.Run(ctx)
+	cancel(err)
+	<-ended
+	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// open opens the camera that the board names.
+func open(b board.Board, run string) (frames.Source, error) {
+	switch b.Camera.Kind {
+	case board.CameraTwin:
+		return frames.Dial(filepath.Join(run, "frames.sock"))
+	default:
+		return nil, &configError{fmt.Errorf("board %q: no driver for a camera of kind %q in this program", b.Name, b.Camera.Kind)}
+	}
+}
+
+// providers takes the board's execution providers in their order.
+func providers(b board.Board) ([]ort.Provider, error) {
+	var list []ort.Provider
+	for _, p := range b.Inference.Providers {
+		q := ort.Provider{Name: p.Name, Options: p.Options, Library: p.Library}
+		if p.SHA256 != "" {
+			if err := q.SHA256.UnmarshalText([]byte(p.SHA256)); err != nil {
+				return nil, fmt.Errorf("board %q: provider %q: %w", b.Name, p.Name, err)
+			}
+		}
+		list = append(list, q)
+	}
+	return list, nil
+}
+
+// user is the uid of a program; 0 in a board file means that of the supervisor, which is ours.
+func user(uid int) int {
+	if uid == 0 {
+		return os.Geteuid()
+	}
+	return uid
+}

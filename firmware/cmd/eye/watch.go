@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/inference"
+	"github.com/lintel-access/lintel/inference/face"
+)
+
+const (
+	// idleEvery is the time from look to look while nobody is there: a person walks 0.3 m in it.
+	idleEvery = 200 * time.Millisecond
+	// approachEvery bounds the sightings that door is told: 15 a second.
+	approachEvery = 66 * time.Millisecond
+	// coast is how many frames a face may be missing before it counts as lost: a lamp code leaves it dark for three.
+	coast = 5
+	// farewells is how often door is told that nobody is there when somebody was; it takes three for a fact.
+	farewells = 4
+	// maxFused bounds the frames that a probe is fused from; more add little and cost an extraction each.
+	maxFused = 6
+)
+
+// door is where the evidence goes.
+type door interface {
+	Send(kind ipc.Kind, body any) error
+}
+
+// watcher looks at frames and tells door what it measured. One goroutine calls Run; orders of door come in through order.
+type watcher struct {
+	source frames.Source
+	engine *inference.Engine
+	door   door
+	camera [32]byte
+	bundle [32]byte
+	now    func() time.Duration
+
+	// Owned by Run.
+	lastLook, lastSent time.Duration
+	first              map[uint32]time.Duration // first stamp of each living track; bounded by the tracker
+	face               face.Face                // the one at the door, as measured last
+	have               bool
+	missing            int
+	farewell           int // how often door is still to be told at once that nobody is there
+
+	mu      sync.Mutex // guards the rest: order and Run share it
+	session *session
+	stamp   time.Duration // of the newest processed frame
+}
+
+// session is what eye keeps while door's session runs, and no longer.
+type session struct {
+	order    ipc.Observe
+	received time.Duration
+	until    time.Duration // 0: not concluded yet
+	chain    [32]byte
+	frames   []access.FrameEvidence
+	fuser    inference.Fuser
+	hint     access.Hint
+}
+
+// Run looks at frames until ctx or the source ends.
+func (w *watcher) Run(ctx context.Context) error {
+	w.first = make(map[uint32]time.Duration)
+	for {
+		f, err := w.source.Next(ctx)
+		switch {
+		case errors.Is(err, frames.ErrStalled):
+			// Nothing to look at: door is told that nobody is there, and the pulse goes on.
+			if err := w.sawNobody(w.now(), 0); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("read frame: %w", err)
+		}
+		if err := w.frame(f); err != nil {
+			return err
+		}
+	}
+}
+
+// frame measures one frame.
+func (w *watcher) frame(f frames.Frame) error {
+	began := w.now()
+	w.mu.Lock()
+	in := w.session != nil && f.Stamp-f.Exposure >= w.session.received
+	w.mu.Unlock()
+	if !in && !w.have && f.Stamp-w.lastLook < idleEvery {
+		return nil
+	}
+	w.lastLook = f.Stamp
+	faces, err := w.engine.Face.Look(f.Image)
+	if err != nil {
+		return fmt.Errorf("look at frame %d: %w", f.Seq, err)
+	}
+	hint := w.choose(f, faces)
+	if err := w.collect(f, in, hint, len(faces)); err != nil {
+		return err
+	}
+	if !w.have {
+		return w.sawNobody(f.Stamp, f.Exposure)
+	}
+	if f.Stamp-w.lastSent < approachEvery || w.missing > 0 {
+		return nil
+	}
+	w.lastSent, w.farewell = f.Stamp, farewells
+	return w.door.Send(ipc.KindApproach, ipc.Approach{
+		Stamp: f.Stamp, First: w.first[w.face.Track], Track: w.face.Track, Box: boxOf(w.face.Box), Hint: hint,
+		Faces: uint8(min(len(faces), 255)), Level: w.face.Level, Process: w.now() - began, Exposure: f.Exposure,
+	})
+}
+
+// choose picks the face at the door and measures it. In a frame without it the last one stands for a few frames, so that the dark
+// chips of a lamp code can be measured where the face was.
+func (w *watcher) choose(f frames.Frame, faces []face.Face) access.Hint {
+	w.mu.Lock()
+	var follow uint32
+	if w.session != nil {
+		follow = w.session.order.Track
+	}
+	w.mu.Unlock()
+	if follow == 0 && w.have {
+		follow = w.face.Track
+	}
+	i, hint := face.Choose(faces, f.Image.Rect.Dx(), f.Image.Rect.Dy(), follow)
+	if i < 0 {
+		if w.have {
+			if w.missing++; w.missing > coast {
+				w.have = false
+				clear(w.first)
+			}
+		}
+		if w.have {
+			return access.HintTooDark
+		}
+		return access.HintNobody
+	}
+	chosen := &faces[i]
+	if err := w.engine.Face.Measure(f.Image, chosen); err != nil {
+		return access.HintBlurred // the landmark model found nothing usable: as good as unseen, the track goes on
+	}
+	if hint == face.HintNone {
+		hint = chosen.Hint
+	}
+	if _, known := w.first[chosen.Track]; !known {
+		if len(w.first) > 64 {
+			clear(w.first)
+		}
+		w.first[chosen.Track] = f.Stamp
+	}
+	w.face, w.have, w.missing = *chosen, true, 0
+	return access.Hint(hint)
+}
+
+// sawNobody tells door that nobody is there: a few times at once, so that one blurred frame is told from a person who has left,
+// then once a second.
+func (w *watcher) sawNobody(stamp, exposure time.Duration) error {
+	if w.farewell > 0 {
+		w.farewell--
+	} else if stamp-w.lastSent < time.Second {
+		return nil
+	}
+	w.lastSent = stamp
+	return w.door.Send(ipc.KindApproach, ipc.Approach{Stamp: stamp, Hint: access.HintNobody, Exposure: exposure})
+}
+
+// collect adds a frame to the session's evidence and presents it when it was the last.
+func (w *watcher) collect(f frames.Frame, in bool, hint access.Hint, found int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stamp = f.Stamp
+	if in && w.session != nil {
+		if err := w.record(w.session, f, hint, found); err != nil {
+			return err
+		}
+	}
+	return w.presentIfReady()
+}
+
+// record measures one frame of the session. Called with mu held.
+func (w *watcher) record(s *session, f frames.Frame, hint access.Hint, found int) error {
+	if len(s.frames) == access.MaxFrames {
+		return nil
+	}
+	e := access.FrameEvidence{
+		Seq: f.Seq, Stamp: f.Stamp, Exposure: f.Exposure, Hint: hint, Faces: uint8(min(found, 255)),
+	}
+	if w.have {
+		var err error
+		e.Track, e.Box = w.face.Track, boxOf(w.face.Box)
+		if e.Level, e.Ring, err = w.engine.PAD.Levels(f.Image, &w.face); err != nil {
+			return err
+		}
+		if w.missing == 0 {
+			if e.Texture, err = w.engine.PAD.Texture(f.Image, &w.face); err != nil {
+				return err
+			}
+			e.Quality = w.face.Quality
+		}
+	}
+	s.chain = link(s.chain, f)
+	e.Chain = s.chain
+	if w.missing == 0 {
+		s.hint = max(s.hint, hint)
+	}
+	if hint == access.HintNone && w.missing == 0 && s.fuser.Count() < maxFused {
+		if err := w.engine.Fuse(f.Image, &w.face, &s.fuser); err != nil {
+			return fmt.Errorf("extract probe: %w", err)
+		}
+	}
+	s.frames = append(s.frames, e)
+	return nil
+}
+
+// link is the next link of the chain over frames; see access.FrameEvidence.Chain.
+func link(before [32]byte, f frames.Frame) [32]byte {
+	pixels := sha256.New()
+	r := f.Image.Rect
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		i := f.Image.PixOffset(r.Min.X, y)
+		pixels.Write(f.Image.Pix[i : i+r.Dx()])
+	}
+	var buf [32 + 32 + 8 + 8]byte
+	copy(buf[:], before[:])
+	pixels.Sum(buf[32:32])
+	binary.BigEndian.PutUint64(buf[64:], f.Seq)
+	binary.BigEndian.PutUint64(buf[72:], uint64(f.Stamp))
+	return sha256.Sum256(buf[:])
+}
+
+// presentIfReady sends the evidence of a concluded session once its last frame is in (the next one would end after Until), and
+// forgets the session. Called with mu held.
+func (w *watcher) presentIfReady() error {
+	s := w.session
+	if s == nil || s.until == 0 || w.stamp+w.source.Camera().Interval <= s.until && len(s.frames) < access.MaxFrames {
+		return nil
+	}
+	w.session = nil
+	defer s.fuser.Wipe()
+	p := access.Presentation{
+		Session: s.order.Session, Nonce: s.order.Nonce, Camera: w.camera, Bundle: w.bundle, Frames: s.frames, Hint: s.hint, Liveness: -1,
+	}
+	for len(p.Frames) > 0 && p.Frames[len(p.Frames)-1].Stamp > s.until {
+		p.Frames = p.Frames[:len(p.Frames)-1]
+	}
+	if probe, liveness, n := s.fuser.Result(); n > 0 {
+		p.Probe, p.Liveness, p.ProbeFrom, p.Hint = probe, liveness, uint32(n), access.HintNone
+	}
+	return w.door.Send(ipc.KindPresentation, p)
+}
+
+// order takes an order of door. It is called from the goroutine that receives.
+func (w *watcher) order(m ipc.Message) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch m.Kind {
+	case ipc.KindObserve:
+		var o ipc.Observe
+		if err := ipc.Decode(m, &o); err != nil {
+			return err
+		}
+		w.session = &session{order: o, received: w.now(), chain: sha256.Sum256(o.Nonce[:]), frames: make([]access.FrameEvidence, 0, access.MaxFrames)}
+	case ipc.KindConclude:
+		var c ipc.Conclude
+		if err := ipc.Decode(m, &c); err != nil {
+			return err
+		}
+		if w.session != nil && w.session.order.Session == c.Session {
+			w.session.until = c.Until
+		}
+		return w.presentIfReady()
+	case ipc.KindAbort:
+		var a ipc.Abort
+		if err := ipc.Decode(m, &a); err != nil {
+			return err
+		}
+		if w.session != nil && w.session.order.Session == a.Session {
+			w.session.fuser.Wipe()
+			w.session = nil
+		}
+	}
+	return nil
+}
+
+func boxOf(b face.Box) access.Box { return access.Box{X0: b.X0, Y0: b.Y0, X1: b.X1, Y1: b.Y1} }

@@ -1,0 +1,148 @@
+// Package confine takes from a running program what it no longer needs: after start-up eye opens no file for writing and no
+// socket, door reaches no network, link writes no file outside its folder, and none of them starts a program, gains a privilege
+// or looks into another process.
+//
+//	no_new_privs ─► Landlock (files, TCP) ─► capabilities, limits, no core image ─► seccomp (system calls) ─► proof
+//
+// Apply ends with the proof: it tries what is now forbidden, on several threads, and reads the kernel's word for every thread.
+// A program whose proof fails must stop.
+package confine
+
+import (
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Profile is what one program keeps. The zero Profile is nobody's, and Apply refuses it.
+type Profile struct {
+	name      string
+	readOnly  []string // folders whose files it may read
+	readWrite []string // folders in which it may do everything but execute
+	optional  []string // files it may read, if they exist
+	calls     []grant  // system calls besides those every Go program needs
+	denied    []act    // what must fail for this program besides what must fail for all
+	files     uint64   // most descriptors open at once
+	network   bool     // TCP is not narrowed by Landlock: headquarters' port is configuration
+}
+
+// Eye is the profile of the program that parses what an attacker holds in front of the lens. It has opened the models, the
+// library, the frames and door's socket before; it may still read files below readOnly.
+func Eye(readOnly ...string) Profile {
+	return Profile{
+		name:     "eye",
+		readOnly: readOnly,
+		files:    64, // it has about 15
+		calls: []grant{
+			{name: "openat", arg: 2, test: noneOf, bits: writes}, // sysfs and its own /proc entries; Landlock says which
+			{name: "ioctl"}, // the camera's buffers are exchanged by ioctl
+		},
+		denied: slices.Concat(noSocket, noWriting, noNetwork),
+	}
+}
+
+// Door is the profile of the program that decides. state holds vault and audit log, run its sockets; both must exist.
+func Door(state, run string) Profile {
+	return Profile{
+		name:      "door",
+		readWrite: []string{state, run},
+		files:     256, // segments, vault, lines and sockets are about 30
+		calls: slices.Concat(changeFiles, localSockets, serveSockets, []grant{
+			{name: "ioctl"},                    // GPIO lines are requested and set by ioctl
+			{name: "mlock"}, {name: "munlock"}, // templates stay out of swap
+		}),
+		denied: noNetwork,
+	}
+}
+
+// Link is the profile of the program that talks to strangers. run, which must exist, is where it stages bytes. Without a
+// headquarters to call it needs no network and gets none.
+func Link(run string, network bool) Profile {
+	p := Profile{
+		name:      "link",
+		readWrite: []string{run},
+		files:     256,
+		calls:     slices.Concat(changeFiles, localSockets),
+		denied:    noNetwork,
+	}
+	if network {
+		p.network = true
+		p.optional = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}
+		p.calls = slices.Concat(changeFiles, dialAnywhere)
+		p.denied = noRawNetwork
+	}
+	return p
+}
+
+// Bits of openat that lead to a file being written or made. Reading is the absence of all of them.
+const writes = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT | unix.O_TRUNC | 0o20000000 // __O_TMPFILE without its O_DIRECTORY
+
+var (
+	changeFiles = always("openat", "unlinkat", "renameat", "renameat2", "mkdirat", "fchmod", "fchmodat", "ftruncate", "fallocate",
+		"fsync", "fdatasync", "sync_file_range", "flock", "msync", "pwrite64", "fstatfs", "statfs")
+
+	localSockets = append(always("connect"),
+		grant{name: "socket", arg: 0, test: oneOf, values: []uint32{unix.AF_UNIX}})
+
+	serveSockets = always("bind", "listen", "accept4")
+
+	dialAnywhere = append(always("connect"),
+		grant{name: "socket", arg: 0, test: oneOf, values: []uint32{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6}})
+)
+
+// basic is what the Go runtime, glibc's threads and an open socket need. No path can be changed and nothing be started by these.
+func basic() []grant {
+	self := []uint32{uint32(os.Getpid())}
+	return slices.Concat(
+		always(
+			// hot: the filter is walked in this order on kernels without the verdict cache of Linux 5.11
+			"futex", "read", "write", "nanosleep", "clock_nanosleep", "epoll_pwait", "recvmsg", "sendmsg", "sched_yield",
+			"rt_sigreturn", "rt_sigprocmask", "madvise", "getpid", "gettid", "clock_gettime",
+			// memory
+			"munmap", "mremap", "brk", "mincore", "membarrier", "rseq",
+			// threads and signals
+			"exit", "exit_group", "set_robust_list", "sigaltstack", "rt_sigaction", "restart_syscall", "sched_getaffinity",
+			"sched_setaffinity", "getcpu",
+			// descriptors that are open already
+			"readv", "writev", "pread64", "close", "close_range", "lseek", "fcntl", "dup3", "fstat", "pipe2", "eventfd2", "epoll_create1",
+			"epoll_ctl", "ppoll", "pselect6", "recvfrom", "sendto", "getsockopt", "setsockopt", "getsockname", "getpeername", "shutdown",
+			// looking without touching
+			"statx", "getdents64", "readlinkat", "faccessat", "faccessat2", "getcwd",
+			// harmless facts
+			"getrandom", "clock_getres", "gettimeofday", "uname", "sysinfo", "getrusage", "prlimit64", "getuid", "geteuid", "getgid",
+			"getegid", "getppid",
+		),
+		[]grant{
+			// memory that is executable was mapped at start; nothing becomes code later
+			{name: "mmap", arg: 2, test: noneOf, bits: unix.PROT_EXEC},
+			{name: "mprotect", arg: 2, test: noneOf, bits: unix.PROT_EXEC},
+			// threads, not processes
+			{name: "clone", arg: 0, test: allOf, bits: unix.CLONE_THREAD},
+			// to itself: the runtime's preemption
+			{name: "tgkill", arg: 0, test: oneOf, values: self},
+			{name: "kill", arg: 0, test: oneOf, values: self},
+			// names of threads and of memory; not PR_SET_DUMPABLE
+			{name: "prctl", arg: 0, test: oneOf, values: []uint32{unix.PR_SET_NAME, unix.PR_GET_NAME, unix.PR_SET_VMA, unix.PR_GET_DUMPABLE}},
+		},
+	)
+}
+
+// peculiar is what one processor alone has: the old names that glibc still uses on amd64, and fstatat, which has two names.
+func peculiar(goarch string) []grant {
+	if goarch == "amd64" {
+		return always("newfstatat", "epoll_wait", "poll", "time")
+	}
+	return always("fstatat")
+}
+
+func always(names ...string) []grant {
+	list := make([]grant, len(names))
+	for i, n := range names {
+		list[i].name = n
+	}
+	return list
+}
+
+// String is the program's name.
+func (p Profile) String() string { return p.name }

@@ -1,0 +1,144 @@
+package ipc
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+func unitProbe() []float32 {
+	p := make([]float32, access.ProbeSize)
+	for i := range p {
+		p[i] = 0.044194173 // 1/sqrt(512): needs all 32 bits
+	}
+	return p
+}
+
+// fullPresentation is the largest that eye may send.
+func fullPresentation() access.Presentation {
+	p := access.Presentation{
+		Session: access.SessionID{Boot: 1<<64 - 1, Number: 1<<64 - 1}, Probe: unitProbe(), ProbeFrom: access.MaxFrames,
+		Liveness: 0.123456, Hint: access.HintSeveral,
+	}
+	for range access.MaxFrames {
+		p.Frames = append(p.Frames, access.FrameEvidence{
+			Seq: 1<<64 - 1, Stamp: 1<<63 - 1, Exposure: 1<<63 - 1, Chain: [32]byte{31: 1}, Track: 1<<32 - 1,
+			Box: access.Box{X0: -0.1, Y0: -0.1, X1: 0.1, Y1: 0.1}, Level: [access.Patches]float32{0.1, 0.1, 0.1, 0.1, 0.1},
+			Ring: 0.1, Texture: 0.1, Quality: 0.1, Hint: access.HintSeveral, Faces: 255,
+		})
+	}
+	return p
+}
+
+func repeated(s string, n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = s
+	}
+	return list
+}
+
+// largest is the largest valid message of every kind, so that the table's sizes are neither too small nor careless.
+func largest() map[Kind]any {
+	const most, moment = 1<<64 - 1, time.Duration(1<<63 - 1)
+	name, sentence := strings.Repeat("n", maxName), strings.Repeat("s", maxSentence)
+	session := access.SessionID{Boot: most, Number: most}
+	sighting := Approach{moment, moment, 1<<32 - 1, access.Box{X1: 0.1, Y1: 0.1, X0: -0.1, Y0: -0.1}, access.HintSeveral, 255, 0.1, moment, moment}
+	status := Status{
+		Stamp: moment, Door: 255, Walkup: 255, Indication: access.Indication{Text: strings.Repeat("t", access.MaxText)}, Sighting: sighting,
+		Degraded: repeated(sentence, maxDegraded), People: 1<<32 - 1, Records: most, Cursor: most, Lockdown: true,
+	}
+	for range maxOutcomes {
+		status.Decisions = append(status.Decisions, Outcome{Session: session, Verdict: 255, Reason: 1<<16 - 1, First: moment, Decided: moment, Released: moment})
+	}
+	return map[Kind]any{
+		KindError: Failure{sentence}, KindOK: nil, KindPulse: nil, KindOutboxHead: nil,
+		KindHello: Hello{
+			Camera: frames.Camera{Driver: name, Card: name, Bus: name, Format: name, Interval: moment},
+			Name:   name, Degraded: repeated(sentence, maxDropped), Provider: name,
+		},
+		KindApproach: sighting, KindPresentation: fullPresentation(), KindObserve: Observe{session, [16]byte{}, 1<<32 - 1, moment},
+		KindConclude: Conclude{session, moment}, KindAbort: Abort{session}, KindOutbox: Outbox{most, most},
+		KindEnrol: Enrol{access.PersonID{1}, maxEnrol}, KindEnrolled: Enrolled{access.PersonID{1}, 1<<32 - 1, 1<<16 - 1},
+		KindRevoke: Revoke{access.PersonID{1}}, KindLockdown: Lockdown{true}, KindStatus: status,
+	}
+}
+
+// decoded is a place to decode each kind into.
+func decoded(k Kind) any {
+	switch k {
+	case KindError:
+		return new(Failure)
+	case KindHello:
+		return new(Hello)
+	case KindApproach:
+		return new(Approach)
+	case KindPresentation:
+		return new(access.Presentation)
+	case KindObserve:
+		return new(Observe)
+	case KindConclude:
+		return new(Conclude)
+	case KindAbort:
+		return new(Abort)
+	case KindOutbox:
+		return new(Outbox)
+	case KindEnrol:
+		return new(Enrol)
+	case KindEnrolled:
+		return new(Enrolled)
+	case KindRevoke:
+		return new(Revoke)
+	case KindLockdown:
+		return new(Lockdown)
+	case KindStatus:
+		return new(Status)
+	}
+	return nil
+}
+
+// Every role, every direction, every kind: what the table names passes at its largest, all else is refused at both ends.
+//
+// Control: C16
+// Control: C17
+func TestTableIsTheWholeTruth(t *testing.T) {
+	bodies := largest()
+	for _, role := range []Role{0, Eye, Link, Desk, 4} {
+		for _, way := range []direction{toDoor, fromDoor} {
+			sender, receiver := &Conn{role: role, in: toDoor + fromDoor - way}, &Conn{role: role, in: way}
+			for k := range Kind(80) {
+				r, allowed := lookup(role, way, k)
+				packet, err := sender.pack(k, 7, bodies[k])
+				if (err == nil) != allowed {
+					t.Errorf("%v way %d %v: allowed %v, pack: %v", role, way, k, allowed, err)
+				}
+				if !allowed {
+					packet, err = wire.Marshal(envelope{Version: version, Kind: k, ID: 7, Body: wire.Raw{0xa0}})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				m, err := receiver.admit(packet, 0, time.Time{})
+				if (err == nil) != allowed {
+					t.Errorf("%v way %d %v: allowed %v, admit: %v", role, way, k, allowed, err)
+				}
+				if !allowed {
+					continue
+				}
+				if r.why == "" {
+					t.Errorf("%v %v has no reason", role, k)
+				}
+				if n := len(m.Body); n > r.max || n*3 < r.max {
+					t.Errorf("%v %v: the largest has %d bytes, the cap is %d", role, k, n, r.max)
+				}
+				if err := Decode(m, decoded(k)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+}
