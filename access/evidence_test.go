@@ -53,7 +53,7 @@ func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
 			for i := 6; i < len(p.Frames); i++ {
 				p.Frames[i].Stamp += 160 * time.Millisecond
 			}
-		}, ReasonFrameOrder},
+		}, ReasonFewFrames},
 		{"another face half-way", func(p *Presentation) {
 			for i := 6; i < len(p.Frames); i++ {
 				p.Frames[i].Track = 2

@@ -1,0 +1,99 @@
+// Command eval measures the accuracy of the product's own pipeline on a folder of photographs.
+//
+//	make eval DATA=dir [FORMAT=json]
+//
+// The folder has either an index.tsv (columns path, person, role; roles enrol, mated, nonmated for recognition, live and print for
+// presentation attack detection) or one sub-folder a person. JPEG and binary PGM are read; colour becomes gray.
+//
+// It prints, each with its 95 % interval (bootstrap over people) and counts: verification over all pairs (FNMR at fixed FMR, EER), open-set
+// search 1:N through access/match (FNIR at fixed FPIR), failures to acquire, which stay in the counts, and APCER and BPCER of
+// the learned PAD score. With -calibration it writes the table from which the product takes its thresholds.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/lintel-access/lintel/inference/model"
+	"github.com/lintel-access/lintel/inference/ort"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "eval:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
+	flags := flag.NewFlagSet("eval", flag.ContinueOnError)
+	flags.SetOutput(progress)
+	data := flags.String("data", "", "folder of photographs")
+	format := flags.String("format", "table", "table or json")
+	calibration := flags.String("calibration", "", "write the calibration table to this file")
+	cache := flags.String("cache", ".lintel", "where make deps has put ONNX Runtime and the models")
+	workers := flags.Int("workers", min(runtime.NumCPU(), 8), "photographs worked on at the same time")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *data == "" || *format != "table" && *format != "json" || flags.NArg() > 0 || *workers < 1 {
+		flags.Usage()
+		return errors.New("want -data dir and -format table or json")
+	}
+	s, err := readSet(*data)
+	if err != nil {
+		return err
+	}
+	m, err := model.Default()
+	if err != nil {
+		return err
+	}
+	r, err := ort.Open(filepath.Join(*cache, "ort", "libonnxruntime.so.1"))
+	if err != nil {
+		return fmt.Errorf("%w (make deps fetches it)", err)
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	var evaluators []*evaluator
+	for range *workers {
+		b, err := r.Load(filepath.Join(*cache, "bundle"), m, nil, 1)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, b.Close()) }()
+		e, err := newEvaluator(m, b)
+		if err != nil {
+			return err
+		}
+		evaluators = append(evaluators, e)
+	}
+	samples, err := acquireAll(ctx, s, evaluators, progress)
+	if err != nil {
+		return err
+	}
+	e, err := evaluate(s, samples)
+	if err != nil {
+		return err
+	}
+	e.Date, e.Bundle, e.BundleHash = time.Now().UTC().Format(time.DateOnly), m.Name, model.Hash(m.Hash()).String()
+	if *calibration != "" {
+		if err := e.writeCalibration(*calibration, m); err != nil {
+			return err
+		}
+	}
+	if *format == "json" {
+		return e.printJSON(out)
+	}
+	return e.printTable(out)
+}

@@ -1,0 +1,246 @@
+// Package walkup drives the whole kiosk the way its user does: the real programs under the desk, moved through the desk's page, and
+// broken on purpose.
+package walkup
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// programs is where TestMain built them; cache is what make deps fetched.
+var programs, cache string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if cache, err = filepath.Abs("../../.lintel"); err == nil {
+			_, err = os.Stat(filepath.Join(cache, "bundle"))
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "the models are missing: run make deps:", err)
+			return 1
+		}
+		if programs, err = os.MkdirTemp("", "lintel-programs-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(programs)
+		build := exec.Command("go", "build", "-o", programs+"/", "./firmware/cmd/...")
+		build.Dir = "../.."
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build the programs: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// state is the part of the page's state that the tests look at.
+type state struct {
+	Door struct {
+		State    string
+		Walkup   string
+		Text     string
+		Ajar     bool
+		Released bool
+		Lockdown bool
+	}
+	Decisions []struct {
+		Number          uint64
+		Verdict, Reason string
+		Person          string
+		Latency         int64
+	}
+	Programs []struct {
+		Name, Phase, LastExit string
+		PID                   int
+		Restarts              uint64
+	}
+	Notices  []struct{ Kind, Text string }
+	Scene    string
+	Enrolled int
+	Records  uint64
+	Backlog  uint64
+}
+
+func (s state) phase(program string) string {
+	for _, p := range s.Programs {
+		if p.Name == program {
+			return p.Phase
+		}
+	}
+	return "absent"
+}
+
+func (s state) pid(program string) int {
+	for _, p := range s.Programs {
+		if p.Name == program {
+			return p.PID
+		}
+	}
+	return 0
+}
+
+func (s state) says(text string) bool {
+	for _, n := range s.Notices {
+		if strings.Contains(n.Text, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// desk is a running desk.
+type desk struct {
+	t    *testing.T
+	addr string
+	cmd  *exec.Cmd
+	out  *tail
+	dir  string
+}
+
+// tail keeps what a program printed.
+type tail struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.Write(p)
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}
+
+// freePort asks the kernel for a port of the loopback.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// startDesk starts a desk on a state folder and waits until its people are enrolled.
+func startDesk(t *testing.T, dir string) *desk {
+	t.Helper()
+	d := &desk{t: t, addr: freePort(t), out: new(tail), dir: dir}
+	d.cmd = exec.Command(filepath.Join(programs, "desk"), "-addr", d.addr, "-cache", cache, "-state", dir)
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.stop)
+	d.until(90*time.Second, "everybody is enrolled", func(s state) bool {
+		return s.Enrolled >= 3 && s.phase("eye") == "running" && s.phase("link") == "running" && !s.says("Enrolling")
+	})
+	return d
+}
+
+func (d *desk) stop() {
+	if d.cmd.ProcessState != nil {
+		return
+	}
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	done := make(chan error, 1)
+	go func() { done <- d.cmd.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		_ = d.cmd.Process.Kill()
+		d.t.Errorf("the desk did not end within 10 s\n%s", d.out)
+	}
+	if d.t.Failed() {
+		d.t.Logf("the desk printed:\n%s", d.out)
+	}
+}
+
+func (d *desk) state() (state, error) {
+	var s state
+	r, err := http.Get("http://" + d.addr + "/state")
+	if err != nil {
+		return s, err
+	}
+	defer r.Body.Close()
+	return s, json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&s)
+}
+
+// until waits for a state, and fails with what the desk printed.
+func (d *desk) until(within time.Duration, what string, ok func(state) bool) state {
+	d.t.Helper()
+	var s state
+	var err error
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if s, err = d.state(); err == nil && ok(s) {
+			return s
+		}
+		if d.cmd.ProcessState != nil {
+			break
+		}
+	}
+	d.t.Fatalf("not within %v: %s (last error %v, state %+v)\n%s", within, what, err, s, d.out)
+	return s
+}
+
+func (d *desk) act(name, arg string) {
+	d.t.Helper()
+	body, err := json.Marshal(map[string]string{"name": name, "arg": arg})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	req, err := http.NewRequest("POST", "http://"+d.addr+"/act", bytes.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Origin", "http://"+d.addr)
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusNoContent {
+		text, _ := io.ReadAll(io.LimitReader(r.Body, 4096))
+		d.t.Fatalf("act %s %q: %s: %s", name, arg, r.Status, text)
+	}
+}
+
+// walkUp plays a scene once the door is at rest and returns the outcome that ended it.
+func (d *desk) walkUp(scene, want string) {
+	d.t.Helper()
+	before := d.until(20*time.Second, "the door is at rest", func(s state) bool {
+		return s.Door.State == "secured" && s.Door.Walkup == "idle" && s.Scene == ""
+	})
+	var last uint64
+	if len(before.Decisions) > 0 {
+		last = before.Decisions[0].Number
+	}
+	d.act("scene", scene)
+	d.until(15*time.Second, scene+" ends "+want, func(s state) bool {
+		for _, o := range s.Decisions {
+			if o.Number > last && o.Verdict == want {
+				return true
+			}
+		}
+		return false
+	})
+}

@@ -1,0 +1,117 @@
+package walkup
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// One desk, broken in turn: what dies comes back by itself, and the door keeps its duties meanwhile.
+//
+// Control: C04
+func TestProgramsDieAndComeBack(t *testing.T) {
+	d := startDesk(t, filepath.Join(t.TempDir(), "state"))
+
+	t.Run("eye", func(t *testing.T) {
+		d.t = t
+		before, err := d.state()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.act("kill", "eye")
+		d.act("rex", "")
+		d.until(2*time.Second, "REX releases the door while eye is dead", func(s state) bool { return s.Door.Released })
+		after := d.until(20*time.Second, "eye is back", func(s state) bool {
+			return s.phase("eye") == "running" && s.pid("eye") != before.pid("eye")
+		})
+		if after.pid("door") != before.pid("door") {
+			t.Error("door was restarted although only eye died")
+		}
+		d.walkUp("enrolled-1", "granted")
+	})
+
+	t.Run("link", func(t *testing.T) {
+		d.t = t
+		before, err := d.state()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.act("kill", "link")
+		d.until(20*time.Second, "link is back", func(s state) bool {
+			return s.phase("link") == "running" && s.pid("link") != before.pid("link")
+		})
+		d.walkUp("stranger-1", "denied")
+	})
+
+	t.Run("door", func(t *testing.T) {
+		d.t = t
+		before := d.until(10*time.Second, "the door is at rest", func(s state) bool { return s.Door.State == "secured" })
+		d.act("rex", "")
+		d.until(2*time.Second, "the relay is released", func(s state) bool { return s.Door.Released })
+		d.act("kill", "door")
+		// The release would last five seconds: the relay must fall at once, not then.
+		d.until(2*time.Second, "the relay falls with door", func(s state) bool { return !s.Door.Released })
+		d.until(20*time.Second, "door and eye are back", func(s state) bool {
+			return s.phase("door") == "running" && s.phase("eye") == "running" && s.pid("door") != before.pid("door")
+		})
+		after := d.until(5*time.Second, "nobody was forgotten", func(s state) bool { return s.Enrolled == before.Enrolled })
+		if after.Records <= before.Records {
+			t.Errorf("%d audit records after the restart, %d before: history was lost", after.Records, before.Records)
+		}
+		if after.Door.Released {
+			t.Error("the relay is released after the restart of door")
+		}
+		d.walkUp("enrolled-1", "granted")
+	})
+
+	t.Run("second instance", func(t *testing.T) {
+		out, err := exec.Command(filepath.Join(programs, "desk"), "-addr", freePort(t), "-cache", cache, "-state", d.dir).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "another instance runs already") {
+			t.Errorf("second desk on one state: %v\n%s", err, out)
+		}
+		out, err = exec.Command(filepath.Join(programs, "desk"), "-addr", d.addr, "-cache", cache, "-state", t.TempDir()).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "the port is already in use") {
+			t.Errorf("second desk on one port: %v\n%s", err, out)
+		}
+	})
+
+	t.Run("lockdown, fire, tamper", func(t *testing.T) {
+		d.t = t
+		d.act("lockdown", "on")
+		d.until(3*time.Second, "the door is locked down", func(s state) bool { return s.Door.State == "locked down" && s.Door.Lockdown })
+		d.act("rex", "")
+		d.until(3*time.Second, "REX works in a lockdown", func(s state) bool { return s.Door.Released })
+		d.until(15*time.Second, "the lockdown stands after it", func(s state) bool { return s.Door.State == "locked down" && !s.Door.Released })
+		d.act("fire", "on")
+		d.until(3*time.Second, "fire releases a locked-down door", func(s state) bool { return s.Door.State == "fire released" && s.Door.Released })
+		d.act("fire", "off")
+		d.until(15*time.Second, "the lockdown comes back after the fire", func(s state) bool { return s.Door.State == "locked down" })
+		d.act("lockdown", "off")
+		d.until(3*time.Second, "the door is secured", func(s state) bool { return s.Door.State == "secured" })
+	})
+}
+
+// A desk that starts again knows its people, and history goes on.
+func TestRestartKeepsPeopleAndHistory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	d := startDesk(t, dir)
+	before, err := d.state()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.stop()
+	d = startDesk(t, dir)
+	after, err := d.state()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(d.out.String(), "Enrolling") {
+		t.Errorf("people were enrolled again after a restart\n%s", d.out)
+	}
+	if after.Records <= before.Records {
+		t.Errorf("%d audit records after the restart, %d before", after.Records, before.Records)
+	}
+	d.walkUp("enrolled-2", "granted")
+}
