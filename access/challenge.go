@@ -85,8 +85,9 @@ type ChallengeLimits struct {
 	MinDepth float32 `cbor:"1,keyasint"`
 	// RankMargin is how far, as a share of the depth, the shown code must fit better than any other.
 	RankMargin float32 `cbor:"2,keyasint"`
-	// MinRingRatio is the least ratio of the face's depth to the ring's: a head stands in front of its surroundings and the
-	// lamp falls off with the square of the distance, whereas a sheet or a screen lies in one plane with the ring.
+	// MinRingRatio is how many times more the face must answer the lamp than the ring around it does: a head stands in front of
+	// its surroundings and the lamp falls off with the square of the distance, whereas a sheet lies in one plane with its ring.
+	// It is asked twice: of the depths, and of the depths relative to the dark levels, which cancels how bright the two are printed.
 	MinRingRatio float32 `cbor:"3,keyasint"`
 	// BrightLevel is the dark-chip mean above which a missing depth is blamed on ambient light: retry, never acceptance.
 	BrightLevel float32 `cbor:"4,keyasint"`
@@ -160,15 +161,20 @@ func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, l Challe
 			return ReasonWrongAnswer
 		}
 	}
-	var face float32
+	var face, faceDark float32
 	for p := range Patches {
 		face += depth[p] / Patches
+		faceDark += dark[p] / Patches
 	}
-	if face < l.MinRingRatio*depth[Patches] {
+	ring, ringDark := depth[Patches], dark[Patches]
+	if face < l.MinRingRatio*ring || face/max(faceDark, darkFloor) < l.MinRingRatio*ring/max(ringDark, darkFloor) {
 		return ReasonFlat
 	}
 	return ReasonNone
 }
+
+// darkFloor, in gray levels, keeps a ratio to a dark level meaningful: below it the level is mostly the sensor's own.
+const darkFloor = 3
 
 // chipOf finds the chip that holds the whole exposure of f, or -1.
 func chipOf(chips []Chip, f FrameEvidence) int {

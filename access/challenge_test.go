@@ -140,6 +140,12 @@ func TestAnswersThatAreNone(t *testing.T) {
 			}
 			return 60, 60
 		}, ReasonFlat},
+		{"a sheet with dark surroundings printed on it", func(k int) (float32, float32) {
+			if shown.Lit(k) {
+				return 150, 15
+			}
+			return 60, 6
+		}, ReasonFlat},
 		{"too little signal", func(k int) (float32, float32) {
 			if shown.Lit(k) {
 				return 64, 40

@@ -29,6 +29,8 @@ type Policy struct {
 	RevealAfter time.Duration `cbor:"10,keyasint"` // every denial is shown this long after the code started, whatever its cause
 	ShowFor     time.Duration `cbor:"11,keyasint"` // how long an outcome is shown
 	Cooldown    time.Duration `cbor:"12,keyasint"`
+	// GrantPause is how long a face that was granted opens nothing more, so that who stays at the open door does not make it click.
+	GrantPause time.Duration `cbor:"19,keyasint"`
 
 	// FailureLimit denied walk-ups within FailureWindow lengthen the cool-down to FailureCooldown. They never shut the door for
 	// those who pass.
@@ -54,7 +56,7 @@ func DefaultPolicy() Policy {
 		Challenge: ChallengeLimits{
 			MinDepth:     8, // about four times the noise of a patch mean on the twin's sensor
 			RankMargin:   0.35,
-			MinRingRatio: 1.5,
+			MinRingRatio: 2,
 			BrightLevel:  170, // peers refuse every genuine person above an ambient level of 170 (irlume); we say why
 		},
 		Capture: CaptureLimits{
@@ -65,6 +67,7 @@ func DefaultPolicy() Policy {
 		RevealAfter:     900 * time.Millisecond,
 		ShowFor:         700 * time.Millisecond,
 		Cooldown:        300 * time.Millisecond,
+		GrantPause:      4 * time.Second,
 		FailureLimit:    20,
 		FailureWindow:   time.Hour,
 		FailureCooldown: 3 * time.Second,
@@ -101,6 +104,8 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("policy: outcome shown for %v, outside 0..10s", p.ShowFor)
 	case p.Cooldown < 100*time.Millisecond || p.Cooldown > 10*time.Second:
 		return fmt.Errorf("policy: cool-down %v outside 100ms..10s", p.Cooldown)
+	case p.GrantPause < 0 || p.GrantPause > time.Minute:
+		return fmt.Errorf("policy: pause after a grant %v outside 0..1m", p.GrantPause)
 	case p.FailureLimit == 0 || p.FailureWindow < time.Minute || p.FailureCooldown < p.Cooldown || p.FailureCooldown > time.Minute:
 		return errors.New("policy: the limit on failures cannot be switched off (limit 1 or more, window 1m or more, cool-down up to 1m)")
 	case p.EnrolReferences == 0 || p.EnrolReferences > 16 || p.EnrolFused == 0:

@@ -100,7 +100,7 @@ func (w *Walkup) take() access.Decision {
 	}
 	e.done <- ipc.Enrolled{Person: e.person, References: uint32(kept), Reason: access.ReasonEnrolled}
 	w.enrol = nil
-	w.granted = w.sighting.Track // who was just enrolled walks up anew to enter
+	w.granted, w.pause = w.sighting.Track, w.cfg.Now()+w.cfg.Policy.GrantPause // who was just enrolled does not enter by that
 	return access.Decision{Person: e.person, Verdict: access.Retry, Reason: access.ReasonEnrolled}
 }
 

@@ -170,7 +170,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 			outcome.Verdict, outcome.Reason = d.Verdict, d.Reason
 		} else {
 			outcome.Person, outcome.Released = d.Person, at
-			w.granted = w.sighting.Track
+			w.granted, w.pause = w.sighting.Track, now+w.cfg.Policy.GrantPause
 		}
 	}
 	w.outcomes = append([]ipc.Outcome{outcome}, w.outcomes[:min(len(w.outcomes), maxOutcomes-1)]...)

@@ -110,7 +110,8 @@ type Walkup struct {
 	steady   int // sightings in a row of sighting.Track
 	missed   int
 	attempts int
-	granted  uint32 // the track that was granted last; it opens nothing more until it has left
+	granted  uint32        // the track that was granted last; it opens nothing more for a while, or until it has left
+	pause    time.Duration // when it may try again
 	number   uint64
 	session  session
 	stretch  int // frames that a chip is shown for
@@ -262,7 +263,7 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 		w.session.reason = access.ReasonLeft
 		w.step(ctx, access.Left)
 	}
-	if a.Track != 0 && w.granted != 0 && a.Track != w.granted {
+	if w.granted != 0 && (a.Track != 0 && a.Track != w.granted || w.cfg.Now() >= w.pause) {
 		w.granted, w.attempts = 0, 0
 	}
 	if w.state != access.Idle {

@@ -283,17 +283,25 @@ func TestEnrolledPersonIsRecordedThenReleased(t *testing.T) {
 	})
 }
 
-func TestGrantedPersonIsNotGrantedTwiceForOnePresence(t *testing.T) {
-	b := start(t, nil)
+func TestGrantedPersonRestsBeforeTheNextGrant(t *testing.T) {
+	b := start(t, func(p *access.Policy) { p.GrantPause = 900 * time.Millisecond })
 	b.enrolled(0, access.Permitted)
 	b.decided(5)
 	until := time.Now().Add(600 * time.Millisecond)
 	b.stand(5, access.HintNone, func() bool { return time.Now().After(until) })
 	b.locked(func() {
 		if b.released != 1 {
-			t.Errorf("released %d times for one presence", b.released)
+			t.Errorf("released %d times during the pause", b.released)
 		}
 	})
+	// Somebody else steps up at once.
+	b.stand(6, access.HintNone, func() bool { n := 0; b.locked(func() { n = b.released }); return n == 2 })
+}
+
+func TestWhoStaysIsServedAgainAfterThePause(t *testing.T) {
+	b := start(t, func(p *access.Policy) { p.GrantPause = 300 * time.Millisecond })
+	b.enrolled(0, access.Permitted)
+	b.stand(5, access.HintNone, func() bool { n := 0; b.locked(func() { n = b.released }); return n == 2 })
 }
 
 func TestRefusals(t *testing.T) {

@@ -77,10 +77,10 @@ func identifyAmong(photos []photo, samples []sample, people int, enrolled []int,
 	in := make([]bool, people)
 	for _, i := range enrolled {
 		in[photos[i].person] = true
-		if samples[i].reference == nil {
+		if samples[i].probe == nil {
 			continue
 		}
-		if _, err := g.Append(uint32(photos[i].person), samples[i].reference); err != nil {
+		if _, err := g.Append(uint32(photos[i].person), samples[i].probe); err != nil {
 			return identification{}, fmt.Errorf("identify: %w", err)
 		}
 	}

@@ -82,13 +82,13 @@ func (v *verification) intervals(photos []photo, people int) {
 				rates[next] = append(rates[next], missed/genuine)
 				next--
 			}
-			matched += w[p.a] * w[p.b]
-			if fmr, fnmr := matched/impostor, missed/genuine; fmr >= fnmr {
+			if fmr, fnmr := matched/impostor, missed/genuine; math.IsNaN(eer) && fmr >= fnmr {
 				eer = (fmr + fnmr) / 2
-				if next < 0 {
-					break
-				}
 			}
+			if next < 0 && !math.IsNaN(eer) {
+				break
+			}
+			matched += w[p.a] * w[p.b]
 		}
 		eers = append(eers, eer)
 	})

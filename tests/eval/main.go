@@ -19,11 +19,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"time"
 
+	"github.com/lintel-access/lintel/inference"
+	"github.com/lintel-access/lintel/inference/face"
 	"github.com/lintel-access/lintel/inference/model"
-	"github.com/lintel-access/lintel/inference/ort"
 )
 
 func main() {
@@ -44,11 +44,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	format := flags.String("format", "table", "table or json")
 	calibration := flags.String("calibration", "", "write the calibration table to this file")
 	cache := flags.String("cache", ".lintel", "where make deps has put ONNX Runtime and the models")
-	workers := flags.Int("workers", min(runtime.NumCPU(), 8), "photographs worked on at the same time")
+	threads := flags.Int("threads", 1, "threads of each model")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *data == "" || *format != "table" && *format != "json" || flags.NArg() > 0 || *workers < 1 {
+	if *data == "" || *format != "table" && *format != "json" || flags.NArg() > 0 || *threads < 1 {
 		flags.Usage()
 		return errors.New("want -data dir and -format table or json")
 	}
@@ -60,25 +60,15 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	r, err := ort.Open(filepath.Join(*cache, "ort", "libonnxruntime.so.1"))
+	engine, err := inference.Open(inference.Config{
+		Library: filepath.Join(*cache, "ort", "libonnxruntime.so.1"), Bundle: filepath.Join(*cache, "bundle"),
+		Manifest: m, Threads: *threads, Limits: face.DefaultLimits(),
+	})
 	if err != nil {
-		return fmt.Errorf("%w (make deps fetches it)", err)
+		return fmt.Errorf("%w (make deps fetches what is absent)", err)
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	var evaluators []*evaluator
-	for range *workers {
-		b, err := r.Load(filepath.Join(*cache, "bundle"), m, nil, 1)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, b.Close()) }()
-		e, err := newEvaluator(m, b)
-		if err != nil {
-			return err
-		}
-		evaluators = append(evaluators, e)
-	}
-	samples, err := acquireAll(ctx, s, evaluators, progress)
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	samples, err := acquireAll(ctx, s, engine, progress)
 	if err != nil {
 		return err
 	}

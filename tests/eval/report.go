@@ -22,7 +22,7 @@ type evaluation struct {
 	People      int      `json:"people"`
 	Unreadable  []string `json:"unreadable"` // files that are not photographs
 	NotAcquired int      `json:"failures_to_acquire"`
-	Bordered    int      `json:"found_with_border"`
+	Bordered    int      `json:"black_border_added"`
 
 	Verification   *verification    `json:"verification,omitempty"`
 	Identification []identification `json:"identification,omitempty"`
@@ -41,7 +41,8 @@ func evaluate(s *set, samples []sample) (*evaluation, error) {
 			e.NotAcquired++
 		case samples[i].probe == nil:
 			e.NotAcquired++
-		case samples[i].bordered:
+		}
+		if samples[i].bordered {
 			e.Bordered++
 		}
 		if p.role != rolePrint {
@@ -63,7 +64,7 @@ func (e *evaluation) printTable(out io.Writer) error {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "data %s, %s, bundle %s\n", e.Data, e.Date, e.Bundle)
-	fmt.Fprintf(w, "%d photographs of %d people; failures to acquire %d, of these unreadable %d; found only with a border %d\n",
+	fmt.Fprintf(w, "%d photographs of %d people; failures to acquire %d, of these unreadable %d; black border added %d\n",
 		e.Photographs, e.People, e.NotAcquired, len(e.Unreadable), e.Bordered)
 	for _, path := range e.Unreadable {
 		fmt.Fprintf(w, "unreadable: %s\n", path)

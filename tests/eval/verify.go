@@ -52,13 +52,13 @@ var (
 // notAcquired is the score of a comparison with a photograph without a usable face.
 const notAcquired = -1
 
-// verify compares the earlier photograph of each pair, as a reference, with the later one, as a probe. photos and samples run in parallel.
+// verify compares every unordered pair. photos and samples run in parallel.
 func verify(photos []photo, samples []sample, people int) *verification {
 	v := new(verification)
 	cut := float32(-2)
 	for i := range photos {
 		for j := range i {
-			p := pair{score: compare(samples[j].reference, samples[i].probe), a: int32(photos[j].person), b: int32(photos[i].person)}
+			p := pair{score: compare(samples[j].probe, samples[i].probe), a: int32(photos[j].person), b: int32(photos[i].person)}
 			if p.a == p.b {
 				v.genuine = append(v.genuine, p)
 				continue

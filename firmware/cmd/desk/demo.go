@@ -57,6 +57,9 @@ type walked struct {
 	unexpected string
 }
 
+// curtain is how long a scene goes on after the outcome it expects: the door opens 300 ms after the relay is set, if it is.
+const curtain = 500 * time.Millisecond
+
 // settle is how long after a scene its last session may still take: a code, its denial and the cool-down.
 const settle = 1500 * time.Millisecond
 
@@ -78,9 +81,16 @@ func (b *bench) watchScene(ctx context.Context, s *twin.Scene) (walked, error) {
 		last = before.Decisions[0]
 	}
 	states := map[string]bool{}
-	stop := b.collect(ctx, states)
-	err = b.play(ctx, s)
-	if err != nil {
+	playCtx, cut := context.WithCancel(ctx)
+	defer cut()
+	stop := b.collect(ctx, func(now ipc.Status) {
+		states[now.Door.String()] = true
+		if len(now.Decisions) > 0 && now.Decisions[0].Session != last.Session && now.Decisions[0].Verdict.String() == s.Expect.Outcome.String() {
+			time.AfterFunc(curtain, cut) // the scene has shown what it is there for
+		}
+	})
+	err = b.play(playCtx, s)
+	if err != nil && (ctx.Err() != nil || !errors.Is(err, context.Canceled)) {
 		stop()
 		return walked{}, err
 	}
@@ -111,8 +121,8 @@ func (b *bench) watchScene(ctx context.Context, s *twin.Scene) (walked, error) {
 	return w, nil
 }
 
-// collect notes the names of all door states until stop is called.
-func (b *bench) collect(ctx context.Context, states map[string]bool) (stop func()) {
+// collect calls f with every status until stop is called.
+func (b *bench) collect(ctx context.Context, f func(ipc.Status)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -122,7 +132,7 @@ func (b *bench) collect(ctx context.Context, states map[string]bool) (stop func(
 			s, heard, changed := b.status, !b.heard.IsZero(), b.changed
 			b.mu.Unlock()
 			if heard {
-				states[s.Door.String()] = true
+				f(s)
 			}
 			select {
 			case <-changed:

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"image"
 	"sync"
 	"time"
 
@@ -43,6 +44,8 @@ type watcher struct {
 	bundle [32]byte
 	now    func() time.Duration
 
+	jobs, idle chan *job // frames for the extraction, and those that wait to be filled
+
 	// Owned by Run.
 	lastLook, lastSent time.Duration
 	first              map[uint32]time.Duration // first stamp of each living track; bounded by the tracker
@@ -64,12 +67,46 @@ type session struct {
 	chain    [32]byte
 	frames   []access.FrameEvidence
 	fuser    inference.Fuser
+	chosen   int            // frames given to the extraction
+	working  sync.WaitGroup // extractions that are not done yet
 	hint     access.Hint
 }
 
-// Run looks at frames until ctx or the source ends.
+// forget waits until nobody works for the session and wipes what it gathered.
+func (s *session) forget() {
+	s.working.Wait()
+	s.fuser.Wipe()
+}
+
+// backlog is how many frames may wait for their extraction.
+const backlog = 3
+
+// Run looks at frames until ctx, the source or the extraction ends.
 func (w *watcher) Run(ctx context.Context) error {
 	w.first = make(map[uint32]time.Duration)
+	w.jobs, w.idle = make(chan *job, backlog), make(chan *job, backlog)
+	for range backlog {
+		w.idle <- new(job)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	worked := make(chan struct{})
+	go func() {
+		defer close(worked)
+		if err := w.work(); err != nil {
+			cancel(fmt.Errorf("extract probe: %w", err))
+		}
+	}()
+	err := w.look(ctx)
+	close(w.jobs)
+	<-worked
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+func (w *watcher) look(ctx context.Context) error {
 	for {
 		f, err := w.source.Next(ctx)
 		switch {
@@ -137,6 +174,7 @@ func (w *watcher) choose(f frames.Frame, faces []face.Face) access.Hint {
 			if w.missing++; w.missing > coast {
 				w.have = false
 				clear(w.first)
+				w.engine.Face.Forget() // who comes now is somebody new, even in the same place
 			}
 		}
 		if w.have {
@@ -197,11 +235,11 @@ func (w *watcher) record(s *session, f frames.Frame, hint access.Hint, found int
 	if w.have {
 		var err error
 		e.Track, e.Box = w.face.Track, boxOf(w.face.Box)
-		if e.Level, e.Ring, err = w.engine.PAD.Levels(f.Image, &w.face); err != nil {
+		if e.Level, e.Ring, err = w.engine.Light.Levels(f.Image, &w.face); err != nil {
 			return err
 		}
 		if w.missing == 0 {
-			if e.Texture, err = w.engine.PAD.Texture(f.Image, &w.face); err != nil {
+			if e.Texture, err = w.engine.Light.Texture(f.Image, &w.face); err != nil {
 				return err
 			}
 			e.Quality = w.face.Quality
@@ -212,13 +250,51 @@ func (w *watcher) record(s *session, f frames.Frame, hint access.Hint, found int
 	if w.missing == 0 {
 		s.hint = max(s.hint, hint)
 	}
-	if hint == access.HintNone && w.missing == 0 && s.fuser.Count() < maxFused {
-		if err := w.engine.Fuse(f.Image, &w.face, &s.fuser); err != nil {
-			return fmt.Errorf("extract probe: %w", err)
-		}
+	if hint == access.HintNone && w.missing == 0 {
+		w.extract(s, f.Image)
 	}
 	s.frames = append(s.frames, e)
 	return nil
+}
+
+// job is one frame that a probe is to be extracted from.
+type job struct {
+	session *session
+	face    face.Face
+	image   image.Gray
+}
+
+// extract hands a copy of the frame to the extraction, which is slower than the frames come: it must not make the lamp's answer
+// miss one. When it lags, the frame is left out.
+func (w *watcher) extract(s *session, img *image.Gray) {
+	if s.chosen == maxFused {
+		return
+	}
+	select {
+	case j := <-w.idle:
+		j.session, j.face = s, w.face
+		j.image.Pix = append(j.image.Pix[:0], img.Pix...)
+		j.image.Stride, j.image.Rect = img.Stride, img.Rect
+		s.chosen++
+		s.working.Add(1)
+		w.jobs <- j // has room for every job there is
+	default:
+	}
+}
+
+// work extracts probes until the jobs end.
+func (w *watcher) work() error {
+	var failed error
+	for j := range w.jobs {
+		if failed == nil {
+			failed = w.engine.Fuse(&j.image, &j.face, &j.session.fuser)
+		}
+		clear(j.image.Pix)
+		j.session.working.Done()
+		j.session = nil
+		w.idle <- j
+	}
+	return failed
 }
 
 // link is the next link of the chain over frames; see access.FrameEvidence.Chain.
@@ -245,7 +321,8 @@ func (w *watcher) presentIfReady() error {
 		return nil
 	}
 	w.session = nil
-	defer s.fuser.Wipe()
+	defer s.forget()
+	s.working.Wait()
 	p := access.Presentation{
 		Session: s.order.Session, Nonce: s.order.Nonce, Camera: w.camera, Bundle: w.bundle, Frames: s.frames, Hint: s.hint, Liveness: -1,
 	}
@@ -268,6 +345,9 @@ func (w *watcher) order(m ipc.Message) error {
 		if err := ipc.Decode(m, &o); err != nil {
 			return err
 		}
+		if w.session != nil {
+			w.session.forget()
+		}
 		w.session = &session{order: o, received: w.now(), chain: sha256.Sum256(o.Nonce[:]), frames: make([]access.FrameEvidence, 0, access.MaxFrames)}
 	case ipc.KindConclude:
 		var c ipc.Conclude
@@ -284,7 +364,7 @@ func (w *watcher) order(m ipc.Message) error {
 			return err
 		}
 		if w.session != nil && w.session.order.Session == a.Session {
-			w.session.fuser.Wipe()
+			w.session.forget()
 			w.session = nil
 		}
 	}
