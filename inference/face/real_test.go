@@ -96,9 +96,6 @@ func TestRealModels(t *testing.T) {
 			if p.Measure(img, f) != nil || f.Eyes < 30 || f.Hint != face.HintNone {
 				continue
 			}
-			if off := moved(t, p, img, *f); off > 0.1 {
-				t.Errorf("photograph %d, face %d: measured within a box that is a sixteenth off, a point lies %.2f eye distances elsewhere", n, i, off)
-			}
 			probe := make([]float32, p.ProbeSize())
 			if err := p.Extract(img, f, probe); err != nil || math.Abs(cosine(probe, probe)-1) > 1e-5 {
 				t.Fatalf("%v, norm %v", err, cosine(probe, probe))
@@ -123,23 +120,6 @@ func TestRealModels(t *testing.T) {
 		t.Errorf("%d good faces in the photographs, want at least 8", len(probes))
 	}
 	t.Logf("%d good faces", len(probes))
-}
-
-// moved is how far the five points wander, in distances between the eyes, when a face is measured in a box that is a sixteenth of its
-// height off: what the package comment promises for measuring between two looks.
-func moved(t *testing.T, p *face.Pipeline, img *image.Gray, f face.Face) (far float64) {
-	for _, d := range [][2]float32{{1, 0}, {-1, 0}, {0, 1}, {0, -1}} {
-		g := f
-		dx, dy := d[0]*f.Box.Height()/16, d[1]*f.Box.Height()/16
-		g.Box = face.Box{X0: f.Box.X0 + dx, Y0: f.Box.Y0 + dy, X1: f.Box.X1 + dx, Y1: f.Box.Y1 + dy}
-		if err := p.Measure(img, &g); err != nil {
-			t.Fatal(err)
-		}
-		for i := range g.Points {
-			far = max(far, math.Hypot(float64(g.Points[i].X-f.Points[i].X), float64(g.Points[i].Y-f.Points[i].Y))/float64(f.Eyes))
-		}
-	}
-	return far
 }
 
 func TestEvidencePathDoesNotAllocate(t *testing.T) {

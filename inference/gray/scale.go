@@ -37,18 +37,12 @@ func (a *axis) fill(from, to float64, size, n int) {
 		first := clamp(int(math.Floor(lo)), 0, size-1)
 		last := clamp(int(math.Ceil(hi))-1, first, size-1)
 		start := len(a.weight)
-		left := 256.0
 		done := 0
 		for j := first; j <= last; j++ {
-			end := float64(j + 1)
-			if j == last {
-				end = hi // what lies beyond the border counts as the border
+			upto := 256 // what lies beyond the border counts as the border
+			if j < last {
+				upto = clamp(int(math.Round(256*(float64(j+1)-lo)/(hi-lo))), done, 256)
 			}
-			upto := int(math.Round(256 * (min(end, hi) - lo) / (hi - lo)))
-			if j == last {
-				upto = int(left)
-			}
-			upto = clamp(upto, done, 256)
 			a.weight = append(a.weight, uint16(upto-done))
 			done = upto
 		}
@@ -73,8 +67,8 @@ type Sampler struct {
 }
 
 // Resize fills dst, which must be as long as in says, with the region of src: area coverage where it shrinks, linear interpolation
-// between pixel centres where it grows. The region must be finite and within 16 times the
-// largest frame of the origin; an empty one shows the pixel that it lies on.
+// between pixel centres where it grows. The region must be finite and lie within 16,384 pixels of the origin; an empty one shows the
+// pixel that it lies on.
 func (s *Sampler) Resize(src Plane, region Rect, in Input, dst []float32) {
 	area := in.Width * in.Height
 	if region == (Rect{0, 0, float32(src.W), float32(src.H)}) && src.W == 2*in.Width && src.H == 2*in.Height && in.Width%4 == 0 {

@@ -85,7 +85,7 @@ func TestClaimedControlsHaveLivingTests(t *testing.T) {
 	for n, line := range strings.Split(string(data), "\n") {
 		row := verifyRow.FindStringSubmatch(line)
 		if row == nil {
-			if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| id ") && !strings.HasPrefix(line, "| -") {
+			if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| id ") && !strings.HasPrefix(line, "| --") {
 				t.Errorf("docs/VERIFY.md:%d is no row that can be checked: %s", n+1, line)
 			}
 			continue

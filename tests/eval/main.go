@@ -30,9 +30,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "eval:", err)
+		if errors.Is(err, flag.ErrHelp) {
+			return // the usage was printed
 		}
+		fmt.Fprintln(os.Stderr, "eval:", err)
 		os.Exit(1)
 	}
 }

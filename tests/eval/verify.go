@@ -128,7 +128,10 @@ func (v *verification) at(fmr float64) (point, bool) {
 		}
 		return 1
 	})
-	return point{FMR: fmr, Threshold: float64(t), Allowed: allowed, Missed: missed, FNMR: interval{Value: float64(missed) / float64(v.Genuine)}}, true
+	return point{
+		FMR: fmr, Threshold: float64(t), Allowed: allowed,
+		Missed: missed, FNMR: interval{Value: float64(missed) / float64(v.Genuine)},
+	}, true
 }
 
 // eer is the rate at which false matches and false non-matches are equal, by walking both lists from the highest threshold down.

@@ -1,6 +1,8 @@
 package walkup
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -9,8 +11,6 @@ import (
 )
 
 // One desk, broken in turn: what dies comes back by itself, and the door keeps its duties meanwhile.
-//
-// Control: C04
 func TestProgramsDieAndComeBack(t *testing.T) {
 	d := startDesk(t, filepath.Join(t.TempDir(), "state"))
 
@@ -114,4 +114,65 @@ func TestRestartKeepsPeopleAndHistory(t *testing.T) {
 		t.Errorf("%d audit records after the restart, %d before", after.Records, before.Records)
 	}
 	d.walkUp("enrolled-2", "granted")
+}
+
+// Every program of a running desk has given up its privileges: the kernel's word for each of its threads.
+//
+// Control: C21
+// Control: C22
+func TestProgramsAreConfined(t *testing.T) {
+	d := startDesk(t, filepath.Join(t.TempDir(), "state"))
+	s, err := d.state()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"eye", "door", "link"} {
+		statuses, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", s.pid(name)))
+		if err != nil || len(statuses) < 2 {
+			t.Fatalf("%s: %d threads, %v", name, len(statuses), err)
+		}
+		for _, path := range statuses {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				continue // a thread that has just ended
+			}
+			for _, want := range []string{"NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"} {
+				if !strings.Contains(string(data), want) {
+					t.Errorf("%s, %s: not %q", name, path, want)
+				}
+			}
+		}
+		// No program but the desk has a socket of the network.
+		for _, table := range []string{"tcp", "tcp6", "udp", "udp6", "raw"} {
+			if inodes := sockets(t, s.pid(name)); len(inodes) > 0 {
+				data, err := os.ReadFile("/proc/net/" + table)
+				if err != nil {
+					continue // this kernel has no such protocol
+				}
+				for _, inode := range inodes {
+					if strings.Contains(string(data), " "+inode+" ") {
+						t.Errorf("%s holds a %s socket", name, table)
+					}
+				}
+			}
+		}
+	}
+}
+
+// sockets are the inodes of a process's sockets.
+func sockets(t *testing.T, pid int) []string {
+	t.Helper()
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inodes []string
+	for _, l := range links {
+		if to, err := os.Readlink(l); err == nil {
+			if inode, ok := strings.CutPrefix(to, "socket:["); ok {
+				inodes = append(inodes, strings.TrimSuffix(inode, "]"))
+			}
+		}
+	}
+	return inodes
 }

@@ -22,7 +22,7 @@ var errUnexpected = errors.New("not all walk-ups ended as expected")
 
 // demo plays all scenes and prints a line for each.
 func (b *bench) demo(ctx context.Context, out io.Writer) error {
-	fmt.Fprintf(out, "%-52s %-8s %-26s %7s\n", "walk-up", "outcome", "reason", "ms")
+	fmt.Fprintf(out, "%-28s %-8s %-24s %6s\n", "   walk-up", "outcome", "reason", "ms")
 	expected := 0
 	for i, s := range b.scenes {
 		w, err := b.watchScene(ctx, s)
@@ -39,7 +39,7 @@ func (b *bench) demo(ctx context.Context, out io.Writer) error {
 		if w.latency > 0 {
 			ms = fmt.Sprint(w.latency.Milliseconds())
 		}
-		fmt.Fprintf(out, "%2d %-49s %-8s %-26s %7s  %s\n", i+1, s.Title, w.outcome, w.reason, ms, mark)
+		fmt.Fprintf(out, "%2d %-25s %-8s %-24s %6s  %s\n", i+1, s.Title, w.outcome, w.reason, ms, mark)
 	}
 	fmt.Fprintf(out, "demo: %d walk-ups, %d as expected\n", len(b.scenes), expected)
 	if expected != len(b.scenes) {

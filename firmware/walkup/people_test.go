@@ -1,0 +1,151 @@
+package walkup
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/match"
+)
+
+// shelfFake is a small store in memory with one hook for a fault.
+type shelfFake struct {
+	people map[access.PersonID]Enrollee
+	fail   error
+}
+
+func (s *shelfFake) Each(_ [32]byte, f func(Enrollee) error) error {
+	for _, e := range s.people {
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shelfFake) Keep(p access.PersonID, refs [][]float32, _ [32]byte) error {
+	if s.fail != nil {
+		return s.fail
+	}
+	s.people[p] = Enrollee{Person: p, Standing: access.Permitted, References: refs}
+	return nil
+}
+
+func (s *shelfFake) Revoke(p access.PersonID) error {
+	if s.fail != nil {
+		return s.fail
+	}
+	e := s.people[p]
+	e.Standing = access.Revoked
+	s.people[p] = e
+	return nil
+}
+
+func (s *shelfFake) Subject(p access.PersonID) [16]byte { return p }
+
+// axis is the unit vector of one component, tilted a little towards the next.
+func axis(k int, tilt float64) []float32 {
+	v := make([]float32, access.ProbeSize)
+	v[k], v[k+1] = float32(math.Cos(tilt)), float32(math.Sin(tilt))
+	return v
+}
+
+var benchBundle = [32]byte{9}
+
+func gallery(t *testing.T, s *shelfFake, capacity int) *People {
+	t.Helper()
+	g, err := NewPeople(s, benchBundle, capacity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestPeopleFindTheNearestAndTheNextPerson(t *testing.T) {
+	s := &shelfFake{people: map[access.PersonID]Enrollee{
+		{1}: {Person: access.PersonID{1}, Standing: access.Permitted, References: [][]float32{axis(0, 0), axis(0, 0.2)}},
+	}}
+	g := gallery(t, s, 8)
+	if c, err := g.Search(axis(0, 0.1), benchBundle); err != nil || c.Person != (access.PersonID{1}) || c.Second != -1 || c.Standing != access.Permitted {
+		t.Fatalf("search among one: %+v, %v", c, err)
+	}
+	if n, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, benchBundle); n != 1 || err != nil {
+		t.Fatalf("keep: %d, %v", n, err)
+	}
+	c, err := g.Search(axis(0, 0.1), benchBundle)
+	if err != nil || c.Person != (access.PersonID{1}) || math.Abs(float64(c.Second)-math.Sin(0.1)) > 1e-5 {
+		t.Errorf("search among two: %+v, %v; want the second person's score as Second", c, err)
+	}
+	if g.Len() != 2 {
+		t.Errorf("%d people, want 2", g.Len())
+	}
+}
+
+func TestEmptyGalleryAndForeignProbeFindNobody(t *testing.T) {
+	g := gallery(t, &shelfFake{people: map[access.PersonID]Enrollee{}}, 4)
+	if c, err := g.Search(axis(0, 0), benchBundle); err != nil || c.Found {
+		t.Errorf("empty gallery: %+v, %v", c, err)
+	}
+	if _, err := g.Keep(access.PersonID{1}, [][]float32{axis(0, 0)}, benchBundle); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := g.Search(axis(0, 0), [32]byte{1}); err != nil || c.Found {
+		t.Errorf("a probe of another bundle found %+v, %v", c, err)
+	}
+	if _, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, [32]byte{1}); err == nil {
+		t.Error("references of another bundle were kept")
+	}
+}
+
+// What the store could not make durable does not take effect in memory either.
+func TestMemoryFollowsTheStore(t *testing.T) {
+	s := &shelfFake{people: map[access.PersonID]Enrollee{}}
+	g := gallery(t, s, 4)
+	if _, err := g.Keep(access.PersonID{1}, [][]float32{axis(0, 0)}, benchBundle); err != nil {
+		t.Fatal(err)
+	}
+	s.fail = errors.New("no space left on device")
+	if _, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, benchBundle); !errors.Is(err, s.fail) {
+		t.Errorf("keep on a full disk: %v", err)
+	}
+	if err := g.Revoke(access.PersonID{1}); !errors.Is(err, s.fail) {
+		t.Errorf("revoke on a full disk: %v", err)
+	}
+	if c, _ := g.Search(axis(1, 0), benchBundle); c.Score > 0.5 {
+		t.Error("somebody who is not stored can be found")
+	}
+	if c, _ := g.Search(axis(0, 0), benchBundle); c.Standing != access.Permitted {
+		t.Error("a revocation that was not stored took effect: it would be forgotten by a restart")
+	}
+	s.fail = nil
+	if err := g.Revoke(access.PersonID{1}); err != nil {
+		t.Fatal(err)
+	}
+	if c, _ := g.Search(axis(0, 0), benchBundle); c.Standing != access.Revoked || g.Len() != 0 {
+		t.Errorf("after the revocation: %+v, %d permitted", c, g.Len())
+	}
+	if err := g.Revoke(access.PersonID{9}); !errors.Is(err, ErrUnknownPerson) {
+		t.Errorf("revoke nobody: %v", err)
+	}
+}
+
+func TestReEnrolmentReplacesAndRoomIsBounded(t *testing.T) {
+	s := &shelfFake{people: map[access.PersonID]Enrollee{}}
+	g := gallery(t, s, 2)
+	for range 3 {
+		if _, err := g.Keep(access.PersonID{1}, [][]float32{axis(0, 0)}, benchBundle); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := g.Keep(access.PersonID{2}, [][]float32{axis(2, 0), axis(4, 0)}, benchBundle); !errors.Is(err, match.ErrFull) {
+		t.Errorf("two references in one free row: %v", err)
+	}
+	if len(s.people) != 1 {
+		t.Error("what has no room in memory was stored")
+	}
+	g.Wipe()
+	if c, _ := g.Search(axis(0, 0), benchBundle); c.Found {
+		t.Error("a wiped gallery still knows somebody")
+	}
+}
