@@ -31,10 +31,10 @@ test-long: deps build ## all tests with the race detector, and every fuzz target
 	go test -race ./...
 	.ci/fuzz 30s
 
-bench: build ## speed of the evidence path and of the search, as ratios against a floor in the same run
+bench: deps-run ## speed of the evidence path and of the search, as ratios against a floor in the same run
 	@go run ./tests/bench
 
-eval: build ## accuracy on a folder of photographs: make eval DATA=dir [FORMAT=json]
+eval: deps-run ## accuracy on a folder of photographs: make eval DATA=dir [FORMAT=json]
 	@test -n "$(DATA)" || { echo 'eval: say where the photographs are: make eval DATA=dir'; exit 2; }
 	@go run ./tests/eval -data "$(DATA)" $(if $(FORMAT),-format "$(FORMAT)")
 
@@ -43,7 +43,7 @@ deps: deps-run ## install all that running and testing needs: Debian packages, G
 
 deps-run:
 	@.ci/step 'Go modules' go mod download
-	@go run ./inference/model/prepare -dir $(CACHE)
+	@go run ./inference/model/prepare -dir $(CACHE) >&2
 
 build: deps-run
 	@mkdir -p $(BIN)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -129,6 +130,23 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 
 // Close ends the listener and removes its socket; connections live on.
 func (l *Listener) Close() error { return l.sock.Close() }
+
+// DialWithin is Dial, tried again for a while: programs start together and door's sockets may come last.
+func DialWithin(ctx context.Context, within time.Duration, path string, role Role, wantUID int) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		conn, err := Dial(ctx, path, role, wantUID)
+		if err == nil || !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
 
 // Dial connects a client of the given role to door, which must be a process of user wantUID: a client that speaks to whoever sits
 // on the path would hand its evidence to them.

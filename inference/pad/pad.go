@@ -36,7 +36,7 @@ type Meter struct {
 
 // New returns a Meter with a learned model: crop is the side of the square that it looks at, in heights of the detector's box, and
 // bonaFide is the class that means a living person. The score can only deny: no model is known that finds attacks on gray or
-// infrared frames reliably (docs/PAD.md).
+// infrared frames reliably (docs/MODELS.md).
 func New(m Model, in gray.Input, crop float32, bonaFide int) (*Meter, error) {
 	if m == nil {
 		return nil, errors.New("prepare pad: no model")

@@ -101,7 +101,7 @@ func photographs(dir string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		if d.Type().IsRegular() && !strings.HasPrefix(d.Name(), ".") {
+		if d.Type().IsRegular() && !strings.HasPrefix(d.Name(), ".") && d.Name() != "LICENSE" {
 			files = append(files, path)
 		}
 		if len(files) > maxPhotos {

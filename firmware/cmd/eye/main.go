@@ -106,7 +106,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer source.Close()
-	conn, err := ipc.Dial(ctx, filepath.Join(o.run, ipc.Eye.Socket()), ipc.Eye, user(b.Programs.Users.Door))
+	conn, err := ipc.DialWithin(ctx, 5*time.Second, filepath.Join(o.run, ipc.Eye.Socket()), ipc.Eye, user(b.Programs.Users.Door))
 	if err != nil {
 		return err
 	}

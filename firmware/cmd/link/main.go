@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string) error {
 	if uid == 0 {
 		uid = os.Geteuid()
 	}
-	conn, err := ipc.Dial(ctx, filepath.Join(*dir, ipc.Link.Socket()), ipc.Link, uid)
+	conn, err := ipc.DialWithin(ctx, patience, filepath.Join(*dir, ipc.Link.Socket()), ipc.Link, uid)
 	if err != nil {
 		return err
 	}
@@ -72,8 +72,9 @@ func run(ctx context.Context, args []string) error {
 }
 
 const (
-	pulse  = time.Second
-	report = time.Minute // how often the backlog is said when it has grown
+	patience = 5 * time.Second // for door to open its sockets
+	pulse    = time.Second
+	report   = time.Minute // how often the backlog is said when it has grown
 )
 
 // watch asks for the outbox until door or ctx is gone.
