@@ -1,8 +1,8 @@
 # Lintel. `make help` lists what there is.
 
 # --- The one list of what is installed -----------------------------------------------------------------------------------------
-# Debian packages, verified by apt's signatures. A desk needs none; the tests need a browser and an ARM64 emulator.
-DEBIAN_TEST := chromium qemu-user-static
+# Debian packages, verified by apt's signatures. A desk needs none; the tests need a browser, an ARM64 emulator and a software TPM.
+DEBIAN_TEST := chromium qemu-user-static swtpm
 # npm packages (ONNX Runtime, the models, the desk's photographs): pinned by SHA-256 in inference/model/prepare.
 # Go modules: pinned by go.sum.
 # -------------------------------------------------------------------------------------------------------------------------------
@@ -27,9 +27,9 @@ test: deps build ## all tests
 	go vet ./...
 	go test ./...
 
-test-long: deps build ## all tests with the race detector, and every fuzz target for 30 s
+test-long: deps build ## all tests with the race detector, and every fuzz target with 100,000 tries
 	go test -race ./...
-	.ci/fuzz 30s
+	.ci/fuzz 100000x
 
 bench: deps-run ## speed of the evidence path and of the search, as ratios against a floor in the same run
 	@go run ./tests/bench

@@ -114,7 +114,7 @@ func (l ChallengeLimits) Validate() error {
 //
 // A frame counts for a chip only when its whole exposure lies within the chip; every chip must have at least one such frame, else
 // the answer is ReasonFewFrames (a lost frame is nobody's fault and ends in a retry, while guessing over missing chips would
-// raise the guessing probability).
+// raise the guessing probability). Comparisons are written so that a level which is no number refuses.
 func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, l ChallengeLimits) Reason {
 	n := int(b.length)
 	if n == 0 || code.Length != b.length || len(chips) != n {
@@ -148,7 +148,7 @@ func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, l Challe
 		depth[p], dark[p] = lit-unlit, unlit
 	}
 	for p := range Patches {
-		if depth[p] < l.MinDepth {
+		if !(depth[p] >= l.MinDepth) {
 			if dark[p] >= l.BrightLevel {
 				return ReasonTooBright
 			}
@@ -157,7 +157,7 @@ func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, l Challe
 			}
 			return ReasonNoAnswer
 		}
-		if own := b.fit(code.Bits, series[p][:n]); own-b.bestOther(code, series[p][:n]).fit < l.RankMargin*depth[p] {
+		if own := b.fit(code.Bits, series[p][:n]); !(own-b.bestOther(code, series[p][:n]).fit >= l.RankMargin*depth[p]) {
 			return ReasonWrongAnswer
 		}
 	}
@@ -167,7 +167,7 @@ func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, l Challe
 		faceDark += dark[p] / Patches
 	}
 	ring, ringDark := depth[Patches], dark[Patches]
-	if face < l.MinRingRatio*ring || face/max(faceDark, darkFloor) < l.MinRingRatio*ring/max(ringDark, darkFloor) {
+	if !(face >= l.MinRingRatio*ring && face/max(faceDark, darkFloor) >= l.MinRingRatio*ring/max(ringDark, darkFloor)) {
 		return ReasonFlat
 	}
 	return ReasonNone

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"math"
 	"math/bits"
 	"math/rand/v2"
 	"testing"
@@ -194,5 +195,40 @@ func TestMissingChipIsARetry(t *testing.T) {
 func TestZeroBookAnswersNothing(t *testing.T) {
 	if got := (Book{}).Answered(Code{}, nil, nil, testLimits); got != ReasonNotReady {
 		t.Errorf("zero book: %v, want %v", got, ReasonNotReady)
+	}
+}
+
+// Levels that are no numbers answer nothing: a comparison with them is never true.
+func TestLevelsThatAreNoNumbersNeverPass(t *testing.T) {
+	b := book(t)
+	code, err := b.Code(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for name, spoil := range map[string]func(*FrameEvidence, bool){
+		"all NaN":       func(f *FrameEvidence, _ bool) { f.Level, f.Ring = [Patches]float32{nan, nan, nan, nan, nan}, nan },
+		"one patch NaN": func(f *FrameEvidence, _ bool) { f.Level[2] = nan },
+		"ring NaN":      func(f *FrameEvidence, _ bool) { f.Ring = nan },
+		"infinite light": func(f *FrameEvidence, lit bool) {
+			if lit {
+				f.Level = [Patches]float32{inf, inf, inf, inf, inf}
+			}
+		},
+		"ring infinitely dark": func(f *FrameEvidence, lit bool) {
+			if lit {
+				f.Ring = float32(math.Inf(-1))
+			} else {
+				f.Ring = inf
+			}
+		},
+	} {
+		frames := answer(code, head(code))
+		for i := range frames {
+			spoil(&frames[i], code.Lit(i))
+		}
+		if r := b.Answered(code, chips(code), frames, testLimits); r == ReasonNone {
+			t.Errorf("%s: accepted", name)
+		}
 	}
 }

@@ -22,6 +22,7 @@ const (
 	EventLinkLost        Event = 106
 	EventLinkBack        Event = 107
 	EventIndicatorFailed Event = 108
+	EventStrangerRefused Event = 109
 
 	// 200: walk-ups
 	EventWalkupGranted       Event = 200
@@ -125,6 +126,8 @@ func (e Event) describe() (name string, s Severity) {
 		return "link came back", Notice
 	case EventIndicatorFailed:
 		return "indicator failed", Warning
+	case EventStrangerRefused:
+		return "stranger refused", Warning
 
 	case EventWalkupGranted:
 		return "walk-up granted", Info

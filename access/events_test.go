@@ -26,6 +26,7 @@ var goldenEvents = []struct {
 	{106, "link lost", "warning"},
 	{107, "link came back", "notice"},
 	{108, "indicator failed", "warning"},
+	{109, "stranger refused", "warning"},
 	{200, "walk-up granted", "info"},
 	{201, "walk-up denied", "notice"},
 	{202, "walk-up ended for a retry", "info"},

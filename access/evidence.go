@@ -59,7 +59,7 @@ func Check(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimits
 	if r := b.Answered(o.Code, o.Chips, p.Frames, l); r != ReasonNone {
 		return r
 	}
-	if c.MinLiveness > 0 && p.Liveness < c.MinLiveness {
+	if c.MinLiveness > 0 && !(p.Liveness >= c.MinLiveness) {
 		return ReasonLiveness
 	}
 	if len(p.Probe) == 0 || p.ProbeFrom < uint32(c.MinFused) {
@@ -68,8 +68,7 @@ func Check(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimits
 	return ReasonNone
 }
 
-// Attack reports whether a reason is the mark of an attack rather than of a bad moment. An attack is denied and alarms; the
-// others let the person try again.
+// Attack reports whether a reason is the mark of an attack rather than of a bad moment. An attack is denied and raises a warning.
 func (r Reason) Attack() bool {
 	switch r {
 	case ReasonMalformed, ReasonOtherSession, ReasonOtherCamera, ReasonOtherBundle, ReasonFrameOrder, ReasonFrameStale,

@@ -72,7 +72,7 @@ func DefaultPolicy() Policy {
 		FailureWindow:   time.Hour,
 		FailureCooldown: 3 * time.Second,
 		EnrolReferences: 3,
-		EnrolFused:      4,
+		EnrolFused:      3,
 		Times:           DefaultDoorTimes(),
 	}
 }

@@ -6,11 +6,13 @@ import "fmt"
 //
 //	          Approached            Presented           Passed            Decided
 //	Idle ───────────────► Capturing ─────────► Assessing ──────► Comparing ──────► Showing ──ShownLongEnough──► Cooldown ──CooldownOver──► Idle
-//	  ▲                      │   │                 │                 │
-//	  │        Left          │   │ Failed, EyeLost, DeadlinePassed   │
-//	  └──────────────────────┘   └────────────────►┴─────────────────┴──► Showing
+//	                         │   │                 │                 │                                              ▲
+//	                         │   │ Failed, EyeLost, DeadlinePassed   │                                              │
+//	                         │   └────────────────►┴─────────────────┴──► Showing                                   │
+//	                         └──────────────────────────────────── Left ───────────────────────────────────────────┘
 //
-// A session is charged once its code runs, whatever its end. Only Decide, reached through Comparing, can grant.
+// Every session rests, whatever its end: who leaves while the code runs has seen a part of it. Only Decide, reached through
+// Comparing, can grant.
 type SessionState uint8
 
 // To keep recorded states readable, do not reorder.
@@ -71,7 +73,7 @@ const (
 	AssessIt     SessionEffect = 2 // check the presentation against attacks
 	CompareIt    SessionEffect = 3 // walk the gallery and Decide
 	ShowOutcome  SessionEffect = 4 // record, act, indicate
-	ForgetIt     SessionEffect = 5 // tell eye to forget the session and let the lamp stand steady; nothing was decided about anybody
+	ForgetIt     SessionEffect = 5 // tell eye to forget the session, let the lamp stand steady and arm the cool-down; nothing was decided about anybody
 	RestCooldown SessionEffect = 6 // arm the cool-down
 )
 
@@ -88,7 +90,7 @@ func (s SessionState) Next(e SessionEvent) (SessionState, SessionEffect) {
 		case Presented:
 			return Assessing, AssessIt
 		case Left:
-			return Idle, ForgetIt
+			return Cooldown, ForgetIt
 		case Failed, DeadlinePassed, EyeLost:
 			return Showing, ShowOutcome
 		}

@@ -16,7 +16,7 @@ func TestSessionTransitionsAreTotal(t *testing.T) {
 	}{
 		{Idle, Approached}:          {Capturing, OpenSession},
 		{Capturing, Presented}:      {Assessing, AssessIt},
-		{Capturing, Left}:           {Idle, ForgetIt},
+		{Capturing, Left}:           {Cooldown, ForgetIt},
 		{Capturing, Failed}:         {Showing, ShowOutcome},
 		{Capturing, DeadlinePassed}: {Showing, ShowOutcome},
 		{Capturing, EyeLost}:        {Showing, ShowOutcome},

@@ -129,6 +129,7 @@ func (f *Fuser) Count() int { return f.count }
 // Fuse extracts the probe of a measured face and adds it to f, every other one from the mirrored face (face.ExtractMirrored says
 // why). A frame that gives no usable probe is no error and adds nothing.
 func (e *Engine) Fuse(img *image.Gray, at *face.Face, f *Fuser) error {
+	defer clear(e.probe) // whatever comes of it
 	extract := e.extract.Extract
 	if f.count%2 == 1 {
 		extract = e.extract.ExtractMirrored
@@ -154,7 +155,6 @@ func (e *Engine) Fuse(img *image.Gray, at *face.Face, f *Fuser) error {
 		f.scored++
 	}
 	f.count++
-	clear(e.probe)
 	return nil
 }
 

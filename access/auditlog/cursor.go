@@ -62,28 +62,11 @@ func (l *Log) Acknowledge(upTo uint64) error {
 	if at, head := l.Cursor(), l.Head(); upTo < at || upTo > head {
 		return fmt.Errorf("move cursor to %d: it is at %d and the log ends at %d", upTo, at, head)
 	}
-	path := l.out.path(cursorName)
-	err := writeSynced(path+newSuffix, encodeCursor(upTo))
-	if err == nil {
-		err = os.Rename(path+newSuffix, path)
-	}
-	if err == nil {
-		err = syncDir(l.out.dir)
-	}
-	if err != nil {
-		return fmt.Errorf("move cursor: %w", noRoom(err)) // the old one stands: records are sent twice, none is lost
+	if err := l.out.replace(cursorName, encodeCursor(upTo)); err != nil {
+		return fmt.Errorf("move cursor: %w", err) // the old one stands: records are sent twice, none is lost
 	}
 	l.mu.Lock()
 	l.cursor = upTo
 	l.mu.Unlock()
 	return nil
-}
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
 }

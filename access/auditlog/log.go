@@ -34,6 +34,8 @@ type Options struct {
 	SegmentBytes int // of one segment; 1 MiB
 	Reserve      int // segments that only vital records may begin; 4
 	MaxSegments  int // segments and reserve together; 256, half of the 512 MB that /perm has
+	// Merkle hashes the records into a tree; nil leaves all of that away.
+	Merkle *Merkle
 }
 
 const (
@@ -56,11 +58,18 @@ type Log struct {
 	buf  []byte
 	lock *os.File
 
-	mu     sync.Mutex
-	next   *batch // the batch that appends join now
-	head   uint64
-	cursor uint64
-	broken error
+	expiring sync.RWMutex // held by Expire, and for reading by whoever opens segments; taken before disk
+	sealing  sync.Mutex   // held while a checkpoint is made or read; taken before mu
+	merkle   *Merkle
+	tree     *tree // nil without Merkle
+
+	mu         sync.Mutex
+	next       *batch // the batch that appends join now
+	head       uint64
+	cursor     uint64
+	broken     error
+	signed     []byte // the last checkpoint
+	signedSize uint64
 }
 
 // batch is a few records that become durable together.
@@ -184,6 +193,11 @@ func (l *Log) flush(items []item) {
 	}
 	l.off += len(l.buf)
 	l.buf = l.buf[:0]
+	if err == nil && l.tree != nil {
+		if err = l.tree.append(items); err != nil {
+			err = l.fail(err)
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range items {
@@ -235,6 +249,9 @@ func (l *Log) Close() error {
 	var err error
 	if l.file != nil {
 		err = l.file.Close()
+	}
+	if l.tree != nil {
+		err = errors.Join(err, l.tree.file.Close()) // hashes that still wait are made again at open
 	}
 	return errors.Join(err, l.lock.Close())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,8 @@ func (d Damage) Error() string {
 }
 
 // Open opens the log in dir, a folder of mode 0700 that is made when absent, and repairs what a crash left. It never overwrites a
-// record that was acknowledged. It returns ErrInUse when another process has it open, and ErrFull when there is no room to begin.
+// record that was acknowledged. It returns ErrInUse when another process has it open, ErrFull when there is no room to begin, and,
+// with Options.Merkle, ErrCutOff when the log does not contain what is remembered of it; its hashes are left as they are then.
 func Open(dir string, o Options) (*Log, Recovery, error) {
 	l, r, err := open(dir, o)
 	if err != nil {
@@ -45,7 +47,7 @@ func open(dir string, o Options) (*Log, Recovery, error) {
 	if err != nil {
 		return nil, Recovery{}, err
 	}
-	l := &Log{lock: lock, out: out}
+	l := &Log{lock: lock, out: out, merkle: o.Merkle}
 	r, err := l.recover()
 	if err != nil {
 		l.Close()
@@ -75,7 +77,11 @@ func (o Options) space(dir string) (space, error) {
 }
 
 func lockDir(dir string) (*os.File, error) {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, 0o700); err == nil {
+		if err := syncDir(filepath.Dir(dir)); err != nil { // or the records go with the folder's name
+			return nil, err
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	info, err := os.Lstat(dir)
@@ -105,6 +111,7 @@ func (l *Log) recover() (Recovery, error) {
 	if err := l.out.find(); err != nil {
 		return r, err
 	}
+	r.Notes = append(r.Notes, l.out.notes...)
 	if err := l.out.refill(l.out.reserve); err != nil {
 		r.Notes = append(r.Notes, "reserve is short: "+err.Error()) // a full disk must not keep the door from starting
 	}
@@ -122,6 +129,13 @@ func (l *Log) recover() (Recovery, error) {
 	if l.cursor > l.head {
 		r.Damage = append(r.Damage, Damage{From: l.head, Until: l.cursor})
 		l.head, ended = l.cursor, true
+	}
+	if l.merkle != nil {
+		continues, err := l.plant(&r)
+		if err != nil {
+			return r, err
+		}
+		ended = ended || !continues
 	}
 	if ended {
 		return r, l.rotate(Vital, l.head)

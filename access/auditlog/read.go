@@ -14,13 +14,16 @@ type Entry struct {
 }
 
 // Read returns up to most records from sequence from on, in order; none when from is the head. Before a damaged range it stops; a
-// read that starts in one returns a Damage, whose Until is where to go on.
+// read that starts in one returns a Damage, whose Until is where to go on. Likewise an Expired.
 func (l *Log) Read(from uint64, most int) ([]Entry, error) {
-	l.disk.Lock()
-	segments, head := slices.Clone(l.out.segments), l.Head()
-	l.disk.Unlock()
+	l.expiring.RLock()
+	defer l.expiring.RUnlock()
+	segments, head, expired := l.extent()
 	if from > head {
 		return nil, fmt.Errorf("read audit log: from %d, it ends at %d", from, head)
+	}
+	if from < expired {
+		return nil, Expired{Until: expired}
 	}
 	var list []Entry
 	for i, first := range segments {
@@ -53,6 +56,13 @@ func (l *Log) Read(from uint64, most int) ([]Entry, error) {
 	return list, nil
 }
 
+// extent is what the log has: its segments, the sequence of the next record and of the first that has not expired.
+func (l *Log) extent() (segments []uint64, head, expired uint64) {
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	return slices.Clone(l.out.segments), l.Head(), l.out.expired
+}
+
 // load scans one segment as far as its records are durable and belong before until.
 func (l *Log) load(first, until uint64) (scanned, error) {
 	f, err := os.Open(l.out.path(segmentName(first)))
@@ -75,28 +85,4 @@ func (l *Log) load(first, until uint64) (scanned, error) {
 		s.damage = append(s.damage, Damage{s.next, until})
 	}
 	return s, nil
-}
-
-// Check reads the whole log and returns what is damaged.
-func (l *Log) Check() ([]Damage, error) {
-	l.disk.Lock()
-	segments, head := slices.Clone(l.out.segments), l.Head()
-	l.disk.Unlock()
-	var damage []Damage
-	at := uint64(0)
-	for i, first := range segments {
-		if first > at {
-			damage = append(damage, Damage{at, first})
-		}
-		at = head
-		if i+1 < len(segments) {
-			at = segments[i+1]
-		}
-		s, err := l.load(first, at)
-		if err != nil {
-			return damage, fmt.Errorf("check audit log: %w", err)
-		}
-		damage = append(damage, s.damage...)
-	}
-	return damage, nil
 }

@@ -24,18 +24,20 @@ const (
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-func segmentName(first uint64) string {
-	return fmt.Sprintf("%0*d%s", nameDigits, first, segmentSuffix)
+func segmentName(first uint64) string { return numbered(first, segmentSuffix) }
+
+func numbered(first uint64, suffix string) string {
+	return fmt.Sprintf("%0*d%s", nameDigits, first, suffix)
 }
 
-// parseSegmentName reads what segmentName writes; ok is false for every other name.
-func parseSegmentName(name string) (first uint64, ok bool) {
-	digits, found := strings.CutSuffix(name, segmentSuffix)
+// parseName reads 20 digits and the suffix; ok is false for every other name.
+func parseName(name, suffix string) (first uint64, ok bool) {
+	digits, found := strings.CutSuffix(name, suffix)
 	if !found || len(digits) != nameDigits {
 		return 0, false
 	}
 	first, err := strconv.ParseUint(digits, 10, 64)
-	return first, err == nil && segmentName(first) == name
+	return first, err == nil && numbered(first, suffix) == name
 }
 
 func appendHeader(b []byte, first uint64, size int) []byte {

@@ -22,7 +22,10 @@ type space struct {
 	reserve  int // spares that ordinary records may not consume
 	most     int // segments and spares together
 	segments []uint64
-	spares   int // spare.0 .. spare.(spares-1) exist
+	spares   int    // spare.0 .. spare.(spares-1) exist
+	expired  uint64 // records before this one have expired: tombstones stand for them
+	tombs    []uint64
+	notes    []string // what find did not believe
 }
 
 func (s *space) path(name string) string { return filepath.Join(s.dir, name) }
@@ -56,10 +59,8 @@ func (s *space) makeSpare() error {
 		return f.Sync()
 	}()
 	if err == nil {
+		// The name need not be durable: a spare that a power cut takes is made again at open, and one that begins a segment is renamed.
 		err = os.Rename(temporary, s.spare(s.spares))
-	}
-	if err == nil {
-		err = syncDir(s.dir)
 	}
 	if err != nil {
 		os.Remove(temporary)
@@ -120,6 +121,7 @@ func (s *space) find() error {
 		return err
 	}
 	spares := 0
+	var tombs []uint64
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil {
@@ -128,10 +130,13 @@ func (s *space) find() error {
 		if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
 			return fmt.Errorf("file %q has mode %v, want a regular file of mode 0600", e.Name(), info.Mode())
 		}
-		first, isSegment := parseSegmentName(e.Name())
+		first, isSegment := parseName(e.Name(), segmentSuffix)
+		gone, isTomb := parseName(e.Name(), tombSuffix)
 		switch {
 		case isSegment:
 			s.segments = append(s.segments, first)
+		case isTomb:
+			tombs = append(tombs, gone)
 		case strings.HasSuffix(e.Name(), newSuffix):
 			err = os.Remove(s.path(e.Name()))
 		case strings.HasPrefix(e.Name(), sparePrefix) && info.Size() != int64(s.segment):
@@ -145,7 +150,29 @@ func (s *space) find() error {
 		}
 	}
 	s.spares = spares
-	return nil
+	return s.bury(tombs)
+}
+
+// replace puts a small file in the place of the old one, whole and durably.
+func (s *space) replace(name string, data []byte) error {
+	path := s.path(name)
+	err := writeSynced(path+newSuffix, data)
+	if err == nil {
+		err = os.Rename(path+newSuffix, path)
+	}
+	if err == nil {
+		err = syncDir(s.dir)
+	}
+	return noRoom(err)
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // noRoom makes every way in which a file system says that it is full ErrFull.

@@ -1,6 +1,7 @@
 // Package vault keeps the references of the enrolled, the boot counter and the lockouts, in one bbolt file. FORMAT.md is the layout.
 //
-// In this part of the product the values are plain; part 2 seals them behind the same methods.
+// With a Root the vault is sealed: what is on the disk is nothing without the root's secret, and an older copy is refused by the
+// root's counter. Without one it is plain. A sealed vault never opens as a plain one.
 package vault
 
 import (
@@ -20,13 +21,13 @@ import (
 
 var (
 	// ErrInUse means that another process has the vault open.
-	ErrInUse = errors.New("vault is in use: is the program running twice?")
+	ErrInUse = errors.New("vault is in use: stop the other instance of the program")
 	// ErrForeign means that the file is no vault, or a damaged one. It was not changed.
-	ErrForeign = errors.New("file is not a whole vault")
+	ErrForeign = errors.New("file is not a whole vault: check the disk, move the file away, provision the kiosk again and let headquarters send its people")
 	// ErrNewer means that a later program wrote the file. It was not changed.
-	ErrNewer = errors.New("vault was written by a newer program")
+	ErrNewer = errors.New("vault was written by a newer program: install that version again")
 	// ErrFull means that the vault holds as many people as it may.
-	ErrFull = errors.New("vault is full")
+	ErrFull = errors.New("vault is full: delete people or give the kiosk a larger limit")
 	// ErrUnknown means that nobody is enrolled under the id.
 	ErrUnknown = errors.New("person is unknown")
 	// ErrSuperseded means that a person of this or a later generation was deleted, revoked or enrolled already.
@@ -37,6 +38,18 @@ var (
 type Options struct {
 	MaxPeople int           // 10,000
 	Wait      time.Duration // for another process to close the file; 1 s
+
+	Root   Root     // seals the vault; nil leaves it plain
+	Device [32]byte // id of the kiosk, from provisioning; required with a Root
+	// Adopt lets Root take over a file that is absent or plain. It is for provisioning, once: on a kiosk that has been sealed, such a
+	// file is somebody else's.
+	Adopt bool
+	// Budget is how often a day the counter may rise before ordinary changes wait up to 60 s for it; 64. Restricting ones never wait.
+	Budget uint32
+	// Now is a clock that never goes back, from any zero: CLOCK_MONOTONIC. nil is Go's.
+	Now func() time.Duration
+	// Trusted is the wall clock, and false while nobody vouches for it. nil never does.
+	Trusted func() (time.Time, bool)
 }
 
 const (
@@ -44,7 +57,7 @@ const (
 	defaultWait   = time.Second
 
 	magic  = "lintel vault"
-	schema = 1
+	schema = 1 // of a plain vault
 
 	leastSize = 2 * 4096 // bbolt's two meta pages
 )
@@ -66,80 +79,111 @@ type Vault struct {
 	db  *bbolt.DB
 	max int
 
-	mu     sync.Mutex // held across each change, so that people agrees with the file
+	mu     sync.RWMutex // held for reading by each view, else alone: no page is scrubbed that somebody reads
 	people int
+	closed bool
+	sealed *sealing // nil in a plain vault
 }
 
-// migration carries a vault from one schema version to the next, in the transaction that also raises the number.
-type migration func(*bbolt.Tx) error
-
 // Open opens the vault at path, which it makes when absent: a file of mode 0600 in a folder of mode 0700. Wider modes are refused.
-// A file that is not a whole vault of this or an earlier version is an error and stays as it is.
+// A file that is not a whole vault of this or an earlier version is an error and stays as it is, and so does one that is sealed by
+// another Root, or older than the Root's counter.
 func Open(path string, o Options) (*Vault, error) {
-	v, err := open(path, o, schema, nil)
+	v, err := open(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("open vault %q: %w", path, err)
 	}
 	return v, nil
 }
 
-// open takes the version to reach and the steps to it: steps[i] leads from schema i+1 to i+2.
-func open(path string, o Options, want uint32, steps []migration) (*Vault, error) {
-	if o.MaxPeople == 0 {
-		o.MaxPeople = defaultPeople
-	}
-	if o.Wait == 0 {
-		o.Wait = defaultWait
-	}
+func open(path string, o Options) (*Vault, error) {
+	o = o.withDefaults()
 	if err := checkModes(path); errors.Is(err, fs.ErrNotExist) {
+		if o.Root != nil && !o.Adopt {
+			return nil, ErrNotSealed
+		}
 		if err := create(path, o.Wait); err != nil {
 			return nil, err
 		}
 	} else if err != nil {
 		return nil, err
 	}
-	found, err := inspect(path, o.Wait)
+	var s *sealing
+	if o.Root != nil {
+		var err error
+		if s, err = newSealing(o); err != nil {
+			return nil, err
+		}
+	}
+	v := &Vault{max: o.MaxPeople, sealed: s}
+	found, err := inspect(path, o.Wait, s)
+	if err == nil && s != nil && found == schema && !o.Adopt {
+		err = ErrNotSealed
+	}
+	if err == nil {
+		err = guarded(func() error { return v.load(path, o.Wait, found) })
+	}
 	if err != nil {
-		return nil, err
-	}
-	if found > want {
-		return nil, fmt.Errorf("%w: schema %d, this one knows %d", ErrNewer, found, want)
-	}
-	v := &Vault{max: o.MaxPeople}
-	if err := guarded(func() error { return v.load(path, o.Wait, found, want, steps) }); err != nil {
+		if v.db != nil {
+			v.db.Close()
+		}
+		if s != nil {
+			s.wipe()
+		}
 		return nil, err
 	}
 	return v, nil
 }
 
-// load opens the file for writing and brings it to the wanted schema.
-func (v *Vault) load(path string, wait time.Duration, found, want uint32, steps []migration) error {
+func (o Options) withDefaults() Options {
+	if o.MaxPeople == 0 {
+		o.MaxPeople = defaultPeople
+	}
+	if o.Wait == 0 {
+		o.Wait = defaultWait
+	}
+	if o.Budget == 0 {
+		o.Budget = defaultBudget
+	}
+	if o.Now == nil {
+		start := time.Now()
+		o.Now = func() time.Duration { return time.Since(start) }
+	}
+	if o.Trusted == nil {
+		o.Trusted = func() (time.Time, bool) { return time.Time{}, false }
+	}
+	return o
+}
+
+// load opens the file for writing. A sealed vault makes up for a raise that a power cut prevented, and for a scrub.
+func (v *Vault) load(path string, wait time.Duration, found uint32) error {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: wait})
 	if err != nil {
 		return named(err)
 	}
 	v.db = db
-	read := func(tx *bbolt.Tx) error {
+	if s := v.sealed; s != nil {
+		if found == schema {
+			err = s.adopt(db)
+		} else {
+			err = s.rotate()
+		}
+		if err == nil {
+			s.unsure = true // what was read before the file was locked for writing
+			err = s.complete()
+		}
+		if err == nil {
+			err = scrub(db)
+		}
+		if err != nil {
+			return err
+		}
+		s.head.Age += saveAge
+	}
+	return db.View(func(tx *bbolt.Tx) error {
 		v.people = tx.Bucket([]byte(bucketPerson)).Stats().KeyN
 		return nil
-	}
-	if found == want {
-		err = db.View(read)
-	} else {
-		err = db.Update(func(tx *bbolt.Tx) error {
-			for s := found; s < want; s++ {
-				if err := steps[s-1](tx); err != nil {
-					return fmt.Errorf("migrate from schema %d: %w", s, err)
-				}
-			}
-			meta := tx.Bucket([]byte(bucketMeta))
-			return errors.Join(meta.Put([]byte(keySchema), binary.BigEndian.AppendUint32(nil, want)), read(tx))
-		})
-	}
-	if err != nil {
-		db.Close()
-	}
-	return err
+	})
 }
 
 // guarded makes the panics and memory faults of bbolt ErrForeign: it believes its pages, and runs into the wall at a damaged one.
@@ -216,7 +260,7 @@ func create(path string, wait time.Duration) error {
 }
 
 // inspect walks the file read-only, before anything can be written, and returns its schema.
-func inspect(path string, wait time.Duration) (found uint32, err error) {
+func inspect(path string, wait time.Duration, s *sealing) (found uint32, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return 0, err
@@ -238,10 +282,19 @@ func inspect(path string, wait time.Duration) (found uint32, err error) {
 			if found, err = identify(tx); err != nil {
 				return err
 			}
-			if found != schema {
-				return nil // only a migration knows how to read its records
+			switch found {
+			case schema:
+				return walk(tx)
+			case schemaSealed:
+				if s == nil {
+					return ErrSealed
+				}
+				if err := inspectPages(tx, path); err != nil {
+					return err
+				}
+				return s.inspect(tx)
 			}
-			return walk(tx)
+			return fmt.Errorf("%w: schema %d, this one knows %d", ErrNewer, found, schemaSealed)
 		})
 	})
 	return found, err
@@ -256,7 +309,11 @@ func identify(tx *bbolt.Tx) (uint32, error) {
 	if len(version) != 4 || binary.BigEndian.Uint32(version) == 0 {
 		return 0, fmt.Errorf("%w: it has no schema", ErrForeign)
 	}
-	for _, name := range []string{bucketPerson, bucketTombstone, bucketLockout} {
+	buckets := []string{bucketPerson, bucketTombstone, bucketLockout}
+	if binary.BigEndian.Uint32(version) == schemaSealed {
+		buckets = sealedBuckets()
+	}
+	for _, name := range buckets {
 		if tx.Bucket([]byte(name)) == nil {
 			return 0, fmt.Errorf("%w: bucket %q is missing", ErrForeign, name)
 		}

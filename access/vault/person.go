@@ -17,6 +17,8 @@ const (
 	Suspended State = 0
 	Active    State = 1
 	Revoked   State = 2
+	// Expired is how a person whose lease has ended is read; it is never stored, and Put refuses it.
+	Expired State = 3
 )
 
 // String is the participle; an unknown value prints its number.
@@ -28,6 +30,8 @@ func (s State) String() string {
 		return "active"
 	case Revoked:
 		return "revoked"
+	case Expired:
+		return "expired"
 	}
 	return fmt.Sprintf("state %d", uint8(s))
 }
@@ -38,6 +42,9 @@ type Person struct {
 	State      State
 	Generation uint64 // of the enrolment, 1 or more; a deleted person comes back only with a higher one
 	References []Reference
+	// Until ends the lease, in Unix seconds; 0 is no lease. Without trusted time a lease runs on powered hours, at most 72 of them
+	// summed over restarts, then counts as ended until time is trusted again. Only a sealed vault keeps leases.
+	Until int64
 	// Foreign is how many references were left out because they belong to another model bundle: a comparison with them would mean
 	// nothing. Put ignores it.
 	Foreign int
@@ -55,6 +62,8 @@ type Reference struct {
 type Lockout struct {
 	Boot     uint64          `cbor:"1,keyasint"` // in whose clock the stamps are
 	Failures []time.Duration `cbor:"2,keyasint"` // CLOCK_MONOTONIC, oldest first, at most MaxFailures
+	// Locked says that the lockout is in force. Entering and leaving it raise the counter of a sealed vault; single failures do not.
+	Locked bool `cbor:"3,keyasint,omitempty"`
 }
 
 // Bounds of what is stored and of what is believed on reading.
@@ -79,7 +88,7 @@ type referenceRecord struct {
 
 func (r personRecord) validate() error {
 	if r.State > Revoked {
-		return fmt.Errorf("%v is unknown", r.State)
+		return fmt.Errorf("%v cannot be stored", r.State)
 	}
 	if r.Generation == 0 {
 		return errors.New("generation 0")

@@ -9,8 +9,18 @@ import (
 
 const keySubject = "subject"
 
-// SubjectKey is the kiosk's own key for pseudonyms of the audit log, drawn when it is first asked for.
+// SubjectKey is the kiosk's own key for pseudonyms of the audit log. A sealed vault derives it from the data key; a plain one draws it
+// when it is first asked for.
 func (v *Vault) SubjectKey() (key [32]byte, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.sealed != nil {
+		return v.sealed.subject, nil
+	}
+	return v.subjectKey()
+}
+
+func (v *Vault) subjectKey() (key [32]byte, err error) {
 	err = v.db.Update(func(tx *bbolt.Tx) error {
 		meta := tx.Bucket([]byte(bucketMeta))
 		switch stored := meta.Get([]byte(keySubject)); len(stored) {

@@ -8,12 +8,14 @@ import (
 	"math"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/match"
 )
 
 // Template is one reference vector of a person. It prints as redacted with every verb and refuses to marshal: only this package
 // writes it down, and only Copy gives its components away. The zero Template holds nothing.
 type Template struct {
 	components *cell
+	turn       uint64 // the rotation it is under; 0 for a plain one
 }
 
 // cell is behind two pointers: fmt follows one of them where it must print a field without calling its methods.
@@ -30,13 +32,18 @@ func NewTemplate(components []float32) (Template, error) {
 	for _, x := range components {
 		squares += float64(x) * float64(x)
 	}
-	const slack = 1e-3 // float32 normalisation errs by 1e-6
-	if !(squares > 1-slack && squares < 1+slack) {
+	if !unit(squares) {
 		return Template{}, errors.New("make template: it is not normalised")
 	}
 	c := cell(new([access.ProbeSize]float32))
 	copy(c[:], components)
-	return Template{&c}, nil
+	return Template{components: &c}, nil
+}
+
+// unit says whether a sum of squares is that of a vector of length 1.
+func unit(squares float64) bool {
+	const slack = 1e-3 // float32 normalisation errs by 1e-6
+	return squares > 1-slack && squares < 1+slack
 }
 
 // Copy writes the components into dst, which must have room for ProbeSize of them, and returns how many it wrote: 0 for the zero Template.
@@ -83,11 +90,45 @@ func (t Template) encode() ([]byte, error) {
 	if t.components == nil {
 		return nil, errors.New("template is empty")
 	}
+	if t.turn != 0 {
+		return nil, errors.New("template is of a sealed vault")
+	}
 	b := make([]byte, 0, templateBytes)
 	for _, x := range *t.components {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 	}
 	return b, nil
+}
+
+// appendTurned writes the template as it is stored under q. One that is under q already stays as it is: Get and Put do not turn twice.
+func (t Template) appendTurned(b []byte, q *rotation) ([]byte, error) {
+	if t.components == nil {
+		return nil, errors.New("template is empty")
+	}
+	stored := **t.components
+	defer clear(stored[:])
+	switch t.turn {
+	case 0:
+		q.apply(stored[:], (*t.components)[:])
+	case q.turn:
+	default:
+		return nil, errors.New("template is of before the vault was re-keyed: read it again")
+	}
+	for _, x := range stored {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return b, nil
+}
+
+// undo turns a template back in place: it is of length 1 again to the last bit or two, however often the vault is re-keyed.
+func (t Template) undo(q *rotation) Template {
+	turned := **t.components
+	defer clear(turned[:])
+	plain := (*t.components)[:]
+	q.undo(plain, turned[:])
+	match.Normalise(plain)
+	t.turn = 0
+	return t
 }
 
 func decodeTemplate(b []byte) (Template, error) {

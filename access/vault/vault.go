@@ -4,28 +4,52 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"go.etcd.io/bbolt"
+	"io"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// Close ends the vault and gives up its lock.
-func (v *Vault) Close() error { return v.db.Close() }
+// Close ends the vault, wipes its keys and gives up its lock. Changes that wait for the counter are settled first.
+func (v *Vault) Close() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return nil
+	}
+	v.closed = true
+	var err error
+	if s := v.sealed; s != nil {
+		if s.batched {
+			err = v.raiseBatched()
+		}
+		err = errors.Join(err, v.db.Close())
+		s.wipe()
+		return err
+	}
+	return v.db.Close()
+}
+
+// Format prints the same for every verb: a vault holds keys.
+func (v *Vault) Format(s fmt.State, _ rune) { io.WriteString(s, "vault(redacted)") }
 
 // Boot raises the boot counter, durably, and returns it: 1 for the first boot. It is called once at each start of door, so that no
 // session has the name of another.
 func (v *Vault) Boot() (uint64, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	var n uint64
-	err := v.db.Update(func(tx *bbolt.Tx) error {
-		meta := tx.Bucket([]byte(bucketMeta))
-		last, err := number(meta.Get([]byte(keyBoot)))
+	err := v.change(ordinary, func(b book) error {
+		value, err := b.value(bucketMeta, []byte(keyBoot))
+		if err != nil {
+			return err
+		}
+		last, err := number(value)
 		if err != nil {
 			return err
 		}
 		n = last + 1
-		return meta.Put([]byte(keyBoot), binary.BigEndian.AppendUint64(nil, n))
+		return b.setValue(bucketMeta, []byte(keyBoot), binary.BigEndian.AppendUint64(nil, n))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("raise boot counter: %w", err)
@@ -46,11 +70,11 @@ func number(b []byte) (uint64, error) {
 
 // Put stores p in the place of what was stored for them, references of other bundles included. It returns ErrSuperseded when the
 // generation is older than what is stored, or was deleted or revoked, and ErrFull when there is no room for one more person.
+// A sealed vault turns the templates and gives the person a new content key.
 func (v *Vault) Put(p Person) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	err := v.put(p)
-	if err != nil {
+	if err := v.put(p); err != nil {
 		return fmt.Errorf("put person: %w", err)
 	}
 	return nil
@@ -60,113 +84,166 @@ func (v *Vault) put(p Person) error {
 	if p.ID.IsZero() {
 		return errors.New("the zero id names nobody")
 	}
-	value, err := encodePerson(p)
-	if err != nil {
-		return err
-	}
 	added := 0
-	err = v.db.Update(func(tx *bbolt.Tx) error {
-		people := tx.Bucket([]byte(bucketPerson))
-		buried, err := number(tx.Bucket([]byte(bucketTombstone)).Get(p.ID[:]))
+	committed := false
+	urgency := quiet
+	if p.State != Active {
+		urgency = restricting
+	}
+	err := v.change(urgency, func(b book) error {
+		committed, added = false, 0
+		buried, err := tombstone(b, p.ID)
 		if err != nil {
 			return err
 		}
 		if p.Generation <= buried {
 			return fmt.Errorf("%w: generation %d ended with %d", ErrSuperseded, p.Generation, buried)
 		}
-		stored := people.Get(p.ID[:])
-		if stored == nil {
+		_, stored, err := b.standing(p.ID)
+		if err != nil {
+			return err
+		}
+		if stored == 0 {
 			if v.people >= v.max {
 				return fmt.Errorf("%w: %d people", ErrFull, v.people)
 			}
 			added = 1
-		} else if r, err := decodeRecord(stored); err != nil {
-			return err
-		} else if r.Generation > p.Generation {
-			return fmt.Errorf("%w: generation %d, stored is %d", ErrSuperseded, p.Generation, r.Generation)
+		} else if stored > p.Generation {
+			return fmt.Errorf("%w: generation %d, stored is %d", ErrSuperseded, p.Generation, stored)
 		}
-		return people.Put(p.ID[:], value)
+		if err := b.put(p); err != nil {
+			return err
+		}
+		committed = true
+		return nil
 	})
-	if err == nil {
+	if err == nil || committed && errors.Is(err, ErrUnacknowledged) {
 		v.people += added
 	}
 	return err
 }
 
+// Suspend takes a person's permission until Resume. ErrUnknown when nobody is stored under id, ErrSuperseded when it was revoked.
+func (v *Vault) Suspend(id access.PersonID) error {
+	if err := v.setState(id, Suspended, restricting); err != nil {
+		return fmt.Errorf("suspend person: %w", err)
+	}
+	return nil
+}
+
+// Resume ends a suspension. ErrUnknown when nobody is stored under id, ErrSuperseded when it was revoked.
+func (v *Vault) Resume(id access.PersonID) error {
+	if err := v.setState(id, Active, ordinary); err != nil {
+		return fmt.Errorf("resume person: %w", err)
+	}
+	return nil
+}
+
+func (v *Vault) setState(id access.PersonID, to State, u urgency) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.change(u, func(b book) error {
+		s, generation, err := b.standing(id)
+		switch {
+		case err != nil:
+			return err
+		case generation == 0:
+			return ErrUnknown
+		case s == Revoked:
+			return fmt.Errorf("%w: the person is revoked", ErrSuperseded)
+		}
+		return b.setState(id, to)
+	})
+}
+
 // Revoke ends a person's permission and keeps their references, so that the door knows whom it refuses. Generations up to upTo, and the
 // stored one, cannot be put again. ErrUnknown when nobody is stored under id; the tombstone is set all the same if upTo is not 0.
 func (v *Vault) Revoke(id access.PersonID, upTo uint64) error {
-	if err := v.bury(id, upTo, func(people *bbolt.Bucket, r personRecord) error {
-		r.State = Revoked
-		value, err := wire.Marshal(r)
-		if err != nil {
-			return err
-		}
-		return people.Put(id[:], value)
-	}); err != nil {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, err := v.bury(id, upTo, func(b book) error { return b.setState(id, Revoked) }); err != nil {
 		return fmt.Errorf("revoke person: %w", err)
 	}
 	return nil
 }
 
-// Delete removes a person with all references; only a tombstone stays. Generations up to upTo, and the stored one, cannot be put again:
-// deletion wins in whatever order the two arrive. ErrUnknown when nobody is stored under id; the tombstone is set all the same if upTo
-// is not 0. The bytes stay in free pages of the file until they are written over (FORMAT.md).
+// Delete is Erase for who needs no receipt.
 func (v *Vault) Delete(id access.PersonID, upTo uint64) error {
-	err := v.bury(id, upTo, func(people *bbolt.Bucket, _ personRecord) error {
-		v.people--
-		return people.Delete(id[:])
-	})
-	if err != nil {
-		return fmt.Errorf("delete person: %w", err)
-	}
-	return nil
+	_, err := v.Erase(id, upTo)
+	return err
 }
 
-// bury sets the tombstone and does the rest to the stored record, in one transaction.
-func (v *Vault) bury(id access.PersonID, upTo uint64, rest func(*bbolt.Bucket, personRecord) error) error {
-	if id.IsZero() {
-		return errors.New("the zero id names nobody")
-	}
+// Erase removes a person with all references; only a tombstone stays. Generations up to upTo, and the stored one, cannot be put again:
+// deletion wins in whatever order the two arrive. ErrUnknown when nobody is stored under id; the tombstone is set all the same if upTo
+// is not 0, and the receipt counts.
+//
+// In a sealed vault the content key is destroyed and free pages are overwritten before Erase returns. In a plain one the bytes stay in
+// free pages until they are written over, and the receipt's counter is 0.
+func (v *Vault) Erase(id access.PersonID, upTo uint64) (Receipt, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	before, known := v.people, false
-	err := v.db.Update(func(tx *bbolt.Tx) error {
-		people, tombstones := tx.Bucket([]byte(bucketPerson)), tx.Bucket([]byte(bucketTombstone))
-		buried, err := number(tombstones.Get(id[:]))
+	r, err := v.erase(id, upTo)
+	if err != nil {
+		err = fmt.Errorf("delete person: %w", err)
+	}
+	return r, err
+}
+
+func (v *Vault) erase(id access.PersonID, upTo uint64) (Receipt, error) {
+	removed := false
+	generation, err := v.bury(id, upTo, func(b book) error { removed = true; return b.remove(id) })
+	if removed && (err == nil || errors.Is(err, ErrUnacknowledged)) {
+		v.people--
+	}
+	if err != nil && !errors.Is(err, ErrUnknown) || generation == 0 {
+		return Receipt{}, err
+	}
+	r := Receipt{Generation: generation}
+	if v.sealed != nil {
+		r.Person, r.Counter = pseudonym(v.sealed.subject, id), v.sealed.counter
+	} else if key, keyErr := v.subjectKey(); keyErr == nil {
+		r.Person = pseudonym(key, id)
+	} else {
+		return Receipt{}, keyErr
+	}
+	return r, err
+}
+
+// bury sets the tombstone and does the rest to the stored record, in one transaction. It returns the generation that ended.
+func (v *Vault) bury(id access.PersonID, upTo uint64, rest func(book) error) (uint64, error) {
+	if id.IsZero() {
+		return 0, errors.New("the zero id names nobody")
+	}
+	known, ended := false, upTo
+	err := v.change(restricting, func(b book) error {
+		buried, err := tombstone(b, id)
 		if err != nil {
 			return err
 		}
-		upTo = max(upTo, buried)
-		if stored := people.Get(id[:]); stored != nil {
-			r, err := decodeRecord(stored)
-			if err != nil {
-				return err
-			}
-			known, upTo = true, max(upTo, r.Generation)
-			if err := rest(people, r); err != nil {
+		_, stored, err := b.standing(id)
+		if err != nil {
+			return err
+		}
+		if ended = max(upTo, buried, stored); ended == 0 {
+			return ErrUnknown // nothing to write
+		}
+		if known = stored != 0; known {
+			if err := rest(b); err != nil {
 				return err
 			}
 		}
-		if upTo == 0 {
-			return nil
-		}
-		return tombstones.Put(id[:], binary.BigEndian.AppendUint64(nil, upTo))
+		return setTombstone(b, id, ended)
 	})
-	if err != nil {
-		v.people = before
-		return err
+	if err == nil && !known {
+		err = ErrUnknown
 	}
-	if !known {
-		return ErrUnknown
-	}
-	return nil
+	return ended, err
 }
 
 // Tombstone is the highest generation of a person that was revoked or deleted; 0 when none was.
 func (v *Vault) Tombstone(id access.PersonID) (generation uint64, err error) {
-	err = v.db.View(func(tx *bbolt.Tx) error {
-		generation, err = number(tx.Bucket([]byte(bucketTombstone)).Get(id[:]))
+	err = v.view(func(b book) error {
+		generation, err = tombstone(b, id)
 		return err
 	})
 	if err != nil {
@@ -175,16 +252,12 @@ func (v *Vault) Tombstone(id access.PersonID) (generation uint64, err error) {
 	return generation, nil
 }
 
-// Get returns a person with their references of the given model bundle, and ErrUnknown when there is none.
+// Get returns a person with their references of the given model bundle, and ErrUnknown when there is none. A sealed vault returns
+// templates as they are stored, turned: compare them with probes that went through Transform.
 func (v *Vault) Get(id access.PersonID, bundle [32]byte) (Person, error) {
 	var p Person
-	err := v.db.View(func(tx *bbolt.Tx) error {
-		value := tx.Bucket([]byte(bucketPerson)).Get(id[:])
-		if value == nil {
-			return ErrUnknown
-		}
-		var err error
-		p, err = decodePerson(id[:], value, bundle)
+	err := v.view(func(b book) (err error) {
+		p, err = b.person(id, bundle)
 		return err
 	})
 	if err != nil {
@@ -193,39 +266,26 @@ func (v *Vault) Get(id access.PersonID, bundle [32]byte) (Person, error) {
 	return p, nil
 }
 
-// All calls f with every person in the order of their ids, each with their references of the given model bundle; references of another
-// are counted in Foreign and never shown. It stops at the first error. f must not call the vault.
+// All calls f with every person, each with their references of the given model bundle; references of another are counted in Foreign and
+// never shown. The order is that of the ids in a plain vault and no order in a sealed one, whose templates are turned as in Get. It
+// stops at the first error. f must not call the vault.
 func (v *Vault) All(bundle [32]byte, f func(Person) error) error {
-	return v.db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte(bucketPerson)).ForEach(func(key, value []byte) error {
-			p, err := decodePerson(key, value, bundle)
-			if err != nil {
-				return fmt.Errorf("read person: %w", err)
-			}
-			return f(p)
-		})
-	})
+	return v.view(func(b book) error { return b.each(bundle, f) })
 }
 
 // Count is the number of people, revoked and suspended ones included.
 func (v *Vault) Count() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
 	return v.people
 }
 
 // Lockout returns what a door remembers of failures; the zero Lockout when it remembers none.
 func (v *Vault) Lockout(door string) (Lockout, error) {
 	var l Lockout
-	err := v.db.View(func(tx *bbolt.Tx) error {
-		value := tx.Bucket([]byte(bucketLockout)).Get([]byte(door))
-		if value == nil {
-			return nil
-		}
-		if err := wire.Unmarshal(value, &l); err != nil {
-			return err
-		}
-		return l.validate()
+	err := v.view(func(b book) (err error) {
+		l, err = lockout(b, door)
+		return err
 	})
 	if err != nil {
 		return Lockout{}, fmt.Errorf("read lockout: %w", err)
@@ -233,7 +293,18 @@ func (v *Vault) Lockout(door string) (Lockout, error) {
 	return l, nil
 }
 
-// SetLockout stores what a door remembers of failures, durably.
+func lockout(b book, door string) (l Lockout, err error) {
+	value, err := b.value(bucketLockout, []byte(door))
+	if value == nil || err != nil {
+		return Lockout{}, err
+	}
+	if err := errors.Join(wire.Unmarshal(value, &l), l.validate()); err != nil {
+		return Lockout{}, fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return l, nil
+}
+
+// SetLockout stores what a door remembers of failures, durably. A lockout that is entered or left raises the counter of a sealed vault.
 func (v *Vault) SetLockout(door string, l Lockout) error {
 	if len(door) == 0 || len(door) > maxDoor {
 		return fmt.Errorf("store lockout: door's name of %d bytes, want 1 to %d", len(door), maxDoor)
@@ -245,53 +316,21 @@ func (v *Vault) SetLockout(door string, l Lockout) error {
 	if err != nil {
 		return fmt.Errorf("store lockout: %w", err)
 	}
-	if err := v.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucketLockout)).Put([]byte(door), value) }); err != nil {
+	before, err := v.Lockout(door)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	u := quiet
+	switch {
+	case l.Locked && !before.Locked:
+		u = restricting
+	case before.Locked && !l.Locked:
+		u = ordinary
+	}
+	if err := v.change(u, func(b book) error { return b.setValue(bucketLockout, []byte(door), value) }); err != nil {
 		return fmt.Errorf("store lockout: %w", err)
 	}
 	return nil
-}
-
-// walk reads every record once, so that a damaged one is found at start and not when somebody stands at the door.
-func walk(tx *bbolt.Tx) error {
-	broken := func(what string, err error) error { return fmt.Errorf("%w: %s: %w", ErrForeign, what, err) }
-	if _, err := number(tx.Bucket([]byte(bucketMeta)).Get([]byte(keyBoot))); err != nil {
-		return broken("boot counter", err)
-	}
-	err := tx.Bucket([]byte(bucketPerson)).ForEach(func(key, value []byte) error {
-		if _, err := parseKey(key); err != nil {
-			return broken("person", err)
-		}
-		r, err := decodeRecord(value)
-		for _, ref := range r.References {
-			if err == nil {
-				_, err = decodeTemplate(ref.Template)
-			}
-		}
-		if err != nil {
-			return broken("person", err)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	err = tx.Bucket([]byte(bucketTombstone)).ForEach(func(key, value []byte) error {
-		if _, err := parseKey(key); err != nil {
-			return broken("tombstone", err)
-		}
-		if _, err := number(value); err != nil {
-			return broken("tombstone", err)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return tx.Bucket([]byte(bucketLockout)).ForEach(func(_, value []byte) error {
-		var l Lockout
-		if err := errors.Join(wire.Unmarshal(value, &l), l.validate()); err != nil {
-			return broken("lockout", err)
-		}
-		return nil
-	})
 }

@@ -93,7 +93,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain := strings.NewReplacer(" ", "", "\n", "").Replace(string(doc))
-	lockout, err := wire.Marshal(Lockout{3, []time.Duration{time.Second, 2 * time.Second}})
+	lockout, err := wire.Marshal(Lockout{Boot: 3, Failures: []time.Duration{time.Second, 2 * time.Second}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestLockout(t *testing.T) {
 	if l, err := v.Lockout("front"); err != nil || l.Boot != 0 || l.Failures != nil {
 		t.Fatalf("%+v, %v", l, err)
 	}
-	want := Lockout{7, make([]time.Duration, MaxFailures)}
+	want := Lockout{Boot: 7, Failures: make([]time.Duration, MaxFailures)}
 	if err := v.SetLockout("front", want); err != nil {
 		t.Fatal(err)
 	}
@@ -274,9 +274,9 @@ func TestLockout(t *testing.T) {
 		t.Fatalf("%+v, %v", l, err)
 	}
 	for name, l := range map[string]Lockout{
-		"too many":     {1, make([]time.Duration, MaxFailures+1)},
-		"out of order": {1, []time.Duration{2, 1}},
-		"negative":     {1, []time.Duration{-1}},
+		"too many":     {Boot: 1, Failures: make([]time.Duration, MaxFailures+1)},
+		"out of order": {Boot: 1, Failures: []time.Duration{2, 1}},
+		"negative":     {Boot: 1, Failures: []time.Duration{-1}},
 	} {
 		if v.SetLockout("front", l) == nil {
 			t.Errorf("%s: accepted", name)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/match"
 	"github.com/lintel-access/lintel/firmware/ipc"
 )
 
@@ -13,9 +14,12 @@ import (
 type enrolment struct {
 	person     access.PersonID
 	references [][]float32
-	until      time.Duration
+	others     int               // walk-ups of somebody else than who began
 	done       chan ipc.Enrolled // buffered, answered once
 }
+
+// maxOthers walk-ups of somebody else end an enrolment: either another person stands there, or who began was not who was meant.
+const maxOthers = 3
 
 // ErrBusy means that another enrolment runs.
 var ErrBusy = errors.New("another enrolment is running")
@@ -29,7 +33,7 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 		if busy <- w.enrol != nil; w.enrol != nil {
 			return
 		}
-		w.enrol = &enrolment{person: req.Person, until: w.cfg.Now() + req.Within, done: done}
+		w.enrol = &enrolment{person: req.Person, done: done}
 	})
 	select {
 	case <-ctx.Done():
@@ -44,7 +48,9 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 	over := time.NewTimer(req.Within)
 	defer over.Stop()
 	giveUp := func() {
-		w.post(context.Background(), func(context.Context) { w.endEnrolment(done, access.ReasonDeadline) })
+		w.post(context.Background(), func(context.Context) {
+			w.endEnrolment(done, ipc.Enrolled{Person: req.Person, Reason: access.ReasonDeadline})
+		})
 	}
 	for {
 		select {
@@ -61,55 +67,72 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 	}
 }
 
-// take keeps the probe of a checked session as a reference of the person who is being enrolled. All references of one enrolment
-// must be of one person, and of nobody who is enrolled already.
+// take takes the probe of a checked session as a reference of the person who is being enrolled. All references of one enrolment
+// must be of who began it, and of nobody who is enrolled already.
 func (w *Walkup) take() access.Decision {
 	e := w.enrol
-	refuse := func(r access.Reason) access.Decision {
-		w.note(access.EventEnrolmentRefused, r)
-		w.endEnrolment(e.done, r)
-		return access.Decision{Reason: r}
-	}
 	bundle := w.session.opened.Bundle
 	threshold, ok := w.cfg.Threshold(bundle)
 	if !ok {
-		return refuse(access.ReasonNoCalibration)
+		return w.refuse(access.ReasonNoCalibration)
 	}
 	threshold += w.cfg.Policy.SiteOffset
 	probe := w.session.shown.Probe
 	for _, r := range e.references {
-		if !(dot(r, probe) > threshold) {
-			e.references = nil // somebody else has stepped in: begin again with who stands there now
-			break
+		if dot(r, probe) > threshold {
+			continue
 		}
+		if e.others++; e.others >= maxOthers {
+			return w.refuse(access.ReasonTrackLost)
+		}
+		return access.Decision{Verdict: access.Retry, Reason: access.ReasonTrackLost}
 	}
 	found, err := w.cfg.Gallery.Search(probe, bundle)
 	if err != nil {
-		return refuse(access.ReasonNotReady)
+		return w.refuse(access.ReasonNotReady)
 	}
-	if found.Found && found.Person != e.person && found.Score > threshold {
-		return refuse(access.ReasonEnrolDuplicate)
+	matched := found.Found && found.Score > threshold
+	if matched && found.Person != e.person || !matched && w.cfg.Gallery.Holds(e.person) {
+		// This face has another id, or this id another face: whoever takes over an id needs it revoked first.
+		return w.refuse(access.ReasonEnrolDuplicate)
 	}
 	e.references = append(e.references, append([]float32(nil), probe...))
 	if len(e.references) < int(w.cfg.Policy.EnrolReferences) {
 		return access.Decision{Verdict: access.Retry, Reason: access.ReasonEnrolled}
 	}
-	kept, err := w.cfg.Gallery.Keep(e.person, e.references, bundle)
-	if err != nil {
-		return refuse(access.ReasonFull)
-	}
-	e.done <- ipc.Enrolled{Person: e.person, References: uint32(kept), Reason: access.ReasonEnrolled}
-	w.enrol = nil
-	w.granted, w.pause = w.sighting.Track, w.cfg.Now()+w.cfg.Policy.GrantPause // who was just enrolled does not enter by that
 	return access.Decision{Person: e.person, Verdict: access.Retry, Reason: access.ReasonEnrolled}
 }
 
-// endEnrolment ends the enrolment that done belongs to, if it still runs.
-func (w *Walkup) endEnrolment(done chan ipc.Enrolled, r access.Reason) {
+// keep stores the references of a complete enrolment. As with a grant the record comes first: nobody is enrolled unseen.
+func (w *Walkup) keep(d access.Decision, recorded error) access.Decision {
+	if recorded != nil {
+		return w.refuse(access.ReasonNotRecorded)
+	}
+	kept, err := w.cfg.Gallery.Keep(d.Person, w.enrol.references, w.session.opened.Bundle)
+	switch {
+	case errors.Is(err, match.ErrFull):
+		return w.refuse(access.ReasonFull)
+	case err != nil:
+		return w.refuse(access.ReasonNotReady)
+	}
+	w.granted, w.pause = w.session.track, w.cfg.Now()+w.cfg.Policy.GrantPause // who was just enrolled does not enter by that
+	w.endEnrolment(w.enrol.done, ipc.Enrolled{Person: d.Person, References: uint32(kept), Reason: access.ReasonEnrolled})
+	return d
+}
+
+// refuse ends the enrolment with nothing kept.
+func (w *Walkup) refuse(r access.Reason) access.Decision {
+	w.note(access.EventEnrolmentRefused, r)
+	w.endEnrolment(w.enrol.done, ipc.Enrolled{Person: w.enrol.person, Reason: r})
+	return access.Decision{Reason: r}
+}
+
+// endEnrolment answers the enrolment that done belongs to, if it still runs, and wipes its references.
+func (w *Walkup) endEnrolment(done chan ipc.Enrolled, answer ipc.Enrolled) {
 	if w.enrol == nil || w.enrol.done != done {
 		return
 	}
-	done <- ipc.Enrolled{Person: w.enrol.person, Reason: r}
+	done <- answer
 	for _, ref := range w.enrol.references {
 		clear(ref)
 	}

@@ -40,8 +40,16 @@ type People struct {
 	mu      sync.Mutex
 	rows    *match.Float32
 	scores  []float32
-	persons []Enrollee // by owner number, without references; a slot is never used again
+	persons []known // by owner number; a slot is never used again
 	slots   map[access.PersonID]uint32
+}
+
+// known is what is remembered of somebody beside their rows.
+type known struct {
+	person     access.PersonID
+	standing   access.Standing
+	extended   bool
+	references int
 }
 
 // NewPeople reads the store into a gallery with room for a number of references made by one bundle.
@@ -61,10 +69,10 @@ func NewPeople(store Store, bundle [32]byte, capacity int) (*People, error) {
 
 // put adds or replaces somebody in memory. Called with mu held, or before anybody else knows g.
 func (g *People) put(e Enrollee) error {
-	slot, known := g.slots[e.Person]
-	if !known {
+	slot, ok := g.slots[e.Person]
+	if !ok {
 		slot = uint32(len(g.persons))
-		g.persons = append(g.persons, Enrollee{})
+		g.persons = append(g.persons, known{})
 		g.slots[e.Person] = slot
 	}
 	g.rows.RemoveOwner(slot)
@@ -73,8 +81,7 @@ func (g *People) put(e Enrollee) error {
 			return err
 		}
 	}
-	e.References = nil
-	g.persons[slot] = e
+	g.persons[slot] = known{e.Person, e.Standing, e.Extended, len(e.References)}
 	return nil
 }
 
@@ -84,7 +91,7 @@ func (g *People) Len() int {
 	defer g.mu.Unlock()
 	n := 0
 	for _, p := range g.persons {
-		if p.Standing == access.Permitted {
+		if p.standing == access.Permitted {
 			n++
 		}
 	}
@@ -106,7 +113,7 @@ func (g *People) Search(probe []float32, bundle [32]byte) (access.Candidate, err
 	}
 	p := g.persons[r.Owner]
 	// match says -2 where there is no other person; access wants a score.
-	return access.Candidate{Found: true, Person: p.Person, Standing: p.Standing, Extended: p.Extended, Score: r.Score, Second: max(r.Other, -1)}, nil
+	return access.Candidate{Found: true, Person: p.person, Standing: p.standing, Extended: p.extended, Score: r.Score, Second: max(r.Other, -1)}, nil
 }
 
 // Keep stores the references of a person, durably first.
@@ -132,15 +139,23 @@ func (g *People) Keep(p access.PersonID, references [][]float32, bundle [32]byte
 func (g *People) Revoke(p access.PersonID) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	slot, known := g.slots[p]
-	if !known {
+	slot, ok := g.slots[p]
+	if !ok {
 		return ErrUnknownPerson
 	}
 	if err := g.store.Revoke(p); err != nil {
 		return err
 	}
-	g.persons[slot].Standing = access.Revoked
+	g.persons[slot].standing = access.Revoked
 	return nil
+}
+
+// Holds reports whether a permitted person has references of the gallery's bundle.
+func (g *People) Holds(p access.PersonID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	slot, ok := g.slots[p]
+	return ok && g.persons[slot].standing == access.Permitted && g.persons[slot].references > 0
 }
 
 // Subject is the person's pseudonym in the audit log.

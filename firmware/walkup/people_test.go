@@ -149,3 +149,20 @@ func TestReEnrolmentReplacesAndRoomIsBounded(t *testing.T) {
 		t.Error("a wiped gallery still knows somebody")
 	}
 }
+
+func TestPeopleHoldsThePermitted(t *testing.T) {
+	s := &shelfFake{people: map[access.PersonID]Enrollee{
+		{1}: {Person: access.PersonID{1}, Standing: access.Permitted, References: [][]float32{axis(0, 0)}},
+		{2}: {Person: access.PersonID{2}, Standing: access.Permitted},
+		{3}: {Person: access.PersonID{3}, Standing: access.Revoked, References: [][]float32{axis(4, 0)}},
+	}}
+	g := gallery(t, s, 8)
+	for id, want := range map[byte]bool{1: true, 2: false, 3: false, 4: false} {
+		if got := g.Holds(access.PersonID{id}); got != want {
+			t.Errorf("holds %d: %v", id, got)
+		}
+	}
+	if err := g.Revoke(access.PersonID{1}); err != nil || g.Holds(access.PersonID{1}) {
+		t.Errorf("after revoking: %v, holds %v", err, g.Holds(access.PersonID{1}))
+	}
+}

@@ -19,7 +19,7 @@ func (w *Walkup) record(d access.Decision, now time.Duration) access.Record {
 		r.Evidence = p.Frames[len(p.Frames)-1].Chain
 	}
 	switch {
-	case d.Reason == access.ReasonEnrolled:
+	case d.Reason == access.ReasonEnrolled && !d.Person.IsZero():
 		r.Event = access.EventEnrolled
 	case d.Verdict == access.Granted:
 		r.Event = access.EventWalkupGranted
@@ -39,10 +39,11 @@ func (w *Walkup) record(d access.Decision, now time.Duration) access.Record {
 	return r
 }
 
-// note records something that belongs to no decision. Nothing opens on it; the log raises the alarm when it cannot write.
+// note records something beside a decision, with the walk-up that it belongs to if there is one. Nothing opens on it; the log
+// raises the alarm when it cannot write.
 func (w *Walkup) note(e access.Event, reason access.Reason) {
 	r := w.blank(w.cfg.Now())
-	r.Event, r.Reason = e, reason
+	r.Event, r.Reason, r.Session = e, reason, w.session.opened.Session
 	_ = w.cfg.Log.Append(r)
 }
 

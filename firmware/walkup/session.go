@@ -26,7 +26,7 @@ func (w *Walkup) step(ctx context.Context, e access.SessionEvent) {
 		}
 		w.conclude(ctx)
 	case access.ForgetIt:
-		w.forget(ctx)
+		w.forget()
 	case access.RestCooldown:
 		w.timer.Reset(w.cooldown())
 	}
@@ -37,6 +37,12 @@ func (w *Walkup) timeOver(ctx context.Context) {
 	case access.Capturing, access.Assessing, access.Comparing:
 		w.step(ctx, access.DeadlinePassed)
 	case access.Showing:
+		if later := w.session.later; later != nil {
+			w.session.later = nil
+			w.cfg.Show(*later)
+			w.timer.Reset(w.cfg.Policy.ShowFor)
+			return
+		}
 		w.cfg.Show(access.Indication{})
 		w.step(ctx, access.ShownLongEnough)
 	case access.Cooldown:
@@ -48,7 +54,7 @@ func (w *Walkup) timeOver(ctx context.Context) {
 func (w *Walkup) open(ctx context.Context) {
 	w.number++
 	now := w.cfg.Now()
-	w.session = session{first: w.sighting.First, start: now}
+	w.session = session{first: w.sighting.First, start: now, track: w.sighting.Track, enrol: w.enrol}
 	code, err := w.draw()
 	if err != nil {
 		w.fail(ctx, access.ReasonNotReady)
@@ -79,10 +85,10 @@ func (w *Walkup) open(ctx context.Context) {
 	lampCtx, stop := context.WithCancel(ctx)
 	w.session.stop = stop
 	number := w.number
-	go func() {
+	w.lamps.Go(func() {
 		chips, err := shine(lampCtx, w.cfg.Lamp, w.cfg.Now, code, start, chip)
 		w.post(ctx, func(ctx context.Context) { w.played(ctx, number, chips, err) })
-	}()
+	})
 }
 
 // played takes the lamp's history when the code has ended.
@@ -111,7 +117,7 @@ func (w *Walkup) fail(ctx context.Context, r access.Reason) {
 func (w *Walkup) assess(ctx context.Context) {
 	p := w.cfg.Policy
 	capture := p.Capture
-	if w.enrol != nil {
+	if w.session.enrol != nil {
 		capture.MinFused = max(capture.MinFused, p.EnrolFused)
 	}
 	if r := access.Check(w.session.shown, w.session.opened, w.book, capture, p.Challenge); r != access.ReasonNone {
@@ -124,6 +130,11 @@ func (w *Walkup) assess(ctx context.Context) {
 
 func (w *Walkup) compare(ctx context.Context) {
 	defer w.step(ctx, access.Decided)
+	if w.session.enrol != w.enrol {
+		// An enrolment began or ended while this person stood there: it is not clear what they came for.
+		w.session.decision = access.Decision{Verdict: access.Retry, Reason: access.ReasonNotReady}
+		return
+	}
 	if w.enrol != nil {
 		w.session.decision = w.take()
 		return
@@ -159,8 +170,11 @@ func (w *Walkup) conclude(ctx context.Context) {
 	}
 	w.pace(d.Reason)
 	now := w.cfg.Now()
-	if err := w.cfg.Log.Append(w.record(d, now)); err != nil && d.Verdict == access.Granted {
+	switch err := w.cfg.Log.Append(w.record(d, now)); {
+	case err != nil && d.Verdict == access.Granted:
 		d = d.Unrecorded()
+	case d.Reason == access.ReasonEnrolled && !d.Person.IsZero():
+		d = w.keep(d, err)
 	}
 	outcome := ipc.Outcome{Session: s.opened.Session, Verdict: d.Verdict, Reason: d.Reason, First: s.first, Decided: now}
 	if d.Verdict == access.Granted {
@@ -168,14 +182,24 @@ func (w *Walkup) conclude(ctx context.Context) {
 		if err != nil {
 			d = access.Decision{Verdict: access.Denied, Reason: access.ReasonNotReady}
 			outcome.Verdict, outcome.Reason = d.Verdict, d.Reason
+			w.note(access.EventReleaseRefused, d.Reason) // the log says granted: it must also say that nothing came of it
 		} else {
 			outcome.Person, outcome.Released = d.Person, at
-			w.granted, w.pause = w.sighting.Track, now+w.cfg.Policy.GrantPause
+			w.granted, w.pause = s.track, now+w.cfg.Policy.GrantPause
 		}
 	}
 	w.outcomes = append([]ipc.Outcome{outcome}, w.outcomes[:min(len(w.outcomes), maxOutcomes-1)]...)
 	w.charge(d, now)
 	w.reveal(d, now)
+	s.wipe()
+}
+
+// wipe forgets the evidence: nobody's probe outlives their walk-up.
+func (s *session) wipe() {
+	if s.shown != nil {
+		clear(s.shown.Probe)
+	}
+	s.shown, s.conclude = nil, false
 }
 
 // pace slows the code down when frames were lost, and lets it run faster again when none are.
@@ -189,27 +213,50 @@ func (w *Walkup) pace(r access.Reason) {
 	}
 }
 
-// charge counts a session against the door's limit. A retry is nobody's failure.
+// charge counts a session against the limits. A retry is nobody's failure, but many in a row are nobody's bad luck.
 func (w *Walkup) charge(d access.Decision, now time.Duration) {
-	if d.Verdict != access.Denied && d.Verdict != access.Uncertain || d.Reason == access.ReasonEnrolled {
+	switch {
+	case d.Reason == access.ReasonEnrolled:
+		return
+	case d.Verdict == access.Retry:
+		w.fruitless++
+		return
+	}
+	w.fruitless = 0
+	if d.Verdict == access.Granted {
 		return
 	}
 	w.attempts++
+	w.forgive(now)
+	limited := w.limited()
 	w.failures = append(w.failures, now)
-	for len(w.failures) > 0 && now-w.failures[0] > w.cfg.Policy.FailureWindow || len(w.failures) > 255 {
-		w.failures = w.failures[1:]
-	}
+	w.failures = w.failures[max(0, len(w.failures)-maxFailures):]
 	// An attacker who could fill the disk must not be forgiven by it: what counts is in memory until the next start.
-	if err := w.cfg.SaveFailures(w.failures); err != nil {
+	err := w.cfg.SaveFailures(w.failures)
+	if err != nil && !w.unsaved {
 		w.note(access.EventStorageLow, access.ReasonNone)
 	}
-	if len(w.failures) == int(w.cfg.Policy.FailureLimit) {
+	w.unsaved = err != nil
+	if !limited && w.limited() {
 		w.note(access.EventFailuresLimited, access.ReasonNone)
 	}
 }
 
+// maxFailures bounds what is remembered: the highest limit that a policy can name.
+const maxFailures = 255
+
+// forgive drops the failures that are older than the policy's window.
+func (w *Walkup) forgive(now time.Duration) {
+	for len(w.failures) > 0 && now-w.failures[0] > w.cfg.Policy.FailureWindow {
+		w.failures = w.failures[1:]
+	}
+}
+
+func (w *Walkup) limited() bool { return len(w.failures) >= int(w.cfg.Policy.FailureLimit) }
+
 func (w *Walkup) cooldown() time.Duration {
-	if w.attempts >= attemptsBeforeRest || len(w.failures) >= int(w.cfg.Policy.FailureLimit) {
+	w.forgive(w.cfg.Now())
+	if w.attempts >= attemptsBeforeRest || w.fruitless >= fruitlessBeforeRest || w.limited() {
 		w.attempts = 0
 		return w.cfg.Policy.FailureCooldown
 	}
@@ -226,24 +273,21 @@ func (w *Walkup) reveal(d access.Decision, now time.Duration) {
 		w.timer.Reset(quickShow)
 		return
 	}
-	show := w.cfg.Policy.ShowFor
 	if d.Verdict == access.Granted {
 		w.cfg.Show(access.IndicateVerdict(d.Verdict))
-		w.timer.Reset(show)
+		w.timer.Reset(w.cfg.Policy.ShowFor)
 		return
 	}
 	indication := access.IndicateVerdict(d.Verdict)
 	if d.Reason == access.ReasonTooBright {
 		indication = access.IndicateHint(access.HintSaturated)
 	}
-	wait := max(w.session.reveal-now, 0)
-	time.AfterFunc(wait, func() { w.cfg.Show(indication) })
-	w.timer.Reset(wait + show)
+	w.session.later = &indication
+	w.timer.Reset(max(w.session.reveal-now, 0))
 }
 
-// forget drops a session whose person has left. It was charged nothing but stands in the log: its code had run.
-func (w *Walkup) forget(ctx context.Context) {
-	w.timer.Stop()
+// forget drops a session whose person has left. It stands in the log and counts as fruitless: its code had begun.
+func (w *Walkup) forget() {
 	if w.session.stop != nil {
 		w.session.stop()
 	}
@@ -253,5 +297,8 @@ func (w *Walkup) forget(ctx context.Context) {
 	d := access.Decision{Verdict: access.Retry, Reason: access.ReasonLeft}
 	// Nothing opens on this record; the log itself raises the alarm when it cannot write.
 	_ = w.cfg.Log.Append(w.record(d, w.cfg.Now()))
+	w.charge(d, w.cfg.Now())
+	w.session.wipe()
 	w.cfg.Show(access.Indication{})
+	w.timer.Reset(w.cooldown())
 }

@@ -43,6 +43,8 @@ type Gallery interface {
 	Search(probe []float32, bundle [32]byte) (access.Candidate, error)
 	// Keep stores references of a person durably and says how many are kept for them now.
 	Keep(person access.PersonID, references [][]float32, bundle [32]byte) (int, error)
+	// Holds reports whether a permitted person has references here.
+	Holds(access.PersonID) bool
 	// Subject is the pseudonym under which a person stands in the audit log.
 	Subject(access.PersonID) [16]byte
 }
@@ -92,6 +94,11 @@ const (
 	relaxAfter = 4
 	// missed sightings in a row mean that the person has left; one blurred frame must not end a session's presence.
 	missedToLeave = 3
+	// fruitlessBeforeRest sessions in a row that decided nothing lengthen the cool-down, whoever stood there. Without it a guess at
+	// the lamp's code could be taken back by turning away, and a compromised eye could fill the audit log as fast as codes run.
+	fruitlessBeforeRest = 8
+	// maxSightingAge is how old a sighting may be that the lamp is timed by: the slowest board in use needs 2 s a frame.
+	maxSightingAge = 5 * time.Second
 )
 
 // Walkup leads the walk-ups of one door, one at a time.
@@ -102,24 +109,27 @@ type Walkup struct {
 	over  chan struct{} // closed when Run has returned
 
 	// Owned by Run's goroutine.
-	state    access.SessionState
-	eye      Eye
-	hello    ipc.Hello
-	camera   [32]byte
-	sighting ipc.Approach
-	steady   int // sightings in a row of sighting.Track
-	missed   int
-	attempts int
-	granted  uint32        // the track that was granted last; it opens nothing more for a while, or until it has left
-	pause    time.Duration // when it may try again
-	number   uint64
-	session  session
-	stretch  int // frames that a chip is shown for
-	clean    int // codes since the last one that lost frames
-	enrol    *enrolment
-	failures []time.Duration
-	timer    *time.Timer
-	outcomes []ipc.Outcome
+	state     access.SessionState
+	eye       Eye
+	hello     ipc.Hello
+	camera    [32]byte
+	sighting  ipc.Approach
+	steady    int // sightings in a row of sighting.Track
+	missed    int
+	attempts  int
+	fruitless int           // sessions in a row that decided nothing
+	granted   uint32        // the track that was granted last; it opens nothing more for a while, or until it has left
+	pause     time.Duration // when it may try again
+	number    uint64
+	session   session
+	stretch   int // frames that a chip is shown for
+	clean     int // codes since the last one that lost frames
+	enrol     *enrolment
+	failures  []time.Duration
+	unsaved   bool // the newest failures could not be kept
+	timer     *time.Timer
+	outcomes  []ipc.Outcome
+	lamps     sync.WaitGroup // codes that are being played
 
 	mu   sync.Mutex
 	view View
@@ -131,8 +141,11 @@ type session struct {
 	first    time.Duration
 	start    time.Duration // first chip
 	stop     context.CancelFunc
-	reveal   time.Duration // when a denial is shown
-	conclude bool          // Conclude was sent
+	reveal   time.Duration      // when a denial is shown
+	later    *access.Indication // what is shown then
+	conclude bool               // Conclude was sent
+	track    uint32             // whom the session is about
+	enrol    *enrolment         // the enrolment that it was opened for
 	shown    *access.Presentation
 	reason   access.Reason
 	decision access.Decision
@@ -154,11 +167,12 @@ func New(cfg Config) (*Walkup, error) {
 	return &Walkup{cfg: cfg, book: book, failures: cfg.Failures, stretch: 1, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}, nil
 }
 
-// Run leads walk-ups until ctx ends or the lamp is gone.
+// Run leads walk-ups until ctx ends. It can be called once.
 func (w *Walkup) Run(ctx context.Context) error {
 	w.timer = time.NewTimer(time.Hour)
 	w.timer.Stop()
 	defer w.timer.Stop()
+	defer w.lamps.Wait()
 	defer close(w.over)
 	defer func() {
 		if w.session.stop != nil {
@@ -166,7 +180,8 @@ func (w *Walkup) Run(ctx context.Context) error {
 		}
 	}()
 	if _, err := w.cfg.Lamp.Set(true); err != nil {
-		return fmt.Errorf("light lamp: %w", err)
+		// Nobody is recognised without the lamp, and each session will say so; REX and alarms must not end with it.
+		w.note(access.EventDegradedEntered, access.ReasonNotReady)
 	}
 	w.publish()
 	for {
@@ -193,19 +208,28 @@ func (w *Walkup) post(ctx context.Context, f func(context.Context)) {
 
 // EyeUp says that eye is there, and what it sees with.
 func (w *Walkup) EyeUp(ctx context.Context, eye Eye, hello ipc.Hello, camera [32]byte) {
-	w.post(ctx, func(context.Context) { w.eye, w.hello, w.camera = eye, hello, camera })
+	w.post(ctx, func(ctx context.Context) {
+		if w.eye != nil {
+			w.lose(ctx) // its session is nothing to the new one
+		}
+		w.eye, w.hello, w.camera = eye, hello, camera
+	})
 }
 
 // EyeDown says that this eye is gone. An eye that has been replaced meanwhile is not touched.
 func (w *Walkup) EyeDown(ctx context.Context, eye Eye) {
 	w.post(ctx, func(ctx context.Context) {
-		if w.eye != eye {
-			return
+		if w.eye == eye {
+			w.lose(ctx)
 		}
-		w.eye, w.sighting, w.steady = nil, ipc.Approach{Hint: access.HintNobody}, 0
-		w.session.reason = access.ReasonEyeLost
-		w.step(ctx, access.EyeLost)
 	})
+}
+
+// lose ends what eye had begun.
+func (w *Walkup) lose(ctx context.Context) {
+	w.eye, w.sighting, w.steady = nil, ipc.Approach{Hint: access.HintNobody}, 0
+	w.session.reason = access.ReasonEyeLost
+	w.step(ctx, access.EyeLost)
 }
 
 // Saw takes a sighting of eye.
@@ -272,9 +296,16 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 	if w.granted == 0 {
 		w.cfg.Show(access.IndicateHint(a.Hint))
 	}
-	if w.eye != nil && w.granted == 0 && w.steady >= steadySightings && starts(a.Hint) && a.Exposure > 0 {
+	if w.eye != nil && w.granted == 0 && w.steady >= steadySightings && starts(a.Hint) && w.timely(a) {
 		w.step(ctx, access.Approached)
 	}
+}
+
+// timely tells whether the lamp can be timed by a sighting. eye is not trusted with it: a stamp of tomorrow would have door wait
+// until then.
+func (w *Walkup) timely(a ipc.Approach) bool {
+	age := w.cfg.Now() - a.Stamp
+	return age >= 0 && age <= maxSightingAge && a.First <= a.Stamp && a.Exposure > 0 && a.Exposure < w.hello.Camera.Interval
 }
 
 // starts tells whether a face may open a session. What the lamp or the next frame can mend does not hold it back; a person who is

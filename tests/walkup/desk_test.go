@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -46,6 +47,30 @@ func TestMain(m *testing.M) {
 		return m.Run()
 	}())
 }
+
+// program is the path of one of them. Asking for it makes go's test cache know what the programs are built of: it sees the files that
+// a test looks at, not those that a compiler started by TestMain reads, and would show yesterday's result for today's programs.
+func program(name string) string {
+	if err := lookAtSources(); err != nil {
+		panic(err) // the tree that was just built is gone
+	}
+	return filepath.Join(programs, name)
+}
+
+var lookAtSources = sync.OnceValue(func() error {
+	for _, room := range []string{"access", "board", "firmware", "inference", "sync", "go.mod", "go.sum"} {
+		err := filepath.WalkDir(filepath.Join("../..", room), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() && !strings.HasSuffix(path, "_test.go") {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("look at the sources: %w", err)
+		}
+	}
+	return nil
+})
 
 // state is the part of the page's state that the tests look at.
 type state struct {
@@ -144,7 +169,7 @@ func freePort(t *testing.T) string {
 func startDesk(t *testing.T, dir string) *desk {
 	t.Helper()
 	d := &desk{t: t, addr: freePort(t), out: new(tail), dir: dir}
-	d.cmd = exec.Command(filepath.Join(programs, "desk"), "-addr", d.addr, "-cache", cache, "-state", dir)
+	d.cmd = exec.Command(program("desk"), "-addr", d.addr, "-cache", cache, "-state", dir)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -67,11 +67,11 @@ func TestProgramsDieAndComeBack(t *testing.T) {
 	})
 
 	t.Run("second instance", func(t *testing.T) {
-		out, err := exec.Command(filepath.Join(programs, "desk"), "-addr", freePort(t), "-cache", cache, "-state", d.dir).CombinedOutput()
+		out, err := exec.Command(program("desk"), "-addr", freePort(t), "-cache", cache, "-state", d.dir).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "another instance runs already") {
 			t.Errorf("second desk on one state: %v\n%s", err, out)
 		}
-		out, err = exec.Command(filepath.Join(programs, "desk"), "-addr", d.addr, "-cache", cache, "-state", t.TempDir()).CombinedOutput()
+		out, err = exec.Command(program("desk"), "-addr", d.addr, "-cache", cache, "-state", t.TempDir()).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "the port is already in use") {
 			t.Errorf("second desk on one port: %v\n%s", err, out)
 		}
@@ -87,7 +87,11 @@ func TestProgramsDieAndComeBack(t *testing.T) {
 		d.act("fire", "on")
 		d.until(3*time.Second, "fire releases a locked-down door", func(s state) bool { return s.Door.State == "fire released" && s.Door.Released })
 		d.act("fire", "off")
-		d.until(15*time.Second, "the lockdown comes back after the fire", func(s state) bool { return s.Door.State == "locked down" })
+		before := d.until(15*time.Second, "the lockdown comes back after the fire", func(s state) bool { return s.Door.State == "locked down" })
+		d.act("kill", "door")
+		d.until(20*time.Second, "the lockdown survives the death of door", func(s state) bool {
+			return s.phase("door") == "running" && s.pid("door") != before.pid("door") && s.Door.State == "locked down" && s.Door.Lockdown
+		})
 		d.act("lockdown", "off")
 		d.until(3*time.Second, "the door is secured", func(s state) bool { return s.Door.State == "secured" })
 	})

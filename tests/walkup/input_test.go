@@ -96,8 +96,8 @@ func TestSpoiltInstallation(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := copyCache(t)
 			tt.spoil(t, dir)
-			eye := exec.Command(filepath.Join(programs, "eye"), "-run", t.TempDir(), "-bundle", filepath.Join(dir, "bundle"), "-library", filepath.Join(dir, library))
-			desk := exec.Command(filepath.Join(programs, "desk"), "-demo", "-cache", dir)
+			eye := exec.Command(program("eye"), "-run", t.TempDir(), "-bundle", filepath.Join(dir, "bundle"), "-library", filepath.Join(dir, library))
+			desk := exec.Command(program("desk"), "-demo", "-cache", dir)
 			for name, cmd := range map[string]*exec.Cmd{"eye": eye, "desk": desk} {
 				out, err := cmd.CombinedOutput()
 				if err == nil {
@@ -118,7 +118,7 @@ func TestSpoiltInstallation(t *testing.T) {
 
 func TestPhotographsThatAreNone(t *testing.T) {
 	run := func(dir string) string {
-		out, err := exec.Command(filepath.Join(programs, "desk"), "-demo", "-cache", cache, "-people", dir).CombinedOutput()
+		out, err := exec.Command(program("desk"), "-demo", "-cache", cache, "-people", dir).CombinedOutput()
 		if err == nil {
 			t.Errorf("the demo ran on %s", dir)
 		}
@@ -129,6 +129,9 @@ func TestPhotographsThatAreNone(t *testing.T) {
 	}
 	if out := run(filepath.Join(t.TempDir(), "absent")); !strings.Contains(out, "no such file") {
 		t.Errorf("absent folder:\n%s", out)
+	}
+	if out := run(filepath.Join(cache, "photos", "sample3.jpg")); !strings.Contains(out, "it is not a folder") {
+		t.Errorf("a file for a folder:\n%s", out)
 	}
 	dir := t.TempDir()
 	for name, data := range map[string][]byte{
@@ -149,13 +152,31 @@ func TestPhotographsThatAreNone(t *testing.T) {
 
 func TestHelpIsForStrangers(t *testing.T) {
 	for _, name := range []string{"eye", "door", "link", "desk"} {
-		out, err := exec.Command(filepath.Join(programs, name), "-h").CombinedOutput()
+		out, err := exec.Command(program(name), "-h").CombinedOutput()
 		if err != nil || !strings.Contains(string(out), name+" ") || !strings.Contains(string(out), "-") {
 			t.Errorf("%s -h: %v\n%s", name, err, out)
 		}
-		out, err = exec.Command(filepath.Join(programs, name), "nonsense").CombinedOutput()
+		out, err = exec.Command(program(name), "nonsense").CombinedOutput()
 		if err == nil {
 			t.Errorf("%s nonsense: accepted\n%s", name, out)
+		}
+	}
+}
+
+// A state folder that cannot be used ends the desk with a sentence that says why.
+func TestStateFolderThatCannotBeUsed(t *testing.T) {
+	shared := t.TempDir()
+	if err := os.Chmod(shared, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for dir, says := range map[string]string{
+		filepath.Join(cache, "photos", "sample3.jpg", "state"): "make state folder",
+		shared: "want 0700",
+	} {
+		out, err := exec.Command(program("desk"), "-demo", "-cache", cache, "-state", dir).CombinedOutput()
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		if last := lines[len(lines)-1]; err == nil || !strings.HasPrefix(last, "desk: ") || !strings.Contains(last, says) {
+			t.Errorf("state in %s: %v, does not end with %q\n%s", dir, err, says, out)
 		}
 	}
 }
@@ -169,7 +190,7 @@ func TestBadScenes(t *testing.T) {
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(filepath.Join(programs, "desk"), "-demo", "-cache", cache, "-scene", path).CombinedOutput()
+		out, err := exec.Command(program("desk"), "-demo", "-cache", cache, "-scene", path).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), tt.says) {
 			t.Errorf("%s: %v, does not say %q\n%s", name, err, tt.says, out)
 		}

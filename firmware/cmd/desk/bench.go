@@ -31,16 +31,18 @@ type bench struct {
 	began    time.Time
 	mono     time.Duration // CLOCK_MONOTONIC at began
 
-	mu      sync.Mutex
-	client  *ipc.Client
-	status  ipc.Status
-	heard   time.Time // of the newest status; zero when door is not connected
-	scene   string
-	task    string
-	scenes  []*twin.Scene
-	version uint64
-	changed chan struct{}
-	picture *image.Gray
+	mu     sync.Mutex
+	client *ipc.Client
+	status ipc.Status
+	heard  time.Time // of the newest status; zero when door is not connected
+	scene  string
+	task   string
+	// enrolling: the cast is being walked up, no scene may come between.
+	enrolling bool
+	scenes    []*twin.Scene
+	version   uint64
+	changed   chan struct{}
+	picture   *image.Gray
 }
 
 func newBench(b *twin.Board, r *runner.Runner, cast twin.Cast, reg *register, scenes []*twin.Scene) *bench {
@@ -205,11 +207,14 @@ func (b *bench) enrol(ctx context.Context, report func(string)) error {
 	if err != nil {
 		return err
 	}
-	defer b.touch(func() { b.task = "" })
+	var permitted int
+	b.touch(func() { b.enrolling, permitted = true, b.register.permitted() })
+	defer b.touch(func() { b.enrolling, b.task = false, "" })
 	for i, p := range b.cast.Enrolled {
 		b.mu.Lock()
 		e := b.register.entry(p.Name)
-		known := e != nil && !e.Revoked && int(s.People) >= len(b.register.People)
+		// A door that knows fewer than it should has lost its vault: then everybody is enrolled anew.
+		known := e != nil && !e.Revoked && int(s.People) >= permitted
 		id := b.register.id(p.Name)
 		b.mu.Unlock()
 		if known {
@@ -218,18 +223,32 @@ func (b *bench) enrol(ctx context.Context, report func(string)) error {
 		task := fmt.Sprintf("Enrolling %s (%d of %d)", p.Name, i+1, len(b.cast.Enrolled))
 		b.touch(func() { b.task = task })
 		report(task)
-		if err := b.enrolOne(ctx, i+1, id); err != nil {
+		err := b.enrolOne(ctx, i+1, id)
+		if errors.As(err, new(*refusal)) {
+			err = b.enrolOne(ctx, i+1, id) // on a busy machine an enrolment may run out of time
+		}
+		if err != nil {
 			return fmt.Errorf("enrol %s: %w", p.Name, err)
 		}
 		b.mu.Lock()
 		b.register.entry(p.Name).Revoked = false
-		err := b.register.save()
+		err = b.register.save()
 		b.mu.Unlock()
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refusal is door's reason for keeping nothing of an enrolment.
+type refusal struct{ reason access.Reason }
+
+func (r *refusal) Error() string {
+	if r.reason == access.ReasonEnrolDuplicate {
+		return "door knows this face by another id than people.json does, or this id by another face: remove the state folder to begin anew"
+	}
+	return "door refused: " + r.reason.String()
 }
 
 // enrolWithin bounds one enrolment: three walk-ups of a second each, and time for retries on a busy machine.
@@ -262,7 +281,7 @@ func (b *bench) enrolOne(ctx context.Context, number int, id access.PersonID) er
 		return err
 	}
 	if answer.References == 0 {
-		return fmt.Errorf("refused: %v", answer.Reason)
+		return &refusal{answer.Reason}
 	}
 	return nil
 }
@@ -363,15 +382,22 @@ func (b *bench) Act(ctx context.Context, a page.Action) error {
 		for _, s := range b.scenes {
 			if s.Name == a.Arg {
 				b.mu.Lock()
-				busy := b.scene != "" || b.task != ""
+				busy := b.scene != "" || b.enrolling
 				b.mu.Unlock()
 				if busy {
 					return errors.New("wait until the scene has ended")
 				}
 				go func() {
 					if err := b.play(context.WithoutCancel(ctx), s); err != nil {
-						b.touch(func() { b.task = "The scene could not be played: " + err.Error() })
-						time.AfterFunc(5*time.Second, func() { b.touch(func() { b.task = "" }) })
+						said := "The scene could not be played: " + err.Error()
+						b.touch(func() { b.task = said })
+						time.AfterFunc(5*time.Second, func() {
+							b.touch(func() {
+								if b.task == said {
+									b.task = ""
+								}
+							})
+						})
 					}
 				}()
 				return nil

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
@@ -46,7 +47,7 @@ func parse(args []string) (options, error) {
 	fs := flag.NewFlagSet("desk", flag.ContinueOnError)
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8460", "loopback address of the page")
 	fs.StringVar(&o.cache, "cache", ".lintel", "folder of what make deps fetched")
-	fs.StringVar(&o.state, "state", "", "folder of vault, audit log and names (default CACHE/desk; with -demo a temporary one)")
+	fs.StringVar(&o.state, "state", "", "folder of vault, audit log and names (default CACHE/desk, another for each -people; with -demo a temporary one)")
 	fs.StringVar(&o.people, "people", "", "folder of photographs, JPEG or PNG (default CACHE/photos)")
 	fs.StringVar(&o.scene, "scene", "", "play this scene file beside the product's own; with -demo instead of them (docs/SCENES.md)")
 	fs.BoolVar(&o.demo, "demo", false, "no page: play all scenes, a line each, and fail if one ends otherwise than it should")
@@ -60,11 +61,20 @@ func parse(args []string) (options, error) {
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q; see desk -h", fs.Arg(0))
 	}
-	if o.people == "" {
-		o.people = filepath.Join(o.cache, "photos")
-	}
 	if o.state == "" && !o.demo {
 		o.state = filepath.Join(o.cache, "desk")
+		if o.people != "" {
+			// Other people, another door: the strangers of one folder may be enrolled from the other.
+			dir, err := filepath.Abs(o.people)
+			if err != nil {
+				return o, err
+			}
+			sum := sha256.Sum256([]byte(dir))
+			o.state += fmt.Sprintf("-%x", sum[:4])
+		}
+	}
+	if o.people == "" {
+		o.people = filepath.Join(o.cache, "photos")
 	}
 	return o, nil
 }

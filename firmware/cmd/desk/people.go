@@ -35,14 +35,14 @@ const (
 	// samePerson is the comparison score above which two photographs are taken to show one person. It lies below every
 	// threshold in use, so that a stranger of the cast is one for the door, too.
 	samePerson = 0.38
-	// wanted is how many of the cast are enrolled; the others are strangers.
+	// How many of the cast are enrolled, and how many are strangers to the door.
 	wantedEnrolled, wantedStrangers = 3, 3
 )
 
 // found is one face in one photograph.
 type found struct {
 	name   string
-	photo  *image.Gray
+	path   string // of the photograph: it is read again for those who are chosen, 200 of them would not fit into memory
 	points [5][2]float64
 	probe  []float32
 	merit  float64 // large, frontal faces first
@@ -57,9 +57,13 @@ func cast(dir string, e *inference.Engine, progress io.Writer) (c twin.Cast, ski
 	var all []found
 	for i, f := range files {
 		fmt.Fprintf(progress, "\rlooking for faces: photograph %d of %d ", i+1, len(files))
-		faces, err := facesIn(f, e)
+		name, err := filepath.Rel(dir, f)
 		if err != nil {
-			skipped = append(skipped, fmt.Sprintf("%s: %v", filepath.Base(f), err))
+			return c, nil, err
+		}
+		faces, err := facesIn(f, strings.TrimSuffix(name, filepath.Ext(name)), e)
+		if err != nil {
+			skipped = append(skipped, fmt.Sprintf("%s: %v", name, err))
 			continue
 		}
 		all = append(all, faces...)
@@ -81,7 +85,11 @@ func cast(dir string, e *inference.Engine, progress io.Writer) (c twin.Cast, ski
 		if i == enrol+wantedStrangers {
 			break
 		}
-		p, err := twin.NewPerson(f.name, f.photo, f.points)
+		photo, err := readGray(f.path)
+		if err != nil {
+			return c, skipped, fmt.Errorf("read %q again: %w", f.path, err)
+		}
+		p, err := twin.NewPerson(f.name, photo, f.points)
 		if err != nil {
 			return c, skipped, err
 		}
@@ -96,6 +104,9 @@ func cast(dir string, e *inference.Engine, progress io.Writer) (c twin.Cast, ski
 
 // photographs lists the files of a folder, its subfolders included, in a fixed order.
 func photographs(dir string) ([]string, error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("read photographs of %q: it is not a folder", dir)
+	}
 	var files []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -105,7 +116,7 @@ func photographs(dir string) ([]string, error) {
 			files = append(files, path)
 		}
 		if len(files) > maxPhotos {
-			return fmt.Errorf("more than %d files", maxPhotos)
+			return fmt.Errorf("more than %d files; choose a smaller folder", maxPhotos)
 		}
 		return nil
 	})
@@ -118,7 +129,9 @@ func photographs(dir string) ([]string, error) {
 	return files, nil
 }
 
-func facesIn(path string, e *inference.Engine) ([]found, error) {
+// facesIn finds the faces of one photograph that can play. They are called by the photograph's place in its folder, so that two
+// files of one name in two subfolders are not taken for one person.
+func facesIn(path, name string, e *inference.Engine) ([]found, error) {
 	img, err := readGray(path)
 	if err != nil {
 		return nil, err
@@ -139,8 +152,8 @@ func facesIn(path string, e *inference.Engine) ([]found, error) {
 			continue
 		}
 		n := found{
-			photo: img, probe: probe, merit: float64(f.Quality) * float64(min(f.Eyes, 90)),
-			name: fmt.Sprintf("%s/%d", strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), len(list)+1),
+			path: path, probe: probe, merit: float64(f.Quality) * float64(min(f.Eyes, 90)),
+			name: fmt.Sprintf("%s/%d", filepath.ToSlash(name), len(list)+1),
 		}
 		for k, p := range f.Points {
 			n.points[k] = [2]float64{float64(p.X), float64(p.Y)}
@@ -262,6 +275,16 @@ func (r *register) id(name string) access.PersonID {
 	rand.Read(id[:])
 	r.People = append(r.People, entry{Name: name, ID: id.String()})
 	return id
+}
+
+// permitted is how many people door should know and let in.
+func (r *register) permitted() (n int) {
+	for _, e := range r.People {
+		if !e.Revoked {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *register) entry(name string) *entry {

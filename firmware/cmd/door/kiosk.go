@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,20 +28,25 @@ type kiosk struct {
 	policy   access.Policy
 	hash     [32]byte // of the policy
 	boot     uint64
+	store    *vault.Vault
 	audit    *auditlog.Log
 	gallery  *walkup.People
 	portal   *portal.Portal
 	walkup   *walkup.Walkup
 	degraded []string // since the start
 	linked   atomic.Bool
-	broken   atomic.Bool // a record could not be written
+	broken   atomic.Bool   // a vital record could not be written
+	lost     atomic.Uint64 // ordinary records that found no room since the last one that did
+	locking  sync.Mutex    // held while a lockdown changes
+
+	eyes, links, strangers comings
 
 	mu   sync.Mutex
 	wake chan struct{} // closed and replaced at every change
 }
 
 func assemble(b board.Board, store *vault.Vault, log *auditlog.Log, lines portal.Lines) (*kiosk, error) {
-	k := &kiosk{policy: access.DefaultPolicy(), audit: log, wake: make(chan struct{})}
+	k := &kiosk{policy: access.DefaultPolicy(), store: store, audit: log, wake: make(chan struct{})}
 	if err := k.policy.Validate(); err != nil {
 		return nil, err
 	}
@@ -66,8 +73,12 @@ func assemble(b board.Board, store *vault.Vault, log *auditlog.Log, lines portal
 	if k.gallery, err = walkup.NewPeople(shelf, calibration.Bundle, b.Gallery.References); err != nil {
 		return nil, err
 	}
+	lockdown, err := store.Lockdown()
+	if err != nil {
+		return nil, err
+	}
 	if k.portal, err = portal.New(portal.Config{
-		Board: b, Lines: lines, Recorder: (*recorder)(k), Times: k.policy.Times, Now: frames.Now, Changed: k.changed,
+		Board: b, Lines: lines, Recorder: (*recorder)(k), Times: k.policy.Times, Lockdown: lockdown, Now: frames.Now, Changed: k.changed,
 	}); err != nil {
 		return nil, err
 	}
@@ -109,13 +120,18 @@ func (k *kiosk) run(ctx context.Context, s *server) error {
 	return context.Cause(ctx)
 }
 
-// Append makes a record of a walk-up durable. Grants and attacks may use the reserve of a full disk, the others not.
-func (k *kiosk) Append(r access.Record) error {
-	class := auditlog.Ordinary
-	if r.Verdict == access.Granted || r.Event.Severity() >= access.Warning || r.Event == access.EventRevoked || r.Event == access.EventEnrolled {
-		class = auditlog.Vital
+// Append makes a record of a walk-up durable.
+func (k *kiosk) Append(r access.Record) error { return k.append(class(r.Event), r) }
+
+// class keeps whoever stands at the door from the reserve, however grave what they did: they can do it as often as they like, and
+// what it costs is room for the grants and alarms of others.
+func class(e access.Event) auditlog.Class {
+	switch e {
+	case access.EventWalkupDenied, access.EventWalkupRetry, access.EventWalkupUncertain, access.EventWalkupLeft,
+		access.EventPresentationRefused, access.EventLampAnswerWrong:
+		return auditlog.Ordinary
 	}
-	return k.append(class, r)
+	return auditlog.Vital
 }
 
 func (k *kiosk) append(class auditlog.Class, r access.Record) error {
@@ -123,11 +139,20 @@ func (k *kiosk) append(class auditlog.Class, r access.Record) error {
 	if err == nil {
 		_, err = k.audit.Append(class, data)
 	}
-	if err != nil && !k.broken.Swap(true) {
+	switch {
+	case err == nil:
+		k.broken.Store(false)
+	case class == auditlog.Ordinary && errors.Is(err, auditlog.ErrFull):
+		if k.lost.Add(1) == 1 {
+			k.note(access.EventStorageLow, "refused walk-ups are not recorded until there is room")
+		}
+	case !k.broken.Swap(true):
 		fmt.Fprintf(os.Stderr, "audit record could not be written: %v\n", err)
 	}
-	if err == nil {
-		k.broken.Store(false)
+	if class == auditlog.Ordinary && err == nil {
+		if n := k.lost.Swap(0); n > 0 {
+			k.note(access.EventEventsLost, fmt.Sprintf("%d refused walk-ups were not recorded", n))
+		}
 	}
 	k.changed()
 	return err
@@ -149,7 +174,7 @@ func (r *recorder) Record(_ context.Context, e portal.Entry) error {
 // note records something about the program itself. Nothing opens on it, and the log says itself when it cannot write.
 func (k *kiosk) note(e access.Event, detail string) {
 	r := k.blank(e)
-	r.Detail = detail[:min(len(detail), access.MaxDetail)]
+	r.Detail = clip(detail, access.MaxDetail)
 	_ = k.append(auditlog.Vital, r)
 }
 
@@ -160,9 +185,15 @@ func (k *kiosk) blank(e access.Event) access.Record {
 	}
 }
 
-// booted records the start and what the audit log had to mend.
+// clip cuts a text to so many bytes, and not through a letter: half of one would make the message refuse to be sent.
+func clip(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }
+
+// booted records the start, what the last one left open and what the audit log had to mend.
 func (k *kiosk) booted(r auditlog.Recovery) {
 	k.note(access.EventBooted, "")
+	if err := k.settle(); err != nil {
+		k.degraded = append(k.degraded, err.Error())
+	}
 	if r.Torn > 0 {
 		k.note(access.EventAuditRepaired, fmt.Sprintf("%d bytes of an unfinished write cut off", r.Torn))
 	}
@@ -186,7 +217,25 @@ func (k *kiosk) revoke(id access.PersonID) error {
 	return k.append(auditlog.Vital, r)
 }
 
-func (k *kiosk) lockdown(ctx context.Context, on bool) error { return k.portal.Lockdown(ctx, on) }
+// lockdown sets or lifts the lockdown. It is kept over every restart: the door is shut before that is written, and opened after it,
+// so that whatever fails in between fails shut.
+func (k *kiosk) lockdown(ctx context.Context, on bool) error {
+	k.locking.Lock()
+	defer k.locking.Unlock()
+	if !on {
+		if err := k.store.SetLockdown(false); err != nil {
+			return err
+		}
+		return k.portal.Lockdown(ctx, false)
+	}
+	if err := k.portal.Lockdown(ctx, true); err != nil {
+		return err
+	}
+	if err := k.store.SetLockdown(true); err != nil {
+		return fmt.Errorf("the door is locked down, but not beyond a restart: %w", err)
+	}
+	return nil
+}
 
 func (k *kiosk) outbox() ipc.Outbox {
 	// The cursor first: it never passes the head.
@@ -209,8 +258,11 @@ func (k *kiosk) watch() <-chan struct{} {
 	return k.wake
 }
 
-// maxDegraded is how many degraded modes a status carries.
-const maxDegraded = 24
+// Bounds of a status: firmware/ipc refuses to send more.
+const (
+	maxDegraded = 24  // degraded modes
+	maxSentence = 200 // bytes of one
+)
 
 func (k *kiosk) status() ipc.Status {
 	door, w, out := k.portal.View(), k.walkup.View(), k.outbox()
@@ -223,7 +275,7 @@ func (k *kiosk) status() ipc.Status {
 	if !w.Eye {
 		s.Degraded = append(s.Degraded, "eye is not connected: nobody can be recognised")
 	}
-	if have, want := k.audit.Reserve(); have < want {
+	if have, want := k.audit.Reserve(); have < want || k.lost.Load() > 0 {
 		s.Degraded = append(s.Degraded, "storage is low: the audit log's reserve is not whole")
 	}
 	if k.broken.Load() {
@@ -231,7 +283,7 @@ func (k *kiosk) status() ipc.Status {
 	}
 	s.Degraded = s.Degraded[:min(len(s.Degraded), maxDegraded)]
 	for i, d := range s.Degraded {
-		s.Degraded[i] = d[:min(len(d), 200)]
+		s.Degraded[i] = clip(d, maxSentence)
 	}
 	return s
 }

@@ -77,7 +77,7 @@ func (s *server) accept(ctx context.Context, l *ipc.Listener) error {
 	for {
 		conn, err := l.Accept(ctx)
 		if refused := new(ipc.Violation); errors.As(err, &refused) {
-			s.door.note(access.EventPresentationRefused, "client refused: another user")
+			s.door.noteComing(&s.door.strangers, access.EventStrangerRefused)
 			continue
 		}
 		if err != nil {
@@ -146,10 +146,10 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 	}
 	eye := eyeConn{conn}
 	s.door.walkup.EyeUp(ctx, eye, hello, hello.Camera.Identity())
-	s.door.note(access.EventEyeBack, "")
+	s.door.noteComing(&s.door.eyes, access.EventEyeBack)
 	defer func() {
 		s.door.walkup.EyeDown(ctx, eye)
-		s.door.note(access.EventEyeLost, "")
+		s.door.noteComing(&s.door.eyes, access.EventEyeLost)
 	}()
 	for {
 		wait, cancel := context.WithTimeout(ctx, silence)
@@ -185,11 +185,11 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 func (s *server) link(ctx context.Context, conn *ipc.Conn) error {
 	s.door.linked.Store(true)
 	s.door.changed()
-	s.door.note(access.EventLinkBack, "")
+	s.door.noteComing(&s.door.links, access.EventLinkBack)
 	defer func() {
 		s.door.linked.Store(false)
 		s.door.changed()
-		s.door.note(access.EventLinkLost, "")
+		s.door.noteComing(&s.door.links, access.EventLinkLost)
 	}()
 	for {
 		m, err := conn.Recv(ctx)
@@ -223,17 +223,25 @@ func (s *server) desk(ctx context.Context, conn *ipc.Conn) error {
 	defer cancel()
 	calls.Go(func() {
 		defer cancel()
+		soonest, latest := time.NewTimer(statusSoonest), time.NewTimer(statusEvery)
+		defer soonest.Stop()
+		defer latest.Stop()
 		for ctx.Err() == nil {
 			changed := s.door.watch()
 			if conn.Send(ipc.KindStatus, 0, s.door.status()) != nil {
 				return
 			}
+			soonest.Reset(statusSoonest)
+			latest.Reset(statusEvery)
+			select {
+			case <-ctx.Done():
+			case <-soonest.C:
+			}
 			select {
 			case <-ctx.Done():
 			case <-changed:
-			case <-time.After(statusEvery):
+			case <-latest.C:
 			}
-			time.Sleep(statusSoonest)
 		}
 	})
 	var busy atomic.Int32
@@ -243,7 +251,7 @@ func (s *server) desk(ctx context.Context, conn *ipc.Conn) error {
 			return err
 		}
 		if busy.Load() >= 4 {
-			if err := conn.Send(ipc.KindError, m.ID, ipc.Failure{Message: "too many requests at once"}); err != nil {
+			if err := conn.Refuse(m.ID, "too many requests at once"); err != nil {
 				return err
 			}
 			continue
@@ -279,10 +287,11 @@ func (s *server) answer(ctx context.Context, conn *ipc.Conn, m ipc.Message) {
 	case ipc.KindPulse:
 	}
 	if err != nil {
-		text := err.Error()
-		kind, body = ipc.KindError, ipc.Failure{Message: text[:min(len(text), 200)]}
+		err = conn.Refuse(m.ID, err.Error())
+	} else {
+		err = conn.Send(kind, m.ID, body)
 	}
-	if err := conn.Send(kind, m.ID, body); err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil {
 		s.log("answer %v: %v", m.Kind, err)
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/match"
 	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/firmware/walkup"
 )
@@ -69,7 +71,11 @@ func (s *shelf) Keep(id access.PersonID, references [][]float32, bundle [32]byte
 		defer t.Wipe()
 		p.References = append(p.References, vault.Reference{Template: t, Bundle: bundle, Created: s.boot})
 	}
-	return s.vault.Put(p)
+	err = s.vault.Put(p)
+	if errors.Is(err, vault.ErrFull) {
+		err = fmt.Errorf("%w: %w", match.ErrFull, err) // the walk-up knows one kind of full
+	}
+	return err
 }
 
 func (s *shelf) Revoke(id access.PersonID) error { return s.vault.Revoke(id, 0) }

@@ -3,8 +3,10 @@ package main
 import (
 	"crypto/sha256"
 	"image"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/board"
@@ -34,7 +36,8 @@ func TestHintsOfBothFloorsAgree(t *testing.T) {
 func TestChainTiesFramesTogether(t *testing.T) {
 	img := image.NewGray(image.Rect(0, 0, 8, 4))
 	f := frames.Frame{Image: img, Seq: 7, Stamp: time.Second}
-	first := link(sha256.Sum256([]byte("nonce")), f)
+	var c chain
+	first := c.link(sha256.Sum256([]byte("nonce")), f)
 	seen := map[[32]byte]string{first: "first"}
 	add := func(name string, l [32]byte) {
 		if other, ok := seen[l]; ok {
@@ -42,19 +45,19 @@ func TestChainTiesFramesTogether(t *testing.T) {
 		}
 		seen[l] = name
 	}
-	add("another link before", link(first, f))
+	add("another link before", c.link(first, f))
 	g := f
 	g.Seq++
-	add("another sequence", link(sha256.Sum256([]byte("nonce")), g))
+	add("another sequence", c.link(sha256.Sum256([]byte("nonce")), g))
 	g = f
 	g.Stamp++
-	add("another stamp", link(sha256.Sum256([]byte("nonce")), g))
+	add("another stamp", c.link(sha256.Sum256([]byte("nonce")), g))
 	for i := range img.Pix {
 		img.Pix[i] ^= 1
-		add("another pixel", link(sha256.Sum256([]byte("nonce")), f))
+		add("another pixel", c.link(sha256.Sum256([]byte("nonce")), f))
 		img.Pix[i] ^= 1
 	}
-	if link(sha256.Sum256([]byte("nonce")), f) != first {
+	if c.link(sha256.Sum256([]byte("nonce")), f) != first {
 		t.Error("the same frame gives another link")
 	}
 }
@@ -70,6 +73,15 @@ func TestProvidersComeFromTheBoard(t *testing.T) {
 	b.Inference.Providers[0].SHA256 = "short"
 	if _, err := providers(b); err == nil {
 		t.Error("a broken hash of a plugin library was accepted")
+	}
+}
+
+func TestClipKeepsLettersWhole(t *testing.T) {
+	if c := clip(strings.Repeat("ä", 101) + "x"); len(c) != 200 || !utf8.ValidString(c) {
+		t.Errorf("clipped to %d bytes, valid: %v", len(c), utf8.ValidString(c))
+	}
+	if c := clip("x" + strings.Repeat("ä", 101)); len(c) != 199 || !utf8.ValidString(c) {
+		t.Errorf("clipped to %d bytes, valid: %v", len(c), utf8.ValidString(c))
 	}
 }
 

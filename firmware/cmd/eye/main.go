@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -123,13 +124,21 @@ func run(ctx context.Context, args []string) error {
 	for _, d := range report.Degraded {
 		hello.Degraded = append(hello.Degraded, clip("eye: "+d))
 	}
+	hello.Degraded = hello.Degraded[:min(len(hello.Degraded), maxDegraded)]
 	fmt.Fprintf(os.Stderr, "ready after %d ms: bundle %s on %s, camera %q, %d threads confined\n",
 		time.Since(began).Milliseconds(), manifest.Name, engine.Report.Provider, source.Camera().Card, report.Threads)
 	return watch(ctx, source, engine, conn, hello)
 }
 
-// clip bounds a degraded mode to what a message may carry.
-func clip(s string) string { return s[:min(len(s), 200)] }
+// A Hello carries so many degraded modes, and so many bytes of each (firmware/ipc).
+const (
+	maxDegraded = 8
+	maxSentence = 200
+)
+
+// clip bounds a degraded mode to what a message may carry. It cuts through no letter: half of one would make eye's first packet, and
+// with it eye, refuse to start.
+func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxSentence)], "") }
 
 // watch runs until one of its parts ends: without door or camera there is nothing to do, and the supervisor starts eye again.
 func watch(ctx context.Context, source frames.Source, engine *inference.Engine, conn *ipc.Conn, hello ipc.Hello) error {

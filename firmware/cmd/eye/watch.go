@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"image"
 	"sync"
 	"time"
@@ -52,6 +53,7 @@ type watcher struct {
 	face               face.Face                // the one at the door, as measured last
 	have               bool
 	missing            int
+	chain              chain
 	farewell           int // how often door is still to be told at once that nobody is there
 
 	mu      sync.Mutex // guards the rest: order and Run share it
@@ -72,6 +74,9 @@ type session struct {
 	hint     access.Hint
 }
 
+// covers reports whether the whole of a frame was taken after the session began.
+func (s *session) covers(f frames.Frame) bool { return s != nil && f.Stamp-f.Exposure >= s.received }
+
 // forget waits until nobody works for the session and wipes what it gathered.
 func (s *session) forget() {
 	s.working.Wait()
@@ -81,13 +86,18 @@ func (s *session) forget() {
 // backlog is how many frames may wait for their extraction.
 const backlog = 3
 
-// Run looks at frames until ctx, the source or the extraction ends.
-func (w *watcher) Run(ctx context.Context) error {
+// begin makes what the frames need.
+func (w *watcher) begin() {
 	w.first = make(map[uint32]time.Duration)
 	w.jobs, w.idle = make(chan *job, backlog), make(chan *job, backlog)
 	for range backlog {
 		w.idle <- new(job)
 	}
+}
+
+// Run looks at frames until ctx, the source or the extraction ends.
+func (w *watcher) Run(ctx context.Context) error {
+	w.begin()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	worked := make(chan struct{})
@@ -129,7 +139,7 @@ func (w *watcher) look(ctx context.Context) error {
 func (w *watcher) frame(f frames.Frame) error {
 	began := w.now()
 	w.mu.Lock()
-	in := w.session != nil && f.Stamp-f.Exposure >= w.session.received
+	in := w.session.covers(f)
 	w.mu.Unlock()
 	if !in && !w.have && f.Stamp-w.lastLook < idleEvery {
 		return nil
@@ -140,7 +150,7 @@ func (w *watcher) frame(f frames.Frame) error {
 		return fmt.Errorf("look at frame %d: %w", f.Seq, err)
 	}
 	hint := w.choose(f, faces)
-	if err := w.collect(f, in, hint, len(faces)); err != nil {
+	if err := w.collect(f, hint, len(faces)); err != nil {
 		return err
 	}
 	if !w.have {
@@ -212,11 +222,11 @@ func (w *watcher) sawNobody(stamp, exposure time.Duration) error {
 }
 
 // collect adds a frame to the session's evidence and presents it when it was the last.
-func (w *watcher) collect(f frames.Frame, in bool, hint access.Hint, found int) error {
+func (w *watcher) collect(f frames.Frame, hint access.Hint, found int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stamp = f.Stamp
-	if in && w.session != nil {
+	if w.session.covers(f) { // asked anew: the session may have changed while the frame was looked at
 		if err := w.record(w.session, f, hint, found); err != nil {
 			return err
 		}
@@ -245,7 +255,7 @@ func (w *watcher) record(s *session, f frames.Frame, hint access.Hint, found int
 			e.Quality = w.face.Quality
 		}
 	}
-	s.chain = link(s.chain, f)
+	s.chain = w.chain.link(s.chain, f)
 	e.Chain = s.chain
 	if w.missing == 0 {
 		s.hint = max(s.hint, hint)
@@ -297,20 +307,28 @@ func (w *watcher) work() error {
 	return failed
 }
 
-// link is the next link of the chain over frames; see access.FrameEvidence.Chain.
-func link(before [32]byte, f frames.Frame) [32]byte {
-	pixels := sha256.New()
+// chain hashes frames into the chain of a session. It keeps its hash, so that a frame costs no allocation. The zero chain is ready.
+type chain struct {
+	pixels hash.Hash
+	buf    [32 + 32 + 8 + 8]byte
+}
+
+// link is the next link; see access.FrameEvidence.Chain.
+func (c *chain) link(before [32]byte, f frames.Frame) [32]byte {
+	if c.pixels == nil {
+		c.pixels = sha256.New()
+	}
+	c.pixels.Reset()
 	r := f.Image.Rect
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		i := f.Image.PixOffset(r.Min.X, y)
-		pixels.Write(f.Image.Pix[i : i+r.Dx()])
+		c.pixels.Write(f.Image.Pix[i : i+r.Dx()])
 	}
-	var buf [32 + 32 + 8 + 8]byte
-	copy(buf[:], before[:])
-	pixels.Sum(buf[32:32])
-	binary.BigEndian.PutUint64(buf[64:], f.Seq)
-	binary.BigEndian.PutUint64(buf[72:], uint64(f.Stamp))
-	return sha256.Sum256(buf[:])
+	copy(c.buf[:], before[:])
+	c.pixels.Sum(c.buf[32:32])
+	binary.BigEndian.PutUint64(c.buf[64:], f.Seq)
+	binary.BigEndian.PutUint64(c.buf[72:], uint64(f.Stamp))
+	return sha256.Sum256(c.buf[:])
 }
 
 // presentIfReady sends the evidence of a concluded session once its last frame is in (the next one would end after Until), and

@@ -1,0 +1,235 @@
+package walkup
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/match"
+	"github.com/lintel-access/lintel/firmware/ipc"
+)
+
+func TestEnrolThenWalkUp(t *testing.T) {
+	b := start(t, nil)
+	got := make(chan ipc.Enrolled, 1)
+	go func() {
+		e, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: 8 * time.Second})
+		if err != nil {
+			t.Errorf("enrol: %v", err)
+		}
+		got <- e
+	}()
+	var e ipc.Enrolled
+	b.stand(5, access.HintNone, func() bool {
+		select {
+		case e = <-got:
+			return true
+		default:
+			return false
+		}
+	})
+	if e.References != 3 || e.Reason != access.ReasonEnrolled {
+		t.Fatalf("enrolled %+v, want 3 references", e)
+	}
+	b.locked(func() {
+		if b.released != 0 {
+			t.Error("the door opened during the enrolment")
+		}
+	})
+	if o := b.decided(6); o.Verdict != access.Granted || o.Person != (access.PersonID{0xaa}) {
+		t.Errorf("after enrolment: %+v, want granted", o)
+	}
+}
+
+func TestEnrolmentOfSomebodyKnownIsRefused(t *testing.T) {
+	b := start(t, nil)
+	b.enrolled(0, access.Permitted)
+	got := make(chan ipc.Enrolled, 1)
+	go func() {
+		e, _ := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: 8 * time.Second})
+		got <- e
+	}()
+	var e ipc.Enrolled
+	b.stand(5, access.HintNone, func() bool {
+		select {
+		case e = <-got:
+			return true
+		default:
+			return false
+		}
+	})
+	if e.References != 0 || e.Reason != access.ReasonEnrolDuplicate {
+		t.Errorf("enrolled %+v, want a refusal as duplicate", e)
+	}
+}
+
+func TestEnrolmentEndsInTimeAndAlone(t *testing.T) {
+	b := start(t, nil)
+	first := make(chan ipc.Enrolled, 1)
+	go func() {
+		e, _ := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{1}, Within: 300 * time.Millisecond})
+		first <- e
+	}()
+	for !b.w.View().Enrolling {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{2}, Within: time.Second}); !errors.Is(err, ErrBusy) {
+		t.Errorf("second enrolment: %v, want ErrBusy", err)
+	}
+	if e := <-first; e.References != 0 || e.Reason != access.ReasonDeadline {
+		t.Errorf("enrolment nobody walked up to: %+v", e)
+	}
+}
+
+// enrols starts an enrolment and returns its answer.
+func (b *bench) enrols(id access.PersonID) <-chan ipc.Enrolled {
+	b.t.Helper()
+	got := make(chan ipc.Enrolled, 1)
+	go func() {
+		e, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: id, Within: 8 * time.Second})
+		if err != nil && b.ctx.Err() == nil {
+			b.t.Errorf("enrol: %v", err)
+		}
+		got <- e
+	}()
+	for !b.w.View().Enrolling {
+		time.Sleep(time.Millisecond)
+	}
+	return got
+}
+
+// answered lets somebody stand at the door until the enrolment is over.
+func (b *bench) answered(got <-chan ipc.Enrolled) (e ipc.Enrolled) {
+	b.t.Helper()
+	b.stand(5, access.HintNone, func() bool {
+		select {
+		case e = <-got:
+			return true
+		default:
+			return false
+		}
+	})
+	return e
+}
+
+// Who steps in while somebody is being enrolled is not enrolled in their place.
+func TestInterloperIsNotEnrolled(t *testing.T) {
+	b := start(t, nil)
+	got := b.enrols(access.PersonID{0xaa})
+	b.stand(5, access.HintNone, func() bool { return len(b.w.View().Outcomes) >= 1 })
+	b.locked(func() { b.person = 7 })
+	if e := b.answered(got); e.References != 0 || e.Reason != access.ReasonTrackLost {
+		t.Errorf("enrolled %+v, want a refusal: somebody else stood there", e)
+	}
+	b.locked(func() {
+		if len(b.known) != 0 {
+			t.Errorf("references were kept: %v", b.known)
+		}
+	})
+}
+
+// One who steps in between does not undo the enrolment of who began it.
+func TestEnrolmentOutlastsOneInterloper(t *testing.T) {
+	b := start(t, nil)
+	got := b.enrols(access.PersonID{0xaa})
+	walkups := func(n int) func() bool { return func() bool { return len(b.w.View().Outcomes) >= n } }
+	b.stand(5, access.HintNone, walkups(1))
+	b.locked(func() { b.person = 7 })
+	b.stand(6, access.HintNone, walkups(2))
+	b.locked(func() { b.person = 0 })
+	if e := b.answered(got); e.References != 3 {
+		t.Errorf("enrolled %+v, want 3 references", e)
+	}
+	b.locked(func() {
+		if _, other := b.known[7]; other || len(b.known) != 1 {
+			t.Errorf("enrolled %v, want the one who began", b.known)
+		}
+	})
+}
+
+// A walk-up that began before the enrolment gives no reference: that person came to enter.
+func TestEnrolmentTakesNoWalkUpThatBeganBefore(t *testing.T) {
+	b := start(t, nil)
+	b.enrolled(0, access.Permitted)
+	b.stand(5, access.HintNone, func() bool { return b.w.View().State == access.Capturing })
+	b.enrols(access.PersonID{0xaa})
+	b.stand(5, access.HintNone, func() bool { return len(b.w.View().Outcomes) > 0 })
+	o := b.w.View().Outcomes
+	if first := o[len(o)-1]; first.Verdict != access.Retry || first.Reason != access.ReasonNotReady {
+		t.Errorf("outcome %+v, want a retry: it was opened for another end", first)
+	}
+	b.locked(func() {
+		if b.released != 0 {
+			t.Error("the door opened during an enrolment")
+		}
+	})
+}
+
+// The answer says why nothing was kept, and an enrolment that is not on record does not happen.
+func TestEnrolmentThatCannotBeKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		keep, log error
+		want      access.Reason
+	}{
+		"gallery full":    {keep: match.ErrFull, want: access.ReasonFull},
+		"disk broken":     {keep: errors.New("input/output error"), want: access.ReasonNotReady},
+		"record not kept": {log: errors.New("no space left"), want: access.ReasonNotRecorded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, nil)
+			b.locked(func() { b.keepErr, b.logErr = tt.keep, tt.log })
+			if e := b.answered(b.enrols(access.PersonID{0xaa})); e.References != 0 || e.Reason != tt.want {
+				t.Errorf("enrolled %+v, want a refusal: %v", e, tt.want)
+			}
+			b.locked(func() {
+				if len(b.known) != 0 {
+					t.Error("references were kept all the same")
+				}
+			})
+		})
+	}
+}
+
+// The log says once that somebody was enrolled, and whom.
+func TestEnrolmentIsOneRecord(t *testing.T) {
+	b := start(t, nil)
+	b.answered(b.enrols(access.PersonID{0xaa}))
+	n := 0
+	b.locked(func() {
+		for _, r := range b.records {
+			if r.Event == access.EventEnrolled {
+				n++
+				if r.Subject == [16]byte{} {
+					t.Errorf("record %+v does not say who", r)
+				}
+			}
+		}
+	})
+	if n != 1 {
+		t.Errorf("%d records of one enrolment", n)
+	}
+}
+
+// An id that lets somebody in is not handed to another face; the same face may be enrolled anew, and a revoked id given away.
+func TestEnrolmentOfAnIdThatExists(t *testing.T) {
+	for name, tt := range map[string]struct {
+		standing access.Standing
+		person   int
+		want     access.Reason
+	}{
+		"another face":             {access.Permitted, 7, access.ReasonEnrolDuplicate},
+		"the same face":            {access.Permitted, 0, access.ReasonEnrolled},
+		"another, after revoking":  {access.Revoked, 7, access.ReasonEnrolled},
+		"the same, after revoking": {access.Revoked, 0, access.ReasonEnrolled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, nil)
+			b.enrolled(0, tt.standing) // under the id {1}
+			b.locked(func() { b.person = tt.person })
+			if e := b.answered(b.enrols(access.PersonID{1})); e.Reason != tt.want || (e.References > 0) != (tt.want == access.ReasonEnrolled) {
+				t.Errorf("enrolled %+v, want %v", e, tt.want)
+			}
+		})
+	}
+}

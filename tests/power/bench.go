@@ -1,0 +1,280 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog"
+)
+
+// Limits, from the issue that ordered them.
+const (
+	limitSingle = 1.3  // one durable append over one raw write+fsync of the same bytes, at most
+	limitBatch  = 10.0 // rate of appends from many sides over the rate of raw writes, at least
+	limitDelay  = 10 * time.Millisecond
+	limitEvents = 1_000_000 // records within the budget, at least
+)
+
+const (
+	rounds  = 9
+	each    = 200 // operations a round
+	writers = 64
+
+	// Of the 256 segments of a log, 4 are its reserve and one is being made ready; ordinary records fill the others.
+	segments     = 256 - 4 - 1
+	segmentBytes = 1<<20 - 24
+)
+
+// measurement is one line of the bench.
+type measurement struct {
+	name  string
+	value float64
+	unit  string
+	limit float64
+	least bool // the limit is a lower one
+}
+
+func (m measurement) print(out io.Writer) bool {
+	word, ok := "at most", m.value <= m.limit
+	if m.least {
+		word, ok = "at least", m.value >= m.limit
+	}
+	verdict := "ok"
+	if m.limit == 0 {
+		fmt.Fprintf(out, "%-28s %12.2f %s\n", m.name, m.value, m.unit)
+		return true
+	}
+	if !ok {
+		verdict = "EXCEEDED"
+	}
+	fmt.Fprintf(out, "%-28s %12.2f %s, %s %.10g: %s\n", m.name, m.value, m.unit, word, m.limit, verdict)
+	return ok
+}
+
+// bench measures durable appends, with the Merkle tree, against raw writes in turn; and, if full, fills a log of the default size.
+func bench(dir string, full bool, out io.Writer) error {
+	list, err := benchAppends(dir)
+	if err == nil && full {
+		var more []measurement
+		more, err = benchBudget(dir)
+		list = append(list, more...)
+	}
+	if err != nil {
+		return err
+	}
+	exceeded := 0
+	for _, m := range list {
+		if !m.print(out) {
+			exceeded++
+		}
+	}
+	if exceeded > 0 {
+		return fmt.Errorf("%d limits exceeded", exceeded)
+	}
+	return nil
+}
+
+func openDefault(dir string) (*auditlog.Log, error) {
+	k, err := key()
+	if err != nil {
+		return nil, err
+	}
+	l, _, err := auditlog.Open(dir, auditlog.Options{Merkle: &auditlog.Merkle{Origin: origin, Key: k}})
+	return l, err
+}
+
+// day is a day's mix of records: of ten walk-ups eight are granted, and the door says four things about each of those.
+func day(rng *rand.Rand, n int) ([][]byte, error) {
+	mix := []access.Event{
+		access.EventWalkupGranted, access.EventDoorReleased, access.EventDoorOpened, access.EventDoorRelocked, access.EventDoorClosed,
+	}
+	list := make([][]byte, n)
+	for i := range list {
+		e := mix[i%len(mix)]
+		if i%21 > 18 {
+			e = access.EventWalkupDenied
+		}
+		var err error
+		if list[i], err = record(rng, e, 40, personID(1)); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func benchAppends(dir string) ([]measurement, error) {
+	l, err := openDefault(filepath.Join(dir, "audit"))
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	records, err := day(rand.New(rand.NewPCG(1, 1)), each)
+	if err != nil {
+		return nil, err
+	}
+	grown, err := os.OpenFile(filepath.Join(dir, "raw"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer grown.Close()
+	ready, err := os.OpenFile(filepath.Join(dir, "ready"), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer ready.Close()
+	if err := errors.Join(unix.Fallocate(int(ready.Fd()), 0, 0, 1<<20), ready.Sync()); err != nil {
+		return nil, err
+	}
+	off := int64(0)
+	var single, prepared, batch, delays []float64
+	for range rounds {
+		var ours, raw, floor time.Duration
+		for _, rec := range records { // in turn, so that all meet the same disk
+			t0 := time.Now()
+			if _, err := l.Append(auditlog.Vital, rec); err != nil {
+				return nil, err
+			}
+			t1 := time.Now()
+			if _, err := grown.Write(rec); err != nil {
+				return nil, err
+			}
+			if err := grown.Sync(); err != nil {
+				return nil, err
+			}
+			t2 := time.Now()
+			if _, err := ready.WriteAt(rec, off); err != nil {
+				return nil, err
+			}
+			if err := unix.Fdatasync(int(ready.Fd())); err != nil {
+				return nil, err
+			}
+			off += int64(len(rec))
+			ours, raw, floor = ours+t1.Sub(t0), raw+t2.Sub(t1), floor+time.Since(t2)
+		}
+		many, waits, err := appendMany(l, records)
+		if err != nil {
+			return nil, err
+		}
+		single = append(single, float64(ours)/float64(raw))
+		prepared = append(prepared, float64(ours)/float64(floor))
+		batch = append(batch, float64(writers)*float64(raw)/float64(many))
+		delays = append(delays, waits...)
+	}
+	slices.Sort(delays)
+	return []measurement{
+		{"append/raw", median(single), "of the time of write+fsync", limitSingle, false},
+		{"append/prepared", median(prepared), "of the time of write+fdatasync into a preallocated file", 0, false},
+		{"batch/raw", median(batch), fmt.Sprintf("times its rate, %d writers", writers), limitBatch, true},
+		{"wait among the writers, p50", delays[len(delays)/2], "ms", 0, false},
+		{"wait among the writers, p99", delays[len(delays)*99/100], "ms", float64(limitDelay.Milliseconds()), false},
+		{"wait among the writers, max", delays[len(delays)-1], "ms, when a segment begins", 0, false},
+		{"bytes a record", mean(records), "as access.Record is encoded, without its frame of 24", 0, false},
+		{"records of the budget", math.Floor(segments * segmentBytes / (mean(records) + 24)), "in 251 segments of 1 MiB", limitEvents, true},
+	}, nil
+}
+
+// appendMany has every writer append all records, and returns how long that took and each append's milliseconds.
+func appendMany(l *auditlog.Log, records [][]byte) (time.Duration, []float64, error) {
+	waits := make([][]float64, writers)
+	errs := make([]error, writers)
+	start := time.Now()
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for _, rec := range records {
+				t := time.Now()
+				if _, err := l.Append(auditlog.Ordinary, rec); err != nil {
+					errs[w] = err
+					return
+				}
+				waits[w] = append(waits[w], float64(time.Since(t).Microseconds())/1000)
+			}
+		})
+	}
+	all.Wait()
+	return time.Since(start), slices.Concat(waits...), errors.Join(errs...)
+}
+
+func mean(records [][]byte) float64 {
+	sum := 0
+	for _, rec := range records {
+		sum += len(rec)
+	}
+	return float64(sum) / float64(len(records))
+}
+
+func median(list []float64) float64 {
+	slices.Sort(list)
+	return list[len(list)/2]
+}
+
+// benchBudget fills a log of the default size with a day's mix until ordinary records are refused.
+func benchBudget(dir string) ([]measurement, error) {
+	folder := filepath.Join(dir, "full")
+	defer os.RemoveAll(folder)
+	l, err := openDefault(folder)
+	if err != nil {
+		return nil, err
+	}
+	records, err := day(rand.New(rand.NewPCG(2, 2)), 2100)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	for err == nil {
+		_, _, err = appendMany(l, records)
+	}
+	if !errors.Is(err, auditlog.ErrFull) {
+		return nil, err
+	}
+	filled, n := time.Since(start), float64(l.Head())
+	onDisk, err := folderBytes(folder)
+	if err := errors.Join(err, l.Close()); err != nil {
+		return nil, err
+	}
+	start = time.Now()
+	if l, err = openDefault(folder); err != nil {
+		return nil, err
+	}
+	opened := time.Since(start)
+	start = time.Now()
+	damage, err := l.Check()
+	if err != nil || len(damage) > 0 {
+		return nil, fmt.Errorf("check of a full log: %v, %w", damage, err)
+	}
+	checked := time.Since(start)
+	return []measurement{
+		{"records of the full log", n, "until ordinary ones are refused", limitEvents, true},
+		{"the full log on disk", float64(onDisk) / 1e6, "MB, hashes and reserve included", 512, false},
+		{"append when in a hurry", filled.Seconds() * 1e6 / n, "us a record, filling it", 0, false},
+		{"open of the full log", float64(opened.Milliseconds()), "ms", 0, false},
+		{"check of the full log", checked.Seconds(), "s: every record and every hash", 0, false},
+	}, l.Close()
+}
+
+func folderBytes(dir string) (int64, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	sum := int64(0)
+	for _, e := range entries {
+		var s unix.Stat_t
+		if err := unix.Stat(filepath.Join(dir, e.Name()), &s); err != nil {
+			return 0, err
+		}
+		sum += s.Blocks * 512
+	}
+	return sum, nil
+}
