@@ -12,7 +12,7 @@ BIN   := $(CACHE)/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long bench eval deps deps-run build clean
+.PHONY: help run demo test test-long bench eval power power-long deps deps-run build clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,12 +31,19 @@ test-long: deps build ## all tests with the race detector, and every fuzz target
 	go test -race ./...
 	.ci/fuzz 100000x
 
-bench: deps-run ## speed of the evidence path and of the search, as ratios against a floor in the same run
+bench: deps-run ## speed of the evidence path, the search and the audit log, as ratios against a floor in the same run
 	@go run ./tests/bench
+	@go run ./tests/power -bench
 
 eval: deps-run ## accuracy on a folder of photographs: make eval DATA=dir [FORMAT=json]
 	@test -n "$(DATA)" || { echo 'eval: say where the photographs are: make eval DATA=dir'; exit 2; }
 	@go run ./tests/eval -data "$(DATA)" $(if $(FORMAT),-format "$(FORMAT)")
+
+power: ## cut the power of vault and audit log 200 times and see what is left (power-long: 5,000)
+	@go run ./tests/power
+
+power-long:
+	@go run ./tests/power -cuts 5000
 
 deps: deps-run ## install all that running and testing needs: Debian packages, Go modules, npm packages
 	@.ci/debian $(DEBIAN_TEST)

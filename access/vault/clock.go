@@ -7,9 +7,10 @@ import (
 const (
 	// maxUntrusted is how long a lease runs on powered hours alone, summed over restarts, since trusted time was last seen.
 	maxUntrusted = 72 * time.Hour
-	// saveAge is how often the vault's age is written when nothing else is. Each start adds as much, because so much of the last run
-	// may be unwritten: pulling the plug lengthens no lease.
+	// saveAge is how often the vault's age is written when nothing else is.
 	saveAge = 5 * time.Minute
+	// startCost is what each start adds to the age: so much of the last run may be unwritten. Pulling the plug lengthens no lease.
+	startCost = saveAge + time.Minute
 )
 
 // head is the sealed record that says which version the file is of, and how old the vault is.

@@ -178,7 +178,7 @@ func (v *Vault) load(path string, wait time.Duration, found uint32) error {
 		if err != nil {
 			return err
 		}
-		s.head.Age += saveAge
+		s.head.Age += startCost
 	}
 	return db.View(func(tx *bbolt.Tx) error {
 		v.people = tx.Bucket([]byte(bucketPerson)).Stats().KeyN

@@ -81,6 +81,12 @@ func newRotation(seed [32]byte, turn uint64) (*rotation, error) {
 	return &rotation{turn, rows, release, isLocked}, nil
 }
 
+// drop wipes Q.
+func (q *rotation) drop() {
+	q.release()
+	q.rows, q.locked = nil, false
+}
+
 // apply sets dst to Q·t. Both have dim components and do not overlap.
 func (q *rotation) apply(dst, t []float32) {
 	dst, t = dst[:dim], t[:dim]

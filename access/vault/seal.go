@@ -87,7 +87,7 @@ func (s *seal) wipe() {
 	clear(s.transform[:])
 	s.value, s.wrap = nil, nil
 	if s.q != nil {
-		s.q.release()
+		s.q.drop()
 	}
 }
 

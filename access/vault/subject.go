@@ -14,6 +14,9 @@ const keySubject = "subject"
 func (v *Vault) SubjectKey() (key [32]byte, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.closed {
+		return key, fmt.Errorf("read subject key: %w", errClosed)
+	}
 	if v.sealed != nil {
 		return v.sealed.subject, nil
 	}

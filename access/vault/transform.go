@@ -1,6 +1,11 @@
 package vault
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+var errClosed = errors.New("vault is closed")
 
 // Transform turns a probe of ProbeSize components in place, so that it compares with the templates that All and Get return. In a plain
 // vault it leaves the probe as it is. It does not allocate. A probe that is not finite stays not finite, and match.Check refuses it.
@@ -12,6 +17,9 @@ func (v *Vault) Transform(probe []float32) error {
 	defer v.mu.RUnlock()
 	if v.sealed == nil {
 		return nil
+	}
+	if v.closed {
+		return errClosed
 	}
 	var t [dim]float32
 	copy(t[:], probe)
@@ -51,10 +59,10 @@ func (v *Vault) Rekey() error {
 		return sealed.rekey(old)
 	})
 	if s.head.Turn == turn {
-		old.release()
+		old.drop()
 	} else {
 		s.q = old
-		to.release()
+		to.drop()
 	}
 	if err != nil {
 		return fmt.Errorf("re-key templates: %w", err)

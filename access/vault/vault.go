@@ -17,17 +17,15 @@ func (v *Vault) Close() error {
 	if v.closed {
 		return nil
 	}
-	v.closed = true
 	var err error
 	if s := v.sealed; s != nil {
 		if s.batched {
 			err = v.raiseBatched()
 		}
-		err = errors.Join(err, v.db.Close())
-		s.wipe()
-		return err
+		defer s.wipe()
 	}
-	return v.db.Close()
+	v.closed = true
+	return errors.Join(err, v.db.Close())
 }
 
 // Format prints the same for every verb: a vault holds keys.

@@ -74,6 +74,9 @@ func (v *Vault) view(f func(book) error) error {
 
 // change runs f in one transaction. In a sealed vault: commit with fsync, raise the counter, scrub, return. v.mu is held.
 func (v *Vault) change(u urgency, f func(book) error) error {
+	if v.closed {
+		return errClosed // its keys are gone
+	}
 	s := v.sealed
 	if s == nil {
 		return v.db.Update(func(tx *bbolt.Tx) error { return f(plainBook{tx}) })
@@ -174,7 +177,7 @@ func (v *Vault) Settle() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s := v.sealed
-	if s == nil {
+	if s == nil || v.closed {
 		return nil
 	}
 	var err error

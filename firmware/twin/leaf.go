@@ -6,7 +6,7 @@ import "time"
 
 const (
 	reachesDoor = 300 * time.Millisecond // from the click of the lock to the door being pulled open
-	leafOpenFor = 1000 * time.Millisecond
+	leafOpenFor = 800 * time.Millisecond
 )
 
 // passage is somebody who walks through the door when it is released, and the leaf that falls shut behind them.

@@ -92,7 +92,7 @@ force at 0.3s
 		t.Errorf("before the first key: %v", got)
 	}
 	want := []input{{250 * time.Millisecond, board.Tamper, true}, {300 * time.Millisecond, board.Contact, true},
-		{time.Second, board.REX, true}, {1300 * time.Millisecond, board.Contact, false}, {1500 * time.Millisecond, board.REX, false}}
+		{time.Second, board.REX, true}, {1100 * time.Millisecond, board.Contact, false}, {1500 * time.Millisecond, board.REX, false}}
 	if len(s.inputs) != len(want) {
 		t.Fatalf("inputs %v", s.inputs)
 	}

@@ -108,8 +108,10 @@ func checkLog(dir string, h *history) error {
 	if err := checkNotes(l, h); err != nil {
 		return err
 	}
-	if damage, err := l.Check(); err != nil || len(damage) > 0 {
-		return fmt.Errorf("check: %v, %w", damage, err)
+	if damage, err := l.Check(); err != nil {
+		return err
+	} else if len(damage) > 0 {
+		return fmt.Errorf("check finds %v", damage)
 	}
 	// The log goes on, and what was mended stays so.
 	data := fmt.Appendf(nil, "after the cut %d", l.Head())
@@ -183,8 +185,10 @@ func checkNotes(l *auditlog.Log, h *history) error {
 		if err != nil {
 			return err
 		}
-		if root, err := l.Root(c.Size); err != nil || root != c.Root {
-			return fmt.Errorf("checkpoint of %d records: root is %v, want %v: %w", c.Size, root, c.Root, err)
+		if root, err := l.Root(c.Size); err != nil {
+			return err
+		} else if root != c.Root {
+			return fmt.Errorf("checkpoint of %d records: root is %v, want %v", c.Size, root, c.Root)
 		}
 		if c.Size < size {
 			return fmt.Errorf("stored checkpoint has %d records, acknowledged was one of %d", c.Size, size)
