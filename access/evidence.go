@@ -8,6 +8,7 @@ type Opened struct {
 	Nonce   [16]byte
 	Camera  [32]byte      // of eye's Hello
 	Bundle  [32]byte      // of eye's Hello
+	Track   uint32        // the face that the session was opened for
 	Start   time.Duration // CLOCK_MONOTONIC at which Observe was sent; no older frame belongs to the session
 	Code    Code
 	Chips   []Chip // the lamp as it was switched
@@ -35,7 +36,6 @@ func Check(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimits
 	case len(p.Frames) == 0:
 		return ReasonFewFrames
 	}
-	track := p.Frames[0].Track
 	for i, f := range p.Frames {
 		if f.Stamp-f.Exposure < o.Start {
 			return ReasonFrameStale
@@ -52,7 +52,7 @@ func Check(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimits
 				return ReasonFewFrames // a busy processor loses frames, too; what was in the gap nobody saw
 			}
 		}
-		if f.Track == 0 || f.Track != track {
+		if f.Track == 0 || f.Track != o.Track {
 			return ReasonTrackLost
 		}
 	}

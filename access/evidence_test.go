@@ -14,7 +14,7 @@ func presented(t *testing.T) (*Presentation, Opened, Book) {
 		t.Fatal(err)
 	}
 	o := Opened{
-		Session: SessionID{Boot: 3, Number: 9}, Nonce: [16]byte{1}, Camera: [32]byte{2}, Bundle: [32]byte{3},
+		Session: SessionID{Boot: 3, Number: 9}, Nonce: [16]byte{1}, Camera: [32]byte{2}, Bundle: [32]byte{3}, Track: 1,
 		Start: time.Second - 100*time.Millisecond, Code: code, Chips: chips(code),
 	}
 	p := &Presentation{
@@ -56,6 +56,11 @@ func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
 		}, ReasonFewFrames},
 		{"another face half-way", func(p *Presentation) {
 			for i := 6; i < len(p.Frames); i++ {
+				p.Frames[i].Track = 2
+			}
+		}, ReasonTrackLost},
+		{"another face from the start", func(p *Presentation) {
+			for i := range p.Frames {
 				p.Frames[i].Track = 2
 			}
 		}, ReasonTrackLost},

@@ -43,7 +43,7 @@ type bench struct {
 }
 
 const (
-	benchInterval = 12 * time.Millisecond
+	benchInterval = 20 * time.Millisecond
 	benchExposure = 2 * time.Millisecond
 )
 
@@ -54,7 +54,7 @@ func now() time.Duration { return time.Since(began) + time.Hour }
 func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration) *bench {
 	t.Helper()
 	p := access.DefaultPolicy()
-	p.RevealAfter, p.ShowFor, p.Cooldown = 250*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
+	p.RevealAfter, p.ShowFor, p.Cooldown = 400*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
 	p.FailureCooldown = 150 * time.Millisecond
 	p.Deadline = time.Second
 	if bend != nil {

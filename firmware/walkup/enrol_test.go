@@ -150,20 +150,28 @@ func TestEnrolmentOutlastsOneInterloper(t *testing.T) {
 
 // A walk-up that began before the enrolment gives no reference: that person came to enter.
 func TestEnrolmentTakesNoWalkUpThatBeganBefore(t *testing.T) {
-	b := start(t, nil)
-	b.enrolled(0, access.Permitted)
-	b.stand(5, access.HintNone, func() bool { return b.w.View().State == access.Capturing })
-	b.enrols(access.PersonID{0xaa})
-	b.stand(5, access.HintNone, func() bool { return len(b.w.View().Outcomes) > 0 })
-	o := b.w.View().Outcomes
-	if first := o[len(o)-1]; first.Verdict != access.Retry || first.Reason != access.ReasonNotReady {
-		t.Errorf("outcome %+v, want a retry: it was opened for another end", first)
-	}
-	b.locked(func() {
-		if b.released != 0 {
-			t.Error("the door opened during an enrolment")
+	for range 4 { // a busy machine may lose frames, which is a retry for another reason
+		b := start(t, nil)
+		b.enrolled(0, access.Permitted)
+		b.stand(5, access.HintNone, func() bool { return b.w.View().State == access.Capturing })
+		b.enrols(access.PersonID{0xaa})
+		b.stand(5, access.HintNone, func() bool { return len(b.w.View().Outcomes) > 0 })
+		b.locked(func() {
+			if b.released != 0 {
+				t.Error("the door opened during an enrolment")
+			}
+		})
+		o := b.w.View().Outcomes
+		first := o[len(o)-1]
+		if first.Reason == access.ReasonFewFrames {
+			continue
 		}
-	})
+		if first.Verdict != access.Retry || first.Reason != access.ReasonNotReady {
+			t.Errorf("outcome %+v, want a retry: it was opened for another end", first)
+		}
+		return
+	}
+	t.Fatal("four walk-ups in a row lost frames: this machine is too busy for the test")
 }
 
 // The answer says why nothing was kept, and an enrolment that is not on record does not happen.

@@ -62,7 +62,7 @@ func (w *Walkup) open(ctx context.Context) {
 	}
 	o := access.Opened{
 		Session: access.SessionID{Boot: w.cfg.Boot, Number: w.number},
-		Camera:  w.camera, Bundle: w.hello.Bundle, Start: now, Code: code,
+		Camera:  w.camera, Bundle: w.hello.Bundle, Track: w.sighting.Track, Start: now, Code: code,
 	}
 	if _, err := rand.Read(o.Nonce[:]); err != nil {
 		w.fail(ctx, access.ReasonNotReady)

@@ -111,7 +111,7 @@ func TestDenialsCannotBeToldApart(t *testing.T) {
 			})
 			return found
 		})
-		// The chips alone take 144 ms; the denial is decided then and shown 250 ms after the first of them.
+		// The chips alone take 240 ms; the denial is decided then and shown 400 ms after the first of them.
 		if at := now(); at-o.Decided < 20*time.Millisecond {
 			t.Errorf("%s: the denial was shown %v after the decision, not at the fixed time", name, at-o.Decided)
 		}

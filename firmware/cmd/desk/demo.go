@@ -30,11 +30,14 @@ func (b *bench) demo(ctx context.Context, out io.Writer) error {
 			continue
 		}
 		played++
-		w, err := b.watchScene(ctx, s)
+		w, tries, err := b.watchTries(ctx, s)
 		if err != nil {
 			return err
 		}
 		mark := "as expected"
+		if tries > 1 {
+			mark += fmt.Sprintf(" on try %d: this machine was too busy", tries)
+		}
 		if w.unexpected == "" {
 			expected++
 		} else {
@@ -51,6 +54,20 @@ func (b *bench) demo(ctx context.Context, out io.Writer) error {
 		return errUnexpected
 	}
 	return nil
+}
+
+// maxTries is how often somebody walks up who was asked to try again because frames were lost.
+const maxTries = 3
+
+// watchTries plays a scene, and again when the kiosk could only ask for another try because this machine was too busy to deliver
+// the frames: that says nothing about the person. Any other outcome stands.
+func (b *bench) watchTries(ctx context.Context, s *twin.Scene) (w walked, tries int, err error) {
+	for tries = 1; ; tries++ {
+		w, err = b.watchScene(ctx, s)
+		if err != nil || w.unexpected == "" || !w.lost || tries == maxTries {
+			return w, tries, err
+		}
+	}
 }
 
 // playable reports whether the cast has everybody that a scene asks for.
@@ -73,6 +90,7 @@ type walked struct {
 	reason     string
 	first      time.Duration // stamp of the first frame with the face
 	latency    time.Duration // from there to the edge of the relay line, as the twin saw it
+	lost       bool          // nothing was decided because frames were lost
 	unexpected string
 }
 
@@ -163,22 +181,40 @@ func (b *bench) collect(ctx context.Context, f func(ipc.Status)) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// summarise reduces the sessions of one scene to its outcome: granted if any was, else denied, else retry, else nothing.
+// summarise reduces the sessions of one scene to its outcome: granted if any was, else denied, uncertain, retry, nothing. A retry
+// for a reason that the person can mend counts above one for lost frames.
 func summarise(newestFirst []ipc.Outcome, last ipc.Outcome) walked {
 	w := walked{outcome: twin.Nothing.String()}
-	rank := map[access.Verdict]int{access.Granted: 4, access.Denied: 3, access.Uncertain: 2, access.Retry: 1}
 	best := 0
 	for _, o := range newestFirst {
 		if o.Session == last.Session {
 			break
 		}
-		if r := rank[o.Verdict]; r >= best {
+		if r := weight(o); r >= best {
 			best = r
-			w.outcome, w.reason = o.Verdict.String(), o.Reason.String()
-			w.first = o.First
+			w.outcome, w.reason, w.first = o.Verdict.String(), o.Reason.String(), o.First
 		}
 	}
+	w.lost = best == lostFrames
 	return w
+}
+
+// lostFrames is the weight of an outcome that only says that frames were lost.
+const lostFrames = 1
+
+func weight(o ipc.Outcome) int {
+	switch o.Verdict {
+	case access.Granted:
+		return 5
+	case access.Denied:
+		return 4
+	case access.Uncertain:
+		return 3
+	}
+	if o.Reason == access.ReasonFewFrames || o.Reason == access.ReasonTrackLost {
+		return lostFrames
+	}
+	return 2
 }
 
 // relayEdge is when the relay was set first, 0 when it was not.

@@ -1,0 +1,40 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"testing"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/ipc"
+)
+
+func TestSummarise(t *testing.T) {
+	session := func(n uint64) access.SessionID { return access.SessionID{Boot: 1, Number: n} }
+	outcome := func(n uint64, v access.Verdict, r access.Reason) ipc.Outcome {
+		return ipc.Outcome{Session: session(n), Verdict: v, Reason: r}
+	}
+	before := outcome(1, access.Granted, access.ReasonAllowed)
+	tests := []struct {
+		name   string
+		newest []ipc.Outcome // newest first, as door reports them
+		want   string
+		reason string
+		lost   bool
+	}{
+		{"nothing new", nil, "nothing", "", false},
+		{"what was before the scene does not count", []ipc.Outcome{before}, "nothing", "", false},
+		{"granted after a lost frame", []ipc.Outcome{outcome(3, access.Granted, access.ReasonAllowed), outcome(2, access.Retry, access.ReasonFewFrames), before}, "granted", "allowed", false},
+		{"a denial is not forgiven by a later retry", []ipc.Outcome{outcome(3, access.Retry, access.ReasonTrackLost), outcome(2, access.Denied, access.ReasonUnknown), before}, "denied", "unknown", false},
+		{"a grant after a denial shows", []ipc.Outcome{outcome(3, access.Granted, access.ReasonAllowed), outcome(2, access.Denied, access.ReasonUnknown), before}, "granted", "allowed", false},
+		{"the first of two denials", []ipc.Outcome{outcome(3, access.Denied, access.ReasonFlat), outcome(2, access.Denied, access.ReasonNoAnswer), before}, "denied", "no answer to the lamp", false},
+		{"too bright outweighs lost frames", []ipc.Outcome{outcome(3, access.Retry, access.ReasonTooBright), outcome(2, access.Retry, access.ReasonFewFrames), before}, "retry", "too bright", false},
+		{"only lost frames", []ipc.Outcome{outcome(2, access.Retry, access.ReasonFewFrames), before}, "retry", "too few frames", true},
+		{"an unknown verdict denies nobody and grants nobody", []ipc.Outcome{outcome(2, 99, access.ReasonNone), before}, "denied (verdict 99)", "none", false},
+	}
+	for _, tt := range tests {
+		if w := summarise(tt.newest, before); w.outcome != tt.want || w.reason != tt.reason || w.lost != tt.lost {
+			t.Errorf("%s: %s because of %q, lost %v; want %s, %q, %v", tt.name, w.outcome, w.reason, w.lost, tt.want, tt.reason, tt.lost)
+		}
+	}
+}
