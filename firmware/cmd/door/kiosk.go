@@ -214,7 +214,10 @@ func (k *kiosk) revoke(id access.PersonID) error {
 	}
 	r := k.blank(access.EventRevoked)
 	r.Subject = k.gallery.Subject(id)
-	return k.append(auditlog.Vital, r)
+	if err := k.append(auditlog.Vital, r); err != nil {
+		return fmt.Errorf("the permission has ended, but the audit log does not say so: %w", err)
+	}
+	return nil
 }
 
 // lockdown sets or lifts the lockdown. It is kept over every restart: the door is shut before that is written, and opened after it,

@@ -121,7 +121,7 @@ func (w *watcher) look(ctx context.Context) error {
 		f, err := w.source.Next(ctx)
 		switch {
 		case errors.Is(err, frames.ErrStalled):
-			// Nothing to look at: door is told that nobody is there, and the pulse goes on.
+			// Nothing to look at: door is told that nobody is there, which also says that eye lives.
 			if err := w.sawNobody(w.now(), 0); err != nil {
 				return err
 			}
@@ -180,21 +180,11 @@ func (w *watcher) choose(f frames.Frame, faces []face.Face) access.Hint {
 	}
 	i, hint := face.Choose(faces, f.Image.Rect.Dx(), f.Image.Rect.Dy(), follow)
 	if i < 0 {
-		if w.have {
-			if w.missing++; w.missing > coast {
-				w.have = false
-				clear(w.first)
-				w.engine.Face.Forget() // who comes now is somebody new, even in the same place
-			}
-		}
-		if w.have {
-			return access.HintTooDark
-		}
-		return access.HintNobody
+		return w.unseen(access.HintTooDark)
 	}
 	chosen := &faces[i]
 	if err := w.engine.Face.Measure(f.Image, chosen); err != nil {
-		return access.HintBlurred // the landmark model found nothing usable: as good as unseen, the track goes on
+		return w.unseen(access.HintBlurred) // the landmark model found nothing usable: something that cannot be measured is not followed
 	}
 	if hint == face.HintNone {
 		hint = chosen.Hint
@@ -207,6 +197,21 @@ func (w *watcher) choose(f frames.Frame, faces []face.Face) access.Hint {
 	}
 	w.face, w.have, w.missing = *chosen, true, 0
 	return access.Hint(hint)
+}
+
+// unseen counts a frame in which the face could not be measured, and gives the face up after a few.
+func (w *watcher) unseen(why access.Hint) access.Hint {
+	if w.have {
+		if w.missing++; w.missing > coast {
+			w.have = false
+			clear(w.first)
+			w.engine.Face.Forget() // who comes now is somebody new, even in the same place
+		}
+	}
+	if w.have {
+		return why
+	}
+	return access.HintNobody
 }
 
 // sawNobody tells door that nobody is there: a few times at once, so that one blurred frame is told from a person who has left,
@@ -226,6 +231,10 @@ func (w *watcher) collect(f frames.Frame, hint access.Hint, found int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stamp = f.Stamp
+	if s := w.session; s != nil && f.Stamp > s.order.Deadline {
+		s.forget()
+		w.session = nil
+	}
 	if w.session.covers(f) { // asked anew: the session may have changed while the frame was looked at
 		if err := w.record(w.session, f, hint, found); err != nil {
 			return err
