@@ -1,8 +1,9 @@
 # Lintel. `make help` lists what there is.
 
 # --- The one list of what is installed -----------------------------------------------------------------------------------------
-# Debian packages, verified by apt's signatures. A desk needs none; the tests need a browser, an ARM64 emulator and a software TPM.
-DEBIAN_TEST := chromium qemu-user-static swtpm
+# Debian packages, verified by apt's signatures. A desk needs a software TPM; the tests need a browser and an ARM64 emulator besides.
+DEBIAN_RUN  := swtpm
+DEBIAN_TEST := chromium qemu-user-static
 # npm packages (ONNX Runtime, the models, the desk's photographs): pinned by SHA-256 in inference/model/prepare.
 # Go modules: pinned by go.sum.
 # -------------------------------------------------------------------------------------------------------------------------------
@@ -12,7 +13,7 @@ BIN   := $(CACHE)/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long bench eval power power-long deps deps-run build clean
+.PHONY: help run demo test test-long bench eval power power-long theft deps deps-run build clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ eval: deps-run ## accuracy on a folder of photographs: make eval DATA=dir [FORMA
 power: ## cut the power of vault and audit log 200 times and see what is left (power-long: 5,000)
 	@go run ./tests/power
 
+theft: build ## steal the disk, the box and yesterday's copy of a kiosk, and see what opens
+	@go run ./tests/theft -programs $(BIN)
+
 power-long:
 	@go run ./tests/power -cuts 5000
 
@@ -49,6 +53,7 @@ deps: deps-run ## install all that running and testing needs: Debian packages, G
 	@.ci/debian $(DEBIAN_TEST)
 
 deps-run:
+	@.ci/debian $(DEBIAN_RUN)
 	@.ci/step 'Go modules' go mod download
 	@go run ./inference/model/prepare -dir $(CACHE) >&2
 

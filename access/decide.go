@@ -11,16 +11,34 @@ const (
 	Permitted    Standing = 1
 	Revoked      Standing = 2
 	Suspended    Standing = 3
+	Expired      Standing = 4
 )
+
+// refusal is why a standing admits nobody; ReasonNone for the one that does.
+func (s Standing) refusal() Reason {
+	switch s {
+	case Permitted:
+		return ReasonNone
+	case Revoked:
+		return ReasonRevoked
+	case Suspended:
+		return ReasonSuspended
+	case Expired:
+		return ReasonExpired
+	}
+	return ReasonNotPermitted
+}
 
 // Candidate is the best person that a comparison found. The zero Candidate is nobody.
 type Candidate struct {
-	Found    bool // the gallery held anybody at all
-	Person   PersonID
-	Standing Standing
-	Score    float32 // comparison score of the best reference, -1..1
-	Second   float32 // best score of any other person, -1 when there is none
-	Extended bool    // needs the door's longer times
+	Found        bool // the gallery held anybody at all
+	Person       PersonID
+	Standing     Standing
+	Locked       bool     // locked out: refused too often
+	Score        float32  // comparison score of the best reference, -1..1
+	Second       float32  // best score of any other person, -1 when there is none
+	SecondPerson PersonID // who scored Second; zero when there is none
+	Extended     bool     // needs the door's longer times
 }
 
 // Question is all that a decision rests on.
@@ -84,12 +102,10 @@ func Decide(p Policy, q Question) Decision {
 		return Decision{Verdict: Uncertain, Reason: ReasonAmbiguous}
 	}
 	d := Decision{Person: c.Person}
-	switch c.Standing {
-	case Permitted:
-	case Revoked:
-		d.Reason = ReasonRevoked
+	if d.Reason = c.Standing.refusal(); d.Reason != ReasonNone {
 		return d
-	default:
+	}
+	if c.Locked {
 		d.Reason = ReasonLockedOut
 		return d
 	}

@@ -7,8 +7,7 @@ import "fmt"
 type Event uint16
 
 // Append only, never renumbered, never reused: a number that was once written must mean the same for ever. Each area has a
-// hundred numbers. Areas of rooms that are not built yet: 800 vault, 900 TPM and attestation, 1000 update, 1100 headquarters and
-// roster, 1200 security operations centre.
+// hundred numbers. Areas of rooms that are not built yet: 1100 headquarters and roster, 1200 security operations centre.
 const (
 	EventNone Event = 0
 
@@ -23,6 +22,9 @@ const (
 	EventLinkBack        Event = 107
 	EventIndicatorFailed Event = 108
 	EventStrangerRefused Event = 109
+	EventSelfTestPassed  Event = 110
+	EventSelfTestFailed  Event = 111
+	EventPoweredOn       Event = 112
 
 	// 200: walk-ups
 	EventWalkupGranted       Event = 200
@@ -59,27 +61,62 @@ const (
 	EventPortalStopped  Event = 319
 
 	// 400: enrolment
-	EventEnrolled         Event = 400
-	EventEnrolmentRefused Event = 401
-	EventRevoked          Event = 402
+	EventEnrolled           Event = 400
+	EventEnrolmentRefused   Event = 401
+	EventRevoked            Event = 402
+	EventPersonSuspended    Event = 403
+	EventPersonResumed      Event = 404
+	EventPersonDeleted      Event = 405
+	EventLookAlikeReported  Event = 406
+	EventPersonLockedOut    Event = 407
+	EventPersonLockoutEnded Event = 408
 
 	// 500: audit log and storage
-	EventStorageLow       Event = 500
-	EventAuditWriteFailed Event = 501
-	EventEventsLost       Event = 502
-	EventAuditRepaired    Event = 503
+	EventStorageLow        Event = 500
+	EventAuditWriteFailed  Event = 501
+	EventEventsLost        Event = 502
+	EventAuditRepaired     Event = 503
+	EventAuditCutOff       Event = 504
+	EventRecordsExpired    Event = 505
+	EventEmergencyLogTaken Event = 506
+	EventCheckpointFailed  Event = 507
+	EventRecordsReviewed   Event = 508
 
 	// 600: policy and clock
-	EventPolicyChanged  Event = 600
-	EventPolicyRefused  Event = 601
-	EventClockTrusted   Event = 602
-	EventClockUntrusted Event = 603
+	EventPolicyChanged        Event = 600
+	EventPolicyRefused        Event = 601
+	EventClockTrusted         Event = 602
+	EventClockUntrusted       Event = 603
+	EventConfigurationChanged Event = 604
+	EventCommandRefused       Event = 605
 
 	// 700: models and camera
 	EventBundleChanged   Event = 700
 	EventProviderDropped Event = 701
 	EventCameraChanged   Event = 702
 	EventCameraStalled   Event = 703
+
+	// 800: the vault
+	EventVaultRefused     Event = 800
+	EventTemplatesRekeyed Event = 801
+	EventRetentionRemoved Event = 802
+	EventDoorLimitLifted  Event = 803
+
+	// 900: TPM and attestation
+	EventTPMSilent          Event = 900
+	EventTPMBack            Event = 901
+	EventMeasurementsDiffer Event = 902
+	EventProvisioned        Event = 903
+
+	// 1000: update
+	EventUpdateOffered    Event = 1000
+	EventUpdateFetched    Event = 1001
+	EventUpdateVerified   Event = 1002
+	EventUpdateWritten    Event = 1003
+	EventUpdateTrialBegun Event = 1004
+	EventUpdateConfirmed  Event = 1005
+	EventUpdateReverted   Event = 1006
+	EventUpdateRefused    Event = 1007
 )
 
 // Severity is how much an event asks for somebody's attention.
@@ -128,6 +165,12 @@ func (e Event) describe() (name string, s Severity) {
 		return "indicator failed", Warning
 	case EventStrangerRefused:
 		return "stranger refused", Warning
+	case EventSelfTestPassed:
+		return "self-test passed", Notice
+	case EventSelfTestFailed:
+		return "self-test failed", Alert
+	case EventPoweredOn:
+		return "powered on", Notice
 
 	case EventWalkupGranted:
 		return "walk-up granted", Info
@@ -197,6 +240,18 @@ func (e Event) describe() (name string, s Severity) {
 		return "enrolment refused", Notice
 	case EventRevoked:
 		return "person revoked", Notice
+	case EventPersonSuspended:
+		return "person suspended", Notice
+	case EventPersonResumed:
+		return "person resumed", Notice
+	case EventPersonDeleted:
+		return "person deleted", Notice
+	case EventLookAlikeReported:
+		return "look-alike reported", Notice
+	case EventPersonLockedOut:
+		return "person locked out", Warning
+	case EventPersonLockoutEnded:
+		return "person lockout ended", Notice
 
 	case EventStorageLow:
 		return "storage ran low", Warning
@@ -206,6 +261,16 @@ func (e Event) describe() (name string, s Severity) {
 		return "events lost", Warning
 	case EventAuditRepaired:
 		return "audit log repaired", Warning
+	case EventAuditCutOff:
+		return "audit log cut off", Alert
+	case EventRecordsExpired:
+		return "records expired", Notice
+	case EventEmergencyLogTaken:
+		return "emergency log taken over", Warning
+	case EventCheckpointFailed:
+		return "checkpoint failed", Warning
+	case EventRecordsReviewed:
+		return "records reviewed", Notice
 
 	case EventPolicyChanged:
 		return "policy changed", Notice
@@ -215,6 +280,10 @@ func (e Event) describe() (name string, s Severity) {
 		return "clock became trusted", Notice
 	case EventClockUntrusted:
 		return "clock became untrusted", Warning
+	case EventConfigurationChanged:
+		return "configuration changed", Notice
+	case EventCommandRefused:
+		return "command refused", Warning
 
 	case EventBundleChanged:
 		return "model bundle changed", Notice
@@ -224,6 +293,41 @@ func (e Event) describe() (name string, s Severity) {
 		return "camera changed", Alert
 	case EventCameraStalled:
 		return "camera stalled", Warning
+
+	case EventVaultRefused:
+		return "vault refused", Alert
+	case EventTemplatesRekeyed:
+		return "templates re-keyed", Notice
+	case EventRetentionRemoved:
+		return "retention removed data", Notice
+	case EventDoorLimitLifted:
+		return "door limit lifted", Notice
+
+	case EventTPMSilent:
+		return "TPM silent", Alert
+	case EventTPMBack:
+		return "TPM answers again", Notice
+	case EventMeasurementsDiffer:
+		return "measurements differ", Alert
+	case EventProvisioned:
+		return "kiosk provisioned", Notice
+
+	case EventUpdateOffered:
+		return "update offered", Notice
+	case EventUpdateFetched:
+		return "update fetched", Info
+	case EventUpdateVerified:
+		return "update verified", Notice
+	case EventUpdateWritten:
+		return "update written", Notice
+	case EventUpdateTrialBegun:
+		return "update trial begun", Notice
+	case EventUpdateConfirmed:
+		return "update confirmed", Notice
+	case EventUpdateReverted:
+		return "update reverted", Warning
+	case EventUpdateRefused:
+		return "update refused", Warning
 	}
 	return "", Alert
 }

@@ -27,6 +27,9 @@ var goldenEvents = []struct {
 	{107, "link came back", "notice"},
 	{108, "indicator failed", "warning"},
 	{109, "stranger refused", "warning"},
+	{110, "self-test passed", "notice"},
+	{111, "self-test failed", "alert"},
+	{112, "powered on", "notice"},
 	{200, "walk-up granted", "info"},
 	{201, "walk-up denied", "notice"},
 	{202, "walk-up ended for a retry", "info"},
@@ -60,18 +63,47 @@ var goldenEvents = []struct {
 	{400, "person enrolled", "notice"},
 	{401, "enrolment refused", "notice"},
 	{402, "person revoked", "notice"},
+	{403, "person suspended", "notice"},
+	{404, "person resumed", "notice"},
+	{405, "person deleted", "notice"},
+	{406, "look-alike reported", "notice"},
+	{407, "person locked out", "warning"},
+	{408, "person lockout ended", "notice"},
 	{500, "storage ran low", "warning"},
 	{501, "audit write failed", "alert"},
 	{502, "events lost", "warning"},
 	{503, "audit log repaired", "warning"},
+	{504, "audit log cut off", "alert"},
+	{505, "records expired", "notice"},
+	{506, "emergency log taken over", "warning"},
+	{507, "checkpoint failed", "warning"},
+	{508, "records reviewed", "notice"},
 	{600, "policy changed", "notice"},
 	{601, "policy refused", "warning"},
 	{602, "clock became trusted", "notice"},
 	{603, "clock became untrusted", "warning"},
+	{604, "configuration changed", "notice"},
+	{605, "command refused", "warning"},
 	{700, "model bundle changed", "notice"},
 	{701, "execution provider dropped", "warning"},
 	{702, "camera changed", "alert"},
 	{703, "camera stalled", "warning"},
+	{800, "vault refused", "alert"},
+	{801, "templates re-keyed", "notice"},
+	{802, "retention removed data", "notice"},
+	{803, "door limit lifted", "notice"},
+	{900, "TPM silent", "alert"},
+	{901, "TPM answers again", "notice"},
+	{902, "measurements differ", "alert"},
+	{903, "kiosk provisioned", "notice"},
+	{1000, "update offered", "notice"},
+	{1001, "update fetched", "info"},
+	{1002, "update verified", "notice"},
+	{1003, "update written", "notice"},
+	{1004, "update trial begun", "notice"},
+	{1005, "update confirmed", "notice"},
+	{1006, "update reverted", "warning"},
+	{1007, "update refused", "warning"},
 }
 
 // TestEventsNeverRenumbered compares every number that an Event can hold with the golden list: a changed number, a number used
@@ -116,7 +148,7 @@ func TestEventsDocument(t *testing.T) {
 	rows := map[string]string{}
 	for line := range strings.Lines(string(page)) {
 		cells := strings.Split(line, "|")
-		if len(cells) != 6 {
+		if len(cells) != 7 {
 			continue
 		}
 		number := strings.TrimSpace(cells[1])
@@ -127,8 +159,8 @@ func TestEventsDocument(t *testing.T) {
 			t.Errorf("docs/EVENTS.md lists %s twice", number)
 		}
 		rows[number] = strings.TrimSpace(cells[2]) + ", " + strings.TrimSpace(cells[3])
-		if strings.TrimSpace(cells[4]) == "" {
-			t.Errorf("docs/EVENTS.md does not say what %s means", number)
+		if strings.TrimSpace(cells[4]) == "" || strings.TrimSpace(cells[5]) == "" {
+			t.Errorf("docs/EVENTS.md does not say what %s means and what to do", number)
 		}
 	}
 	for _, g := range goldenEvents {

@@ -78,6 +78,16 @@ func (r Reason) Attack() bool {
 	return false
 }
 
+// Own reports whether a reason lies in the person who was identified, so that the refusal counts towards their lockout. Being locked
+// out is none: it must not prolong itself. Nor is what the door or the kiosk cannot do at the moment.
+func (r Reason) Own() bool {
+	switch r {
+	case ReasonRevoked, ReasonSuspended, ReasonExpired, ReasonNotPermitted:
+		return true
+	}
+	return false
+}
+
 // Again reports whether a failed check says nothing against the person, so that the walk-up ends in Retry.
 func (r Reason) Again() bool {
 	switch r {

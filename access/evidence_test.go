@@ -78,10 +78,10 @@ func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
 	}
 }
 
-func TestNoReasonIsBothAnAttackAndABadMoment(t *testing.T) {
+func TestReasonsAreOfOneKind(t *testing.T) {
 	for r := range Reason(len(reasonNames) + 1) {
-		if r.Attack() && r.Again() {
-			t.Errorf("%v is an attack and asks for another try", r)
+		if r.Attack() && r.Again() || r.Own() && (r.Attack() || r.Again()) {
+			t.Errorf("%v is more than one of an attack, a bad moment and the person's own", r)
 		}
 	}
 }

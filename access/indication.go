@@ -68,8 +68,14 @@ func IndicateDoor(a AccessPoint) Indication {
 	case Secured:
 		return Indication{Blue, Breathe, Silent, "Look at the camera"}
 	}
-	return Indication{Red, Breathe, Silent, "Out of order"}
+	return IndicateOutOfOrder()
 }
+
+// IndicateStarting is shown until the kiosk can recognise anybody; the exit works meanwhile.
+func IndicateStarting() Indication { return Indication{Amber, Breathe, Silent, "Starting: one moment"} }
+
+// IndicateOutOfOrder is shown while the kiosk can recognise nobody.
+func IndicateOutOfOrder() Indication { return Indication{Red, Breathe, Silent, "Out of order"} }
 
 // IndicateHint is what the person can do so that the next frame is better. It is shown before the lamp code starts, never after.
 // HintNone and HintNobody show nothing: the door's own indication stands.

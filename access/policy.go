@@ -42,6 +42,17 @@ type Policy struct {
 	EnrolFused      uint8 `cbor:"17,keyasint"` // frames that a reference is fused from
 
 	Times DoorTimes `cbor:"18,keyasint"`
+
+	// PersonLimit refusals of one person within PersonWindow lock that person out for PersonLock.
+	PersonLimit  uint8         `cbor:"20,keyasint"`
+	PersonWindow time.Duration `cbor:"21,keyasint"`
+	PersonLock   time.Duration `cbor:"22,keyasint"`
+
+	// LookAlike is how far below the threshold another person may score and still be reported to whoever enrols: the two may one day
+	// be taken for each other.
+	LookAlike float32 `cbor:"23,keyasint"`
+
+	Keep Retention `cbor:"24,keyasint"`
 }
 
 // DefaultPolicy is the embedded default: an office door.
@@ -74,6 +85,11 @@ func DefaultPolicy() Policy {
 		EnrolReferences: 3,
 		EnrolFused:      3,
 		Times:           DefaultDoorTimes(),
+		PersonLimit:     5,
+		PersonWindow:    time.Hour,
+		PersonLock:      15 * time.Minute,
+		LookAlike:       0.15,
+		Keep:            DefaultRetention(),
 	}
 }
 
@@ -108,6 +124,10 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("policy: pause after a grant %v outside 0..1m", p.GrantPause)
 	case p.FailureLimit == 0 || p.FailureWindow < time.Minute || p.FailureCooldown < p.Cooldown || p.FailureCooldown > time.Minute:
 		return errors.New("policy: the limit on failures cannot be switched off (limit 1 or more, window 1m or more, cool-down up to 1m)")
+	case p.PersonLimit < 1 || p.PersonLimit > 20 || p.PersonWindow < time.Minute || p.PersonWindow > day || p.PersonLock < time.Minute || p.PersonLock > day:
+		return errors.New("policy: the lockout of a person cannot be switched off (limit 1..20, window and lock 1m..24h)")
+	case !(p.LookAlike >= 0 && p.LookAlike <= 0.5):
+		return fmt.Errorf("policy: look-alike distance %g outside 0..0.5", p.LookAlike)
 	case p.EnrolReferences == 0 || p.EnrolReferences > 16 || p.EnrolFused == 0:
 		return errors.New("policy: an enrolment keeps 1 to 16 references of one frame or more")
 	}
@@ -118,6 +138,9 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("policy: %w", err)
 	}
 	if err := p.Times.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	if err := p.Keep.Validate(); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
 	return nil

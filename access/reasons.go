@@ -14,7 +14,7 @@ const (
 	ReasonAmbiguous      Reason = 3  // two people reached the threshold too close together
 	ReasonRevoked        Reason = 4  // known, but the permission has ended
 	ReasonExpired        Reason = 5  // the lease of the permission ran out
-	ReasonLockedOut      Reason = 6  // too many failures
+	ReasonLockedOut      Reason = 6  // refused too often; ends by itself
 	ReasonLockdown       Reason = 7  // the access point is locked down
 	ReasonNotRecorded    Reason = 8  // the audit record could not be made durable
 	ReasonNoProbe        Reason = 9  // no frame was good enough
@@ -41,6 +41,8 @@ const (
 	ReasonFull           Reason = 30 // the gallery holds as many references as the board allows
 	ReasonClosed         Reason = 31 // the policy admits nobody
 	ReasonFlat           Reason = 32 // the surroundings follow the lamp as the face does: a sheet, not a head
+	ReasonSuspended      Reason = 33 // known, but the permission is suspended
+	ReasonNotPermitted   Reason = 34 // known, but nobody permitted them
 )
 
 var reasonNames = [...]string{
@@ -48,6 +50,7 @@ var reasonNames = [...]string{
 	"deadline", "malformed presentation", "other session", "other camera", "other model bundle", "frame order", "stale frame",
 	"track lost", "too few frames", "no answer to the lamp", "wrong answer to the lamp", "too bright", "liveness", "not ready",
 	"no calibration", "enrolled", "left", "eye lost", "tamper", "enrolled as somebody else", "gallery full", "closed", "flat",
+	"suspended", "not permitted",
 }
 
 // String is the short English name; an unknown number prints as such.

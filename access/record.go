@@ -15,9 +15,11 @@ type Record struct {
 	Session SessionID `cbor:"8,keyasint"` // zero when the event belongs to no walk-up
 	Verdict Verdict   `cbor:"9,keyasint"`
 	Reason  Reason    `cbor:"10,keyasint"`
-	Subject [16]byte  `cbor:"11,keyasint"` // HMAC of the person's id under the kiosk's subject key; zero when nobody was identified
-	Policy  [32]byte  `cbor:"12,keyasint"` // hash of the policy that decided
-	Bundle  [32]byte  `cbor:"13,keyasint"` // hash of the model bundle that measured
+	// Subject is HMAC-SHA256 of the person's id, cut to 16 bytes, under the kiosk's subject key of the UTC day of Wall; zero when nobody
+	// was identified.
+	Subject [16]byte `cbor:"11,keyasint"`
+	Policy  [32]byte `cbor:"12,keyasint"` // hash of the policy that decided
+	Bundle  [32]byte `cbor:"13,keyasint"` // hash of the model bundle that measured
 	// Evidence is the last link of the frame chain: it ties this record to the very frames that were seen.
 	Evidence [32]byte `cbor:"14,keyasint"`
 	Detail   string   `cbor:"15,keyasint"` // short and plain, at most MaxDetail bytes, never from outside

@@ -115,17 +115,27 @@ type Storage struct {
 	Budget int `json:"budget_mib"`
 }
 
-// TPM is how the TPM is reached.
+// TPM is how the TPM is reached, and what binds its objects to this processor.
 type TPM struct {
 	Transport Transport `json:"transport"`
+	CPUSecret CPUSecret `json:"cpu_secret"`
 }
+
+// CPUSecret is a secret of the processor that no other code than ours can read. Without one, whoever boots a system of their own on the whole box
+// can use the TPM as the kiosk does (docs/THREAT_MODEL.md).
+type CPUSecret string
+
+// The kinds of it.
+const (
+	NoCPUSecret CPUSecret = "none"
+	RPiOTP      CPUSecret = "rpi-otp" // the 256-bit private key in the one-time-programmable memory of a Raspberry Pi
+)
 
 // Transport of TPM commands.
 type Transport string
 
 // The transports.
 const (
-	NoTPM  Transport = "none"   // lab only
 	TPMRM0 Transport = "tpmrm0" // the kernel's resource manager, /dev/tpmrm0
 	TPMSPI Transport = "spi"    // a chip that the kernel has no driver for
 	SWTPM  Transport = "swtpm"  // lab only

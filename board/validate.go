@@ -159,7 +159,8 @@ func (b *Board) checkRest() error {
 		inside("lamp.max_duty_percent", b.Lamp.MaxDuty, 1, 100),
 		inside("gallery.references", b.Gallery.References, 1, maxReferences),
 		inside("storage.budget_mib", b.Storage.Budget, minBudget, maxBudget),
-		oneOf("tpm.transport", b.TPM.Transport, NoTPM, TPMRM0, TPMSPI, SWTPM),
+		oneOf("tpm.transport", b.TPM.Transport, TPMRM0, TPMSPI, SWTPM),
+		oneOf("tpm.cpu_secret", b.TPM.CPUSecret, NoCPUSecret, RPiOTP),
 		inside("programs.users.eye", u.Eye, 0, maxUID),
 		inside("programs.users.door", u.Door, 0, maxUID),
 		inside("programs.users.link", u.Link, 0, maxUID),
@@ -203,7 +204,7 @@ func (b *Board) checkLab() error {
 		return at("camera.loopback_allowed", "only a lab board may accept a loopback camera")
 	case !b.Camera.Infrared:
 		return at("camera.infrared_required", "only a lab board may do without infrared")
-	case b.TPM.Transport == NoTPM || b.TPM.Transport == SWTPM:
+	case b.TPM.Transport == SWTPM:
 		return at("tpm.transport", fmt.Sprintf("only a lab board may have %q", b.TPM.Transport))
 	case !b.Has(Tamper):
 		return at("lines.tamper", "missing: only a lab board may do without")

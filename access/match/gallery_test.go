@@ -212,8 +212,8 @@ func plainSearch(scores []float32, owners []uint32) Result {
 		}
 	}
 	for i, s := range scores {
-		if owners[i] != best.Owner {
-			best.Other = max(best.Other, s)
+		if owners[i] != best.Owner && (s > best.Other || s == best.Other && owners[i] < best.OtherOwner) {
+			best.Other, best.OtherOwner = s, owners[i]
 		}
 	}
 	return best

@@ -12,6 +12,8 @@ type Result struct {
 	Owner uint32  // its owner
 	Score float32 // its comparison score, cosine, -1..1
 	Other float32 // the best score of any other owner, NoScore when there is none
+	// OtherOwner is who scored Other, and 0 when there is none.
+	OtherOwner uint32
 }
 
 // largestScore bounds what unit vectors can give: both norms are 1 within 1e-3, the rest is rounding. A best score beyond it, or
@@ -65,7 +67,7 @@ func (s *selection) result(scores []float32, owners []uint32) (Result, bool) {
 		return Result{}, false
 	}
 	bestBits := math.Float32bits(bestScore)
-	none := int64(order(NoScore))
+	none := int64(order(NoScore))<<32 | math.MaxUint32 // packed as in add, of owner 0
 	index, other := int64(0), none
 	owners = owners[:len(scores)]
 	for i := len(scores) - 1; i >= 0; i-- { // downwards, so that the lowest of equal rows stays
@@ -74,9 +76,11 @@ func (s *selection) result(scores []float32, owners []uint32) (Result, bool) {
 		index ^= (index ^ int64(i)) & isBest
 
 		ofBest := (int64(stranger) - 1) >> 63
-		k := int64(order(scores[i]))
-		k ^= (k ^ none) & ofBest
-		other ^= (other ^ k) & ((other - k) >> 63)
+		p := int64(uint64(uint32(order(scores[i])))<<32 | uint64(^owners[i]))
+		p ^= (p ^ none) & ofBest
+		other ^= (other ^ p) & ((other - p) >> 63)
 	}
-	return Result{Found: true, Index: int(index), Owner: bestOwner, Score: bestScore, Other: score(int32(other))}, true
+	return Result{
+		Found: true, Index: int(index), Owner: bestOwner, Score: bestScore, Other: score(int32(other >> 32)), OtherOwner: ^uint32(other),
+	}, true
 }

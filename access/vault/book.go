@@ -20,6 +20,7 @@ type book interface {
 	// person returns ErrUnknown when nobody is stored under id.
 	person(id access.PersonID, bundle [32]byte) (Person, error)
 	each(bundle [32]byte, f func(Person) error) error
+	states(f func(access.PersonID, State) error) error
 }
 
 // tombstone is the highest generation that was buried; 0 when none was.

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -111,6 +112,43 @@ func TestLeaseOverRestarts(t *testing.T) {
 }
 
 // Proves A34.
+// States tells who may do what at this moment, in either kind of vault; a lease that has ended shows without anybody writing it down.
+func TestStates(t *testing.T) {
+	id := func(n int) access.PersonID { return someone(t, n, 0).ID }
+	clock := &stopped{}
+	o := sealedOptions(newRoot())
+	o.Now = clock.now
+	sealed, err := Open(path(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := Open(path(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []*Vault{sealed, plain} {
+		defer v.Close()
+		for i := range 4 {
+			p := someone(t, i+1, 1)
+			if i == 3 && v == sealed {
+				p.Until = noon
+			}
+			mustPut(t, v, p)
+		}
+		if err := errors.Join(v.Suspend(id(2)), v.Revoke(id(3), 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock.at += maxUntrusted
+	for v, fourth := range map[*Vault]State{sealed: Expired, plain: Active} {
+		want := map[access.PersonID]State{id(1): Active, id(2): Suspended, id(3): Revoked, id(4): fourth}
+		got := map[access.PersonID]State{}
+		if err := v.States(func(p access.PersonID, s State) error { got[p] = s; return nil }); err != nil || !maps.Equal(got, want) {
+			t.Errorf("got %v, %v; want %v", got, err, want)
+		}
+	}
+}
+
 func TestRetention(t *testing.T) {
 	var r Retention
 	for c, days := range map[Class]time.Duration{ClassRevoked: 30, ClassExpired: 7, ClassSuspended: 180, ClassLockout: 7} {

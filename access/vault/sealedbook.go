@@ -310,10 +310,7 @@ func (b *sealedBook) person(id access.PersonID, bundle [32]byte) (Person, error)
 
 // read puts a person together. buffer holds the templates in passing.
 func (b *sealedBook) read(buffer []byte, r sealedPerson, content aead, bundle [32]byte) (Person, error) {
-	p := Person{ID: r.ID, State: r.State, Generation: r.Generation, Until: r.Until}
-	if p.State == Active && b.head.ended(r.Until, r.Granted) {
-		p.State = Expired
-	}
+	p := Person{ID: r.ID, State: b.now(r), Generation: r.Generation, Until: r.Until}
 	var set []byte
 	for _, ref := range r.References {
 		if ref.Bundle != bundle {

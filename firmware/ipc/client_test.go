@@ -23,7 +23,7 @@ func TestCall(t *testing.T) {
 
 	who := access.PersonID{1}
 	var got Enrolled
-	if err := client.Call(within(t), KindEnrol, Enrol{who, time.Second}, &got); err != nil || got.References != 3 || got.Person != who {
+	if err := client.Call(within(t), KindEnrol, Enrol{Person: who, Within: time.Second}, &got); err != nil || got.References != 3 || got.Person != who {
 		t.Fatalf("enrol: %+v, %v", got, err)
 	}
 	if m := <-pushed; m.Kind != KindStatus {

@@ -25,6 +25,9 @@ const (
 	// link and door
 	KindOutboxHead Kind = 32 // link → door: how far the log and the cursor are; answered by Outbox
 
+	KindSignTLS   Kind = 33 // link → door: sign a client's CertificateVerify; answered by Signature
+	KindSignature Kind = 34 // answer to SignTLS
+
 	// the desk (bench operator) and door
 	KindStatus   Kind = 48 // door → desk, pushed at every change and at least every 500 ms
 	KindEnrol    Kind = 49 // desk → door: the next walk-up enrols this person; answered by EnrolResult when it is over
@@ -33,6 +36,10 @@ const (
 	KindPulse    Kind = 52 // any → door: I am alive; answered OK
 	KindEnrolled Kind = 53 // answer to Enrol
 	KindOutbox   Kind = 54 // answer to OutboxHead
+	KindSuspend  Kind = 55 // desk → door
+	KindResume   Kind = 56 // desk → door
+	KindDelete   Kind = 57 // desk → door; answered by Deleted
+	KindDeleted  Kind = 58 // answer to Delete
 )
 
 // Hello is the first packet of eye: what it sees with.
@@ -81,6 +88,7 @@ type Abort struct {
 type Enrol struct {
 	Person access.PersonID `cbor:"1,keyasint"`
 	Within time.Duration   `cbor:"2,keyasint"` // gives up after this long, at most 2 minutes
+	Until  int64           `cbor:"3,keyasint"` // Unix seconds at which the permission ends; 0: never by itself
 }
 
 // Enrolled answers Enrol.
@@ -88,11 +96,34 @@ type Enrolled struct {
 	Person     access.PersonID `cbor:"1,keyasint"`
 	References uint32          `cbor:"2,keyasint"` // kept for this person now
 	Reason     access.Reason   `cbor:"3,keyasint"` // why not, when References is 0
+	// LookAlike is the enrolled person who looks most like this one, when they could be taken for each other; zero when there is none.
+	LookAlike access.PersonID `cbor:"4,keyasint"`
 }
 
 // Revoke ends a person's permission. They stay known until they are deleted, so that an attempt is told from a stranger's.
 type Revoke struct {
 	Person access.PersonID `cbor:"1,keyasint"`
+}
+
+// Suspend takes a person's permission until Resume.
+type Suspend struct {
+	Person access.PersonID `cbor:"1,keyasint"`
+}
+
+// Resume ends a suspension.
+type Resume struct {
+	Person access.PersonID `cbor:"1,keyasint"`
+}
+
+// Delete destroys a person and all that was kept of them.
+type Delete struct {
+	Person access.PersonID `cbor:"1,keyasint"`
+}
+
+// Deleted answers Delete: the proof that the person is gone.
+type Deleted struct {
+	Receipt   []byte `cbor:"1,keyasint"` // encoding of vault.Receipt
+	Signature []byte `cbor:"2,keyasint"` // over Receipt, by the kiosk's audit key; empty when it has none
 }
 
 // Lockdown sets or ends the lockdown of the access point.
@@ -104,6 +135,17 @@ type Lockdown struct {
 type Outbox struct {
 	Records uint64 `cbor:"1,keyasint"`
 	Cursor  uint64 `cbor:"2,keyasint"`
+}
+
+// SignTLS asks for a signature by the kiosk's TLS key, over the whole message: door signs nothing but the content of a TLS 1.3 client's
+// CertificateVerify (RFC 8446, 4.4.3), which has at most 146 bytes.
+type SignTLS struct {
+	Message []byte `cbor:"1,keyasint"`
+}
+
+// Signature answers SignTLS: ECDSA P-256 over SHA-256, ASN.1.
+type Signature struct {
+	Signature []byte `cbor:"1,keyasint"`
 }
 
 // Failure answers a request that was refused.
@@ -129,6 +171,7 @@ type Status struct {
 	Policy     [32]byte            `cbor:"14,keyasint"`
 	Cursor     uint64              `cbor:"15,keyasint"` // records that headquarters has acknowledged
 	Lockdown   bool                `cbor:"16,keyasint"`
+	Closed     bool                `cbor:"17,keyasint"` // nobody is recognised; the first of Degraded says why
 }
 
 // Outcome is one decided walk-up as the bench sees it.

@@ -76,17 +76,23 @@ var rules = [...]rule{
 
 	{Link, toDoor, KindOutboxHead, nothing, "link must know whether there is something to send; it learns two numbers and no record"},
 	{Link, toDoor, KindPulse, nothing, "door notices a link that hangs"},
+	{Link, toDoor, KindSignTLS, 160, "the TLS key never leaves the TPM; door signs handshakes and no other message"},
+	{Link, fromDoor, KindSignature, 80, "answer to SignTLS"},
 	{Link, fromDoor, KindOutbox, 32, "answer to OutboxHead"},
 	{Link, fromDoor, KindOK, nothing, "answer to a pulse"},
 	{Link, fromDoor, KindError, 256, "why a request was refused"},
 
-	{Desk, toDoor, KindEnrol, 48, "the bench operator supervises enrolment"},
+	{Desk, toDoor, KindEnrol, 64, "the bench operator supervises enrolment"},
 	{Desk, toDoor, KindRevoke, 32, "the bench operator ends a permission"},
+	{Desk, toDoor, KindSuspend, 32, "the bench operator takes a permission for a while"},
+	{Desk, toDoor, KindResume, 32, "the bench operator gives back what was suspended"},
+	{Desk, toDoor, KindDelete, 32, "the bench operator has a person forgotten"},
 	{Desk, toDoor, KindLockdown, 8, "the bench operator closes the door"},
 	{Desk, toDoor, KindPulse, nothing, "door notices a bench that hangs"},
 	{Desk, fromDoor, KindStatus, 12 << 10, "the page shows states, never scores"},
-	{Desk, fromDoor, KindEnrolled, 48, "answer to Enrol"},
-	{Desk, fromDoor, KindOK, nothing, "answer to Revoke, Lockdown and a pulse"},
+	{Desk, fromDoor, KindEnrolled, 64, "answer to Enrol"},
+	{Desk, fromDoor, KindDeleted, 288, "answer to Delete"},
+	{Desk, fromDoor, KindOK, nothing, "answer to Revoke, Suspend, Resume, Lockdown and a pulse"},
 	{Desk, fromDoor, KindError, 256, "why a request was refused"},
 }
 
@@ -105,8 +111,12 @@ func (k Kind) answer() Kind {
 	switch k {
 	case KindOutboxHead:
 		return KindOutbox
+	case KindSignTLS:
+		return KindSignature
 	case KindEnrol:
 		return KindEnrolled
+	case KindDelete:
+		return KindDeleted
 	}
 	return KindOK
 }
@@ -132,6 +142,10 @@ func (k Kind) String() string {
 		return "Presentation"
 	case KindOutboxHead:
 		return "OutboxHead"
+	case KindSignTLS:
+		return "SignTLS"
+	case KindSignature:
+		return "Signature"
 	case KindStatus:
 		return "Status"
 	case KindEnrol:
@@ -146,6 +160,14 @@ func (k Kind) String() string {
 		return "Enrolled"
 	case KindOutbox:
 		return "Outbox"
+	case KindSuspend:
+		return "Suspend"
+	case KindResume:
+		return "Resume"
+	case KindDelete:
+		return "Delete"
+	case KindDeleted:
+		return "Deleted"
 	}
 	return fmt.Sprintf("kind %d", uint16(k))
 }

@@ -50,7 +50,7 @@ func largest() map[Kind]any {
 	sighting := Approach{moment, moment, 1<<32 - 1, access.Box{X1: 0.1, Y1: 0.1, X0: -0.1, Y0: -0.1}, access.HintSeveral, 255, 0.1, moment, moment}
 	status := Status{
 		Stamp: moment, Door: 255, Walkup: 255, Indication: access.Indication{Text: strings.Repeat("t", access.MaxText)}, Sighting: sighting,
-		Degraded: repeated(sentence, maxDegraded), People: 1<<32 - 1, Records: most, Cursor: most, Lockdown: true,
+		Degraded: repeated(sentence, maxDegraded), People: 1<<32 - 1, Records: most, Cursor: most, Lockdown: true, Closed: true,
 	}
 	for range maxOutcomes {
 		status.Decisions = append(status.Decisions, Outcome{Session: session, Verdict: 255, Reason: 1<<16 - 1, First: moment, Decided: moment, Released: moment})
@@ -63,8 +63,11 @@ func largest() map[Kind]any {
 		},
 		KindApproach: sighting, KindPresentation: fullPresentation(), KindObserve: Observe{session, [16]byte{}, 1<<32 - 1, moment},
 		KindConclude: Conclude{session, moment}, KindAbort: Abort{session}, KindOutbox: Outbox{most, most},
-		KindEnrol: Enrol{access.PersonID{1}, maxEnrol}, KindEnrolled: Enrolled{access.PersonID{1}, 1<<32 - 1, 1<<16 - 1},
-		KindRevoke: Revoke{access.PersonID{1}}, KindLockdown: Lockdown{true}, KindStatus: status,
+		KindEnrol: Enrol{access.PersonID{1}, maxEnrol, 1<<63 - 1}, KindEnrolled: Enrolled{access.PersonID{1}, 1<<32 - 1, 1<<16 - 1, access.PersonID{2}},
+		KindSuspend: Suspend{access.PersonID{1}}, KindResume: Resume{access.PersonID{1}}, KindDelete: Delete{access.PersonID{1}},
+		KindSignTLS: SignTLS{make([]byte, maxVerify)}, KindSignature: Signature{make([]byte, maxSignature)},
+		KindDeleted: Deleted{make([]byte, maxReceipt), make([]byte, maxProof)},
+		KindRevoke:  Revoke{access.PersonID{1}}, KindLockdown: Lockdown{true}, KindStatus: status,
 	}
 }
 
@@ -95,6 +98,18 @@ func decoded(k Kind) any {
 		return new(Revoke)
 	case KindLockdown:
 		return new(Lockdown)
+	case KindSuspend:
+		return new(Suspend)
+	case KindResume:
+		return new(Resume)
+	case KindDelete:
+		return new(Delete)
+	case KindSignTLS:
+		return new(SignTLS)
+	case KindSignature:
+		return new(Signature)
+	case KindDeleted:
+		return new(Deleted)
 	case KindStatus:
 		return new(Status)
 	}

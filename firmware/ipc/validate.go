@@ -21,6 +21,11 @@ const (
 	maxPixels   = 1 << 13         // largest coordinate of a box; the camera has 640
 	maxEnrol    = 2 * time.Minute // an enrolment session nobody walks up to must not stay open
 	maxLevel    = 255             // of an 8-bit gray level
+	maxReceipt  = 128             // bytes; a receipt of vault has fewer than 60
+	maxProof    = 128             // bytes of a signature; ECDSA P-256 in ASN.1 has at most 72
+	maxVerify   = 64 + 34 + 48    // bytes of a CertificateVerify's content: padding, context, transcript hash
+	// maxSignature is ECDSA P-256 in ASN.1.
+	maxSignature = 72
 )
 
 // Decode reads the body of m into v, a pointer to the message of that kind, and checks its bounds; a nil v wants a body that says
@@ -54,6 +59,14 @@ func validate(v any) error {
 	return fmt.Errorf("%T is no message", v)
 }
 
+// Validate checks the bounds of a message to be signed; what it says is the signer's to judge.
+func (s SignTLS) Validate() error { return atMost("bytes to sign", len(s.Message), maxVerify) }
+
+// Validate checks the bounds of a signature.
+func (s Signature) Validate() error {
+	return atMost("bytes of signature", len(s.Signature), maxSignature)
+}
+
 // Validate checks the bounds of what eye says it sees with.
 func (h Hello) Validate() error {
 	return errors.Join(
@@ -80,8 +93,11 @@ func (c Conclude) Validate() error { return durations(c.Until) }
 // Validate accepts every session.
 func (a Abort) Validate() error { return nil }
 
-// Validate wants a person and a bounded time.
+// Validate wants a person, a bounded time and no lease of before time began.
 func (e Enrol) Validate() error {
+	if e.Until < 0 {
+		return errors.New("lease ends before 1970")
+	}
 	if e.Within <= 0 || e.Within > maxEnrol {
 		return fmt.Errorf("enrolment within %v, want more than 0 and at most %v", e.Within, maxEnrol)
 	}
@@ -93,6 +109,23 @@ func (e Enrolled) Validate() error { return person(e.Person) }
 
 // Validate wants a person.
 func (r Revoke) Validate() error { return person(r.Person) }
+
+// Validate wants a person.
+func (s Suspend) Validate() error { return person(s.Person) }
+
+// Validate wants a person.
+func (r Resume) Validate() error { return person(r.Person) }
+
+// Validate wants a person.
+func (d Delete) Validate() error { return person(d.Person) }
+
+// Validate wants a receipt, and bounds both.
+func (d Deleted) Validate() error {
+	if len(d.Receipt) == 0 {
+		return errors.New("no receipt")
+	}
+	return errors.Join(atMost("bytes of receipt", len(d.Receipt), maxReceipt), atMost("bytes of signature", len(d.Signature), maxProof))
+}
 
 // Validate accepts both.
 func (l Lockdown) Validate() error { return nil }

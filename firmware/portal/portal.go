@@ -49,7 +49,7 @@ type Config struct {
 	Lines    Lines
 	Recorder Recorder
 	Times    access.DoorTimes
-	Lockdown bool                 // a lockdown that survived the restart
+	Lockdown bool                 // until Found says otherwise
 	Now      func() time.Duration // CLOCK_MONOTONIC
 	Changed  func()               // View has changed; must not block
 }
@@ -145,6 +145,21 @@ func (p *Portal) Lockdown(ctx context.Context, on bool) error {
 		return fmt.Errorf("set lockdown: %w", err)
 	}
 	return nil
+}
+
+// Found is the lockdown as it stood before the restart. A portal starts before anybody could read that, locked down; nothing happens at the door by
+// learning it, and nothing is recorded.
+func (p *Portal) Found(ctx context.Context, lockdown bool) error {
+	return p.do(ctx, func() error {
+		if lockdown == p.point.Lockdown {
+			return nil
+		}
+		kind := access.LockdownLifted
+		if lockdown {
+			kind = access.LockdownSet
+		}
+		return p.follow(access.DoorEvent{Kind: kind}, p.cfg.Now(), func(Entry) {})
+	})
 }
 
 // SetTimes takes the times of another policy. Timers that run keep theirs.

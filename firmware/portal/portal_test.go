@@ -179,6 +179,31 @@ func TestLockdownNeverStopsREX(t *testing.T) {
 	})
 }
 
+// A portal starts before anybody can read whether a lockdown stood: locked down, and quietly open to Passes once it is told. REX does not wait.
+func TestLockdownFoundLate(t *testing.T) {
+	for _, stood := range []bool{false, true} {
+		atDoor(t, func(c *Config, _ *bench, _ *book) { c.Lockdown = true }, func(t *testing.T, d *door) {
+			d.press(board.REX, true)
+			d.want(t, access.Released, true)
+			d.press(board.REX, false)
+			d.after(times.Release)
+			d.want(t, access.LockedDown, false)
+			if err := d.Found(t.Context(), stood); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if got := d.State(); got.Lockdown != stood {
+				t.Errorf("found %v: lockdown is %v", stood, got.Lockdown)
+			}
+			for _, e := range d.book.events() {
+				if e == access.EventLockdownLifted || e == access.EventLockdownSet {
+					t.Errorf("found %v: recorded as %v", stood, e)
+				}
+			}
+		})
+	}
+}
+
 func TestFireWins(t *testing.T) {
 	atDoor(t, func(c *Config, _ *bench, _ *book) { c.Lockdown = true }, func(t *testing.T, d *door) {
 		d.press(board.Fire, true)

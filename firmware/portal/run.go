@@ -204,6 +204,11 @@ func (p *Portal) use(pass access.Pass) (time.Duration, error) {
 // happen gives the access point an event and carries out what it asks for. An error means that a line could not be set; it also ends
 // the loop.
 func (p *Portal) happen(e access.DoorEvent, stamp time.Duration) error {
+	return p.follow(e, stamp, p.journal.add)
+}
+
+// follow is happen with somebody else to be told.
+func (p *Portal) follow(e access.DoorEvent, stamp time.Duration, tell func(Entry)) error {
 	next, effects := p.point.Next(p.times, e)
 	now := p.cfg.Now()
 	for _, f := range effects.All() {
@@ -220,7 +225,7 @@ func (p *Portal) happen(e access.DoorEvent, stamp time.Duration) error {
 		case access.StopTimer:
 			p.timers[f.Timer] = 0
 		case access.Raise:
-			p.journal.add(Entry{Stamp: stamp, Event: f.Event, State: next.State, Session: p.session})
+			tell(Entry{Stamp: stamp, Event: f.Event, State: next.State, Session: p.session})
 		}
 		if err != nil && p.failed == nil {
 			p.failed = fmt.Errorf("set relay: %w", err)

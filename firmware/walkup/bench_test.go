@@ -34,12 +34,23 @@ type bench struct {
 	deaf      bool // the face does not follow the lamp
 	silent    bool // eye never presents
 	known     map[int]access.Candidate
+	nearest   access.Candidate // of a probe that is nobody's
 	bend      func(*access.Presentation)
 	door      access.AccessPoint
 	session   ipc.Observe
 	seq       uint64
 	presented int
 	saved     []time.Duration
+	limited   []bool // what was said of the door's limit with each saving
+	refusals  map[access.PersonID]refusals
+	shelfErr  error // of reading and saving refusals
+	lease     int64 // of the newest enrolment
+}
+
+// refusals are what the bench's store remembers of a person.
+type refusals struct {
+	at     []time.Duration
+	locked bool
 }
 
 const (
@@ -60,7 +71,8 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 	if bend != nil {
 		bend(&p)
 	}
-	b := &bench{t: t, known: map[int]access.Candidate{}}
+	b := &bench{t: t, known: map[int]access.Candidate{}, refusals: map[access.PersonID]refusals{}}
+	b.nearest = access.Candidate{Person: access.PersonID{1}, Score: 0.1, Second: -1}
 	b.hello = ipc.Hello{Camera: frames.Camera{Interval: benchInterval}, Bundle: [32]byte{9}}
 	w, err := New(Config{
 		Policy: p, Boot: 4, Lamp: (*benchLamp)(b), Door: (*benchDoor)(b), Log: (*benchLog)(b), Gallery: (*benchGallery)(b),
@@ -71,11 +83,24 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 			b.mu.Unlock()
 		},
 		Failures: remembered,
-		SaveFailures: func(f []time.Duration) error {
+		SaveFailures: func(f []time.Duration, limited bool) error {
 			b.mu.Lock()
-			b.saved = append(b.saved[:0], f...)
-			b.mu.Unlock()
+			defer b.mu.Unlock()
+			b.saved, b.limited = append(b.saved[:0], f...), append(b.limited, limited)
 			return nil
+		},
+		PersonFailures: func(p access.PersonID) ([]time.Duration, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.refusals[p].at, b.shelfErr
+		},
+		SavePersonFailures: func(p access.PersonID, f []time.Duration, locked bool) error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.shelfErr == nil {
+				b.refusals[p] = refusals{f, locked}
+			}
+			return b.shelfErr
 		},
 		Now: now, Wall: time.Now, Changed: func() {},
 	})
@@ -154,15 +179,18 @@ func (b *benchGallery) Search(probe []float32, _ [32]byte) (access.Candidate, er
 			return c, nil
 		}
 	}
-	return access.Candidate{Found: len(b.known) > 0, Person: access.PersonID{1}, Score: 0.1, Second: -1}, nil
+	c := b.nearest
+	c.Found = len(b.known) > 0
+	return c, nil
 }
 
-func (b *benchGallery) Keep(p access.PersonID, refs [][]float32, _ [32]byte) (int, error) {
+func (b *benchGallery) Keep(p access.PersonID, refs [][]float32, _ [32]byte, until int64) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.keepErr != nil {
 		return 0, b.keepErr
 	}
+	b.lease = until
 	for k, v := range refs[0] {
 		if v == 1 {
 			b.known[k] = access.Candidate{Found: true, Person: p, Standing: access.Permitted, Score: 0.9, Second: -1}
@@ -182,7 +210,11 @@ func (b *benchGallery) Holds(p access.PersonID) bool {
 	return false
 }
 
-func (b *benchGallery) Subject(p access.PersonID) [16]byte { return [16]byte{0xee, p[0]} }
+// Subject names the day, too, so that a record with another day than its own Wall is seen.
+func (b *benchGallery) Subject(p access.PersonID, wall int64) [16]byte {
+	day := wall / 86400
+	return [16]byte{0xee, p[0], byte(day >> 8), byte(day)}
+}
 
 func (b *benchEye) Observe(o ipc.Observe) error {
 	b.mu.Lock()

@@ -13,9 +13,17 @@ import (
 // enrolment is a supervised enrolment session: the next walk-ups give references of one person instead of opening the door.
 type enrolment struct {
 	person     access.PersonID
+	until      int64 // Unix seconds; 0: no end
 	references [][]float32
-	others     int               // walk-ups of somebody else than who began
+	others     int // walk-ups of somebody else than who began
+	alike      likeness
 	done       chan ipc.Enrolled // buffered, answered once
+}
+
+// likeness is the nearest other person of all walk-ups of an enrolment; zero while nobody is near.
+type likeness struct {
+	person access.PersonID
+	score  float32
 }
 
 // maxOthers walk-ups of somebody else end an enrolment: either another person stands there, or who began was not who was meant.
@@ -33,7 +41,7 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 		if busy <- w.enrol != nil; w.enrol != nil {
 			return
 		}
-		w.enrol = &enrolment{person: req.Person, done: done}
+		w.enrol = &enrolment{person: req.Person, until: req.Until, done: done}
 	})
 	select {
 	case <-ctx.Done():
@@ -96,6 +104,7 @@ func (w *Walkup) take() access.Decision {
 		// This face has another id, or this id another face: whoever takes over an id needs it revoked first.
 		return w.refuse(access.ReasonEnrolDuplicate)
 	}
+	e.compare(found, threshold-w.cfg.Policy.LookAlike)
 	e.references = append(e.references, append([]float32(nil), probe...))
 	if len(e.references) < int(w.cfg.Policy.EnrolReferences) {
 		return access.Decision{Verdict: access.Retry, Reason: access.ReasonEnrolled}
@@ -103,12 +112,23 @@ func (w *Walkup) take() access.Decision {
 	return access.Decision{Person: e.person, Verdict: access.Retry, Reason: access.ReasonEnrolled}
 }
 
+// compare notes the nearest other person of a walk-up, if they score above least: the two may one day be taken for each other.
+func (e *enrolment) compare(found access.Candidate, least float32) {
+	other := likeness{found.Person, found.Score}
+	if other.person == e.person {
+		other = likeness{found.SecondPerson, found.Second}
+	}
+	if !other.person.IsZero() && other.score > max(least, e.alike.score) {
+		e.alike = other
+	}
+}
+
 // keep stores the references of a complete enrolment. As with a grant the record comes first: nobody is enrolled unseen.
 func (w *Walkup) keep(d access.Decision, recorded error) access.Decision {
 	if recorded != nil {
 		return w.refuse(access.ReasonNotRecorded)
 	}
-	kept, err := w.cfg.Gallery.Keep(d.Person, w.enrol.references, w.session.opened.Bundle)
+	kept, err := w.cfg.Gallery.Keep(d.Person, w.enrol.references, w.session.opened.Bundle, w.enrol.until)
 	switch {
 	case errors.Is(err, match.ErrFull):
 		return w.refuse(access.ReasonFull)
@@ -116,7 +136,11 @@ func (w *Walkup) keep(d access.Decision, recorded error) access.Decision {
 		return w.refuse(access.ReasonNotReady)
 	}
 	w.granted, w.pause = w.session.track, w.cfg.Now()+w.cfg.Policy.GrantPause // who was just enrolled does not enter by that
-	w.endEnrolment(w.enrol.done, ipc.Enrolled{Person: d.Person, References: uint32(kept), Reason: access.ReasonEnrolled})
+	alike := w.enrol.alike.person
+	if !alike.IsZero() {
+		w.noteAbout(alike, access.EventLookAlikeReported, access.ReasonNone)
+	}
+	w.endEnrolment(w.enrol.done, ipc.Enrolled{Person: d.Person, References: uint32(kept), Reason: access.ReasonEnrolled, LookAlike: alike})
 	return d
 }
 

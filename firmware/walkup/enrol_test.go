@@ -241,3 +241,70 @@ func TestEnrolmentOfAnIdThatExists(t *testing.T) {
 		})
 	}
 }
+
+// Who looks like somebody enrolled is enrolled, the operator is told of whom, and the log says so: by pseudonyms, in one session.
+func TestLookAlikeIsReported(t *testing.T) {
+	// The threshold of the bench is 0.5 + 0.05, the policy's distance 0.15.
+	for score, want := range map[float32]access.PersonID{0.39: {}, 0.41: {2}} {
+		b := start(t, nil)
+		b.enrolled(7, access.Permitted)
+		b.locked(func() { b.nearest = access.Candidate{Person: access.PersonID{2}, Score: score, Second: -1} })
+		if e := b.answered(b.enrols(access.PersonID{0xaa})); e.References != 3 || e.LookAlike != want {
+			t.Errorf("%g: enrolled %+v, want look-alike %v", score, e, want)
+		}
+		reported, enrolled := b.noted(access.EventLookAlikeReported), b.noted(access.EventEnrolled)
+		if want.IsZero() {
+			if len(reported) != 0 {
+				t.Errorf("%g: reported %+v", score, reported)
+			}
+			continue
+		}
+		if len(reported) != 1 || len(enrolled) != 1 {
+			t.Fatalf("%g: %d reports of %d enrolments", score, len(reported), len(enrolled))
+		}
+		if r := reported[0]; r.Subject != (*benchGallery)(b).Subject(want, r.Wall) || r.Session != enrolled[0].Session {
+			t.Errorf("%g: report %+v of enrolment %+v", score, r, enrolled[0])
+		}
+	}
+}
+
+// The look-alike is the nearest other person of all walk-ups, whether or not the person is enrolled already.
+func TestNearestLookAlike(t *testing.T) {
+	own := access.PersonID{1}
+	for name, tt := range map[string]struct {
+		found []access.Candidate
+		want  access.PersonID
+	}{
+		"empty gallery":             {[]access.Candidate{{Second: -1}}, access.PersonID{}},
+		"nobody near":               {[]access.Candidate{{Person: access.PersonID{2}, Score: 0.4, Second: -1}}, access.PersonID{}},
+		"the nearest of three":      {[]access.Candidate{{Person: access.PersonID{2}, Score: 0.42}, {Person: access.PersonID{3}, Score: 0.5}, {Person: access.PersonID{4}, Score: 0.45}}, access.PersonID{3}},
+		"again, nobody near":        {[]access.Candidate{{Person: own, Score: 0.9, Second: 0.3, SecondPerson: access.PersonID{2}}}, access.PersonID{}},
+		"again, another near":       {[]access.Candidate{{Person: own, Score: 0.9, Second: 0.45, SecondPerson: access.PersonID{2}}}, access.PersonID{2}},
+		"again, the only one there": {[]access.Candidate{{Person: own, Score: 0.9, Second: -1}}, access.PersonID{}},
+	} {
+		e := enrolment{person: own}
+		for _, c := range tt.found {
+			e.compare(c, 0.4)
+		}
+		if e.alike.person != tt.want {
+			t.Errorf("%s: %v, want %v", name, e.alike.person, tt.want)
+		}
+	}
+}
+
+func TestLeaseReachesTheStore(t *testing.T) {
+	b := start(t, nil)
+	got := make(chan ipc.Enrolled, 1)
+	go func() {
+		e, _ := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: 8 * time.Second, Until: 1_900_000_000})
+		got <- e
+	}()
+	if e := b.answered(got); e.References != 3 {
+		t.Fatalf("enrolled %+v", e)
+	}
+	b.locked(func() {
+		if b.lease != 1_900_000_000 {
+			t.Errorf("lease until %d", b.lease)
+		}
+	})
+}

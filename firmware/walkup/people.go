@@ -14,19 +14,19 @@ type Enrollee struct {
 	Person     access.PersonID
 	Standing   access.Standing
 	Extended   bool
-	References [][]float32 // norm 1, of one bundle
+	References [][]float32 // norm 1, of one bundle, as Transform turns them
 }
 
 // Store keeps the enrolled durably. What it returns is durable when it returns.
 type Store interface {
 	// Each calls f for everybody, with the references that a bundle made: none when another bundle made them.
 	Each(bundle [32]byte, f func(Enrollee) error) error
-	// Keep replaces the references of a person and permits them.
-	Keep(p access.PersonID, references [][]float32, bundle [32]byte) error
-	// Revoke ends a permission. The person stays known.
-	Revoke(access.PersonID) error
-	// Subject is the person's pseudonym in the audit log.
-	Subject(access.PersonID) [16]byte
+	// Keep replaces the references of a person, given as they were measured, and permits them until a Unix second; 0 is no end.
+	Keep(p access.PersonID, references [][]float32, bundle [32]byte, until int64) error
+	// Transform turns a vector of ProbeSize components in place, as the store turns references. It must not allocate.
+	Transform(probe []float32) error
+	// Subject is the person's pseudonym in the audit log on the day of a Unix second.
+	Subject(p access.PersonID, wall int64) [16]byte
 }
 
 // ErrUnknownPerson means that nobody of that id is enrolled.
@@ -38,13 +38,16 @@ type People struct {
 	bundle [32]byte
 
 	mu      sync.Mutex
-	rows    *match.Float32
+	slab    []float32 // holds the three below
+	probe   []float32 // the turned probe, in use during a search
 	scores  []float32
+	rows    *match.Float32
 	persons []known // by owner number; a slot is never used again
 	slots   map[access.PersonID]uint32
+	changes uint64 // of anybody's standing
 }
 
-// known is what is remembered of somebody beside their rows.
+// known is what is remembered of somebody beside their rows. The zero known is somebody who was removed.
 type known struct {
 	person     access.PersonID
 	standing   access.Standing
@@ -52,13 +55,25 @@ type known struct {
 	references int
 }
 
-// NewPeople reads the store into a gallery with room for a number of references made by one bundle.
-func NewPeople(store Store, bundle [32]byte, capacity int) (*People, error) {
-	rows, err := match.NewFloat32(make([]float32, capacity*access.ProbeSize), access.ProbeSize)
+// SlabFloats is the length of the slab that NewPeople needs for so many references.
+func SlabFloats(references int) int { return access.ProbeSize + references*(access.ProbeSize+1) }
+
+// NewPeople reads the store into a gallery of references made by one bundle. Probes, scores and references lie in the slab, which
+// SlabFloats sizes and which the caller gives, guards and takes back after Wipe.
+func NewPeople(store Store, bundle [32]byte, slab []float32) (*People, error) {
+	references := (len(slab) - access.ProbeSize) / (access.ProbeSize + 1)
+	if references <= 0 {
+		return nil, fmt.Errorf("make gallery: a slab of %d floats has no room for a reference", len(slab))
+	}
+	probe, rest := slab[:access.ProbeSize], slab[access.ProbeSize:]
+	rows, err := match.NewFloat32(rest[:references*access.ProbeSize], access.ProbeSize)
 	if err != nil {
 		return nil, err
 	}
-	g := &People{store: store, bundle: bundle, rows: rows, scores: make([]float32, capacity), slots: map[access.PersonID]uint32{}}
+	g := &People{
+		store: store, bundle: bundle, slab: slab, probe: probe, scores: rest[references*access.ProbeSize:], rows: rows,
+		slots: map[access.PersonID]uint32{},
+	}
 	err = store.Each(bundle, func(e Enrollee) error { return g.put(e) })
 	if err != nil {
 		g.Wipe()
@@ -98,56 +113,64 @@ func (g *People) Len() int {
 	return n
 }
 
-// Search walks the whole gallery for a probe of a bundle. A probe of another bundle than the gallery's cannot be compared and finds
-// nobody.
+// Search walks the whole gallery for a probe of a bundle, which it leaves as it is. A probe of another bundle than the gallery's
+// cannot be compared and finds nobody. It does not allocate.
 func (g *People) Search(probe []float32, bundle [32]byte) (access.Candidate, error) {
-	if bundle != g.bundle {
+	if bundle != g.bundle || len(probe) != access.ProbeSize {
 		return access.Candidate{Second: -1}, nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	defer clear(g.scores[:g.rows.Len()])
-	r, err := g.rows.Search(probe, g.scores)
+	scores := g.scores[:g.rows.Len()]
+	copy(g.probe, probe)
+	err := g.store.Transform(g.probe)
+	var r match.Result
+	if err == nil {
+		r, err = g.rows.Search(g.probe, scores)
+	}
+	clear(g.probe)
+	clear(scores)
 	if err != nil || !r.Found {
 		return access.Candidate{Second: -1}, err
 	}
 	p := g.persons[r.Owner]
-	// match says -2 where there is no other person; access wants a score.
-	return access.Candidate{Found: true, Person: p.person, Standing: p.standing, Extended: p.extended, Score: r.Score, Second: max(r.Other, -1)}, nil
+	c := access.Candidate{Found: true, Person: p.person, Standing: p.standing, Extended: p.extended, Score: r.Score, Second: -1}
+	if r.Other != match.NoScore {
+		c.Second, c.SecondPerson = r.Other, g.persons[r.OtherOwner].person
+	}
+	return c, nil
 }
 
-// Keep stores the references of a person, durably first.
-func (g *People) Keep(p access.PersonID, references [][]float32, bundle [32]byte) (int, error) {
+// Keep stores the references of a person, durably first. The permission ends at the Unix second until; 0 is no end.
+func (g *People) Keep(p access.PersonID, references [][]float32, bundle [32]byte, until int64) (int, error) {
 	if bundle != g.bundle {
 		return 0, errors.New("keep references: they are of another model bundle than the gallery")
 	}
+	turned := make([][]float32, len(references))
+	defer func() {
+		for _, t := range turned {
+			clear(t)
+		}
+	}()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.rows.Len()+len(references) > g.rows.Cap() {
 		return 0, match.ErrFull
 	}
-	if err := g.store.Keep(p, references, bundle); err != nil {
+	for i, r := range references {
+		turned[i] = append([]float32(nil), r...)
+		if err := g.store.Transform(turned[i]); err != nil {
+			return 0, err
+		}
+	}
+	if err := g.store.Keep(p, references, bundle, until); err != nil {
 		return 0, err
 	}
-	if err := g.put(Enrollee{Person: p, Standing: access.Permitted, References: references}); err != nil {
+	g.changes++
+	if err := g.put(Enrollee{Person: p, Standing: access.Permitted, References: turned}); err != nil {
 		return 0, err
 	}
 	return len(references), nil
-}
-
-// Revoke ends a permission, durably first.
-func (g *People) Revoke(p access.PersonID) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	slot, ok := g.slots[p]
-	if !ok {
-		return ErrUnknownPerson
-	}
-	if err := g.store.Revoke(p); err != nil {
-		return err
-	}
-	g.persons[slot].standing = access.Revoked
-	return nil
 }
 
 // Holds reports whether a permitted person has references of the gallery's bundle.
@@ -158,14 +181,15 @@ func (g *People) Holds(p access.PersonID) bool {
 	return ok && g.persons[slot].standing == access.Permitted && g.persons[slot].references > 0
 }
 
-// Subject is the person's pseudonym in the audit log.
-func (g *People) Subject(p access.PersonID) [16]byte { return g.store.Subject(p) }
+// Subject is the person's pseudonym in the audit log on the day of a Unix second.
+func (g *People) Subject(p access.PersonID, wall int64) [16]byte { return g.store.Subject(p, wall) }
 
-// Wipe zeroes all references in memory.
+// Wipe zeroes the slab, forgets everybody and lets go of the slab: from then on nobody is found and there is room for nobody.
 func (g *People) Wipe() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.rows.Wipe()
+	clear(g.slab)
+	g.slab, g.probe, g.scores, g.rows = nil, nil, nil, new(match.Float32)
 	clear(g.persons)
 	clear(g.slots)
 }

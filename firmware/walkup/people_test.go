@@ -3,6 +3,7 @@ package walkup
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/lintel-access/lintel/access"
@@ -11,8 +12,10 @@ import (
 
 // shelfFake is a small store in memory with one hook for a fault.
 type shelfFake struct {
-	people map[access.PersonID]Enrollee
-	fail   error
+	people       map[access.PersonID]Enrollee
+	fail         error
+	turns        bool
+	transformErr error
 }
 
 func (s *shelfFake) Each(_ [32]byte, f func(Enrollee) error) error {
@@ -24,25 +27,45 @@ func (s *shelfFake) Each(_ [32]byte, f func(Enrollee) error) error {
 	return nil
 }
 
-func (s *shelfFake) Keep(p access.PersonID, refs [][]float32, _ [32]byte) error {
+func (s *shelfFake) Keep(p access.PersonID, refs [][]float32, _ [32]byte, _ int64) error {
 	if s.fail != nil {
 		return s.fail
 	}
-	s.people[p] = Enrollee{Person: p, Standing: access.Permitted, References: refs}
-	return nil
-}
-
-func (s *shelfFake) Revoke(p access.PersonID) error {
-	if s.fail != nil {
-		return s.fail
+	e := Enrollee{Person: p, Standing: access.Permitted}
+	for _, r := range refs {
+		turned := slices.Clone(r)
+		_ = s.Transform(turned)
+		e.References = append(e.References, turned)
 	}
-	e := s.people[p]
-	e.Standing = access.Revoked
 	s.people[p] = e
 	return nil
 }
 
-func (s *shelfFake) Subject(p access.PersonID) [16]byte { return p }
+// Transform is the simplest one that is not the identity: it exchanges the halves.
+func (s *shelfFake) Transform(v []float32) error {
+	if !s.turns {
+		return nil
+	}
+	half := len(v) / 2
+	for i := range half {
+		v[i], v[half+i] = v[half+i], v[i]
+	}
+	return s.transformErr
+}
+
+func (s *shelfFake) revoke(p access.PersonID) func() error {
+	return func() error {
+		if s.fail != nil {
+			return s.fail
+		}
+		e := s.people[p]
+		e.Standing = access.Revoked
+		s.people[p] = e
+		return nil
+	}
+}
+
+func (s *shelfFake) Subject(p access.PersonID, _ int64) [16]byte { return p }
 
 // axis is the unit vector of one component, tilted a little towards the next.
 func axis(k int, tilt float64) []float32 {
@@ -55,7 +78,7 @@ var benchBundle = [32]byte{9}
 
 func gallery(t *testing.T, s *shelfFake, capacity int) *People {
 	t.Helper()
-	g, err := NewPeople(s, benchBundle, capacity)
+	g, err := NewPeople(s, benchBundle, make([]float32, SlabFloats(capacity)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +90,14 @@ func TestPeopleFindTheNearestAndTheNextPerson(t *testing.T) {
 		{1}: {Person: access.PersonID{1}, Standing: access.Permitted, References: [][]float32{axis(0, 0), axis(0, 0.2)}},
 	}}
 	g := gallery(t, s, 8)
-	if c, err := g.Search(axis(0, 0.1), benchBundle); err != nil || c.Person != (access.PersonID{1}) || c.Second != -1 || c.Standing != access.Permitted {
+	if c, err := g.Search(axis(0, 0.1), benchBundle); err != nil || c.Person != (access.PersonID{1}) || c.Second != -1 || !c.SecondPerson.IsZero() || c.Standing != access.Permitted {
 		t.Fatalf("search among one: %+v, %v", c, err)
 	}
-	if n, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, benchBundle); n != 1 || err != nil {
+	if n, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, benchBundle, 0); n != 1 || err != nil {
 		t.Fatalf("keep: %d, %v", n, err)
 	}
 	c, err := g.Search(axis(0, 0.1), benchBundle)
-	if err != nil || c.Person != (access.PersonID{1}) || math.Abs(float64(c.Second)-math.Sin(0.1)) > 1e-5 {
+	if err != nil || c.Person != (access.PersonID{1}) || c.SecondPerson != (access.PersonID{2}) || math.Abs(float64(c.Second)-math.Sin(0.1)) > 1e-5 {
 		t.Errorf("search among two: %+v, %v; want the second person's score as Second", c, err)
 	}
 	if g.Len() != 2 {
@@ -87,13 +110,13 @@ func TestEmptyGalleryAndForeignProbeFindNobody(t *testing.T) {
 	if c, err := g.Search(axis(0, 0), benchBundle); err != nil || c.Found {
 		t.Errorf("empty gallery: %+v, %v", c, err)
 	}
-	if _, err := g.Keep(access.PersonID{1}, [][]float32{axis(0, 0)}, benchBundle); err != nil {
+	if _, err := g.Keep(access.PersonID{1}, [][]float32{axis(0, 0)}, benchBundle, 0); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := g.Search(axis(0, 0), [32]byte{1}); err != nil || c.Found {
 		t.Errorf("a probe of another bundle found %+v, %v", c, err)
 	}
-	if _, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, [32]byte{1}); err == nil {
+	if _, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, [32]byte{1}, 0); err == nil {
 		t.Error("references of another bundle were kept")
 	}
 }
@@ -102,14 +125,14 @@ func TestEmptyGalleryAndForeignProbeFindNobody(t *testing.T) {
 func TestMemoryFollowsTheStore(t *testing.T) {
 	s := &shelfFake{people: map[access.PersonID]Enrollee{}}
 	g := gallery(t, s, 4)
-	if _, err := g.Keep(access.PersonID{1}, [][]float32{axis(0, 0)}, benchBundle); err != nil {
+	if _, err := g.Keep(access.PersonID{1}, [][]float32{axis(0, 0)}, benchBundle, 0); err != nil {
 		t.Fatal(err)
 	}
 	s.fail = errors.New("no space left on device")
-	if _, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, benchBundle); !errors.Is(err, s.fail) {
+	if _, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, benchBundle, 0); !errors.Is(err, s.fail) {
 		t.Errorf("keep on a full disk: %v", err)
 	}
-	if err := g.Revoke(access.PersonID{1}); !errors.Is(err, s.fail) {
+	if err := g.SetStanding(access.PersonID{1}, access.Revoked, s.revoke(access.PersonID{1})); !errors.Is(err, s.fail) {
 		t.Errorf("revoke on a full disk: %v", err)
 	}
 	if c, _ := g.Search(axis(1, 0), benchBundle); c.Score > 0.5 {
@@ -119,13 +142,13 @@ func TestMemoryFollowsTheStore(t *testing.T) {
 		t.Error("a revocation that was not stored took effect: it would be forgotten by a restart")
 	}
 	s.fail = nil
-	if err := g.Revoke(access.PersonID{1}); err != nil {
+	if err := g.SetStanding(access.PersonID{1}, access.Revoked, s.revoke(access.PersonID{1})); err != nil {
 		t.Fatal(err)
 	}
 	if c, _ := g.Search(axis(0, 0), benchBundle); c.Standing != access.Revoked || g.Len() != 0 {
 		t.Errorf("after the revocation: %+v, %d permitted", c, g.Len())
 	}
-	if err := g.Revoke(access.PersonID{9}); !errors.Is(err, ErrUnknownPerson) {
+	if err := g.SetStanding(access.PersonID{9}, access.Revoked, s.revoke(access.PersonID{9})); !errors.Is(err, ErrUnknownPerson) {
 		t.Errorf("revoke nobody: %v", err)
 	}
 }
@@ -134,11 +157,11 @@ func TestReEnrolmentReplacesAndRoomIsBounded(t *testing.T) {
 	s := &shelfFake{people: map[access.PersonID]Enrollee{}}
 	g := gallery(t, s, 2)
 	for range 3 {
-		if _, err := g.Keep(access.PersonID{1}, [][]float32{axis(0, 0)}, benchBundle); err != nil {
+		if _, err := g.Keep(access.PersonID{1}, [][]float32{axis(0, 0)}, benchBundle, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := g.Keep(access.PersonID{2}, [][]float32{axis(2, 0), axis(4, 0)}, benchBundle); !errors.Is(err, match.ErrFull) {
+	if _, err := g.Keep(access.PersonID{2}, [][]float32{axis(2, 0), axis(4, 0)}, benchBundle, 0); !errors.Is(err, match.ErrFull) {
 		t.Errorf("two references in one free row: %v", err)
 	}
 	if len(s.people) != 1 {
@@ -162,7 +185,7 @@ func TestPeopleHoldsThePermitted(t *testing.T) {
 			t.Errorf("holds %d: %v", id, got)
 		}
 	}
-	if err := g.Revoke(access.PersonID{1}); err != nil || g.Holds(access.PersonID{1}) {
+	if err := g.SetStanding(access.PersonID{1}, access.Revoked, s.revoke(access.PersonID{1})); err != nil || g.Holds(access.PersonID{1}) {
 		t.Errorf("after revoking: %v, holds %v", err, g.Holds(access.PersonID{1}))
 	}
 }

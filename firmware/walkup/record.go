@@ -13,7 +13,7 @@ func (w *Walkup) record(d access.Decision, now time.Duration) access.Record {
 	r.Verdict, r.Reason = d.Verdict, d.Reason
 	r.Bundle = w.session.opened.Bundle
 	if !d.Person.IsZero() {
-		r.Subject = w.cfg.Gallery.Subject(d.Person)
+		r.Subject = w.cfg.Gallery.Subject(d.Person, r.Wall)
 	}
 	if p := w.session.shown; p != nil && len(p.Frames) > 0 {
 		r.Evidence = p.Frames[len(p.Frames)-1].Chain
@@ -42,8 +42,16 @@ func (w *Walkup) record(d access.Decision, now time.Duration) access.Record {
 // note records something beside a decision, with the walk-up that it belongs to if there is one. Nothing opens on it; the log
 // raises the alarm when it cannot write.
 func (w *Walkup) note(e access.Event, reason access.Reason) {
+	w.noteAbout(access.PersonID{}, e, reason)
+}
+
+// noteAbout is note of something that concerns a person; the zero id is nobody.
+func (w *Walkup) noteAbout(p access.PersonID, e access.Event, reason access.Reason) {
 	r := w.blank(w.cfg.Now())
 	r.Event, r.Reason, r.Session = e, reason, w.session.opened.Session
+	if !p.IsZero() {
+		r.Subject = w.cfg.Gallery.Subject(p, r.Wall)
+	}
 	_ = w.cfg.Log.Append(r)
 }
 

@@ -141,14 +141,21 @@ func (w *Walkup) compare(ctx context.Context) {
 	}
 	threshold, calibrated := w.cfg.Threshold(w.session.opened.Bundle)
 	candidate, err := w.cfg.Gallery.Search(w.session.shown.Probe, w.session.opened.Bundle)
+	if err == nil && candidate.Found {
+		w.session.refusals, err = w.cfg.PersonFailures(candidate.Person)
+	}
 	if err != nil {
+		// Who cannot be looked up may be locked out. The reason is the kiosk's all the same: the log must not say that somebody was
+		// locked out whom nobody locked out.
 		w.session.decision = access.Decision{Reason: access.ReasonNotReady}
 		return
 	}
+	now := w.cfg.Now()
+	candidate.Locked = w.cfg.Policy.LockedOut(w.session.refusals, now)
 	door := w.cfg.Door.State()
 	w.session.decision = access.Decide(w.cfg.Policy, access.Question{
 		Session: w.session.opened.Session, Checked: true, Threshold: threshold, Calibrated: calibrated,
-		Candidate: candidate, Lockdown: door.Lockdown, Tamper: door.Tamper, Now: w.cfg.Now(),
+		Candidate: candidate, Lockdown: door.Lockdown, Tamper: door.Tamper, Now: now,
 	})
 }
 
@@ -190,7 +197,8 @@ func (w *Walkup) conclude(ctx context.Context) {
 	}
 	w.outcomes = append([]ipc.Outcome{outcome}, w.outcomes[:min(len(w.outcomes), maxOutcomes-1)]...)
 	w.charge(d, now)
-	w.reveal(d, now)
+	w.blame(d, now)
+	w.reveal(d)
 	s.wipe()
 }
 
@@ -213,47 +221,6 @@ func (w *Walkup) pace(r access.Reason) {
 	}
 }
 
-// charge counts a session against the limits. A retry is nobody's failure, but many in a row are nobody's bad luck.
-func (w *Walkup) charge(d access.Decision, now time.Duration) {
-	switch {
-	case d.Reason == access.ReasonEnrolled:
-		return
-	case d.Verdict == access.Retry:
-		w.fruitless++
-		return
-	}
-	w.fruitless = 0
-	if d.Verdict == access.Granted {
-		return
-	}
-	w.attempts++
-	w.forgive(now)
-	limited := w.limited()
-	w.failures = append(w.failures, now)
-	w.failures = w.failures[max(0, len(w.failures)-maxFailures):]
-	// An attacker who could fill the disk must not be forgiven by it: what counts is in memory until the next start.
-	err := w.cfg.SaveFailures(w.failures)
-	if err != nil && !w.unsaved {
-		w.note(access.EventStorageLow, access.ReasonNone)
-	}
-	w.unsaved = err != nil
-	if !limited && w.limited() {
-		w.note(access.EventFailuresLimited, access.ReasonNone)
-	}
-}
-
-// maxFailures bounds what is remembered: the highest limit that a policy can name.
-const maxFailures = 255
-
-// forgive drops the failures that are older than the policy's window.
-func (w *Walkup) forgive(now time.Duration) {
-	for len(w.failures) > 0 && now-w.failures[0] > w.cfg.Policy.FailureWindow {
-		w.failures = w.failures[1:]
-	}
-}
-
-func (w *Walkup) limited() bool { return len(w.failures) >= int(w.cfg.Policy.FailureLimit) }
-
 func (w *Walkup) cooldown() time.Duration {
 	w.forgive(w.cfg.Now())
 	if w.attempts >= attemptsBeforeRest || w.fruitless >= fruitlessBeforeRest || w.limited() {
@@ -267,8 +234,8 @@ func (w *Walkup) cooldown() time.Duration {
 const quickShow = 50 * time.Millisecond
 
 // reveal shows the outcome: a grant at once; every denial at the same time after the code began, so that its cause cannot be read
-// from how long it took.
-func (w *Walkup) reveal(d access.Decision, now time.Duration) {
+// from how long it took, nor from what had to be written down about it.
+func (w *Walkup) reveal(d access.Decision) {
 	if d.Reason == access.ReasonEnrolled || d.Verdict == access.Retry && d.Reason != access.ReasonTooBright {
 		w.timer.Reset(quickShow)
 		return
@@ -283,7 +250,7 @@ func (w *Walkup) reveal(d access.Decision, now time.Duration) {
 		indication = access.IndicateHint(access.HintSaturated)
 	}
 	w.session.later = &indication
-	w.timer.Reset(max(w.session.reveal-now, 0))
+	w.timer.Reset(max(w.session.reveal-w.cfg.Now(), 0))
 }
 
 // forget drops a session whose person has left. It stands in the log and counts as fruitless: its code had begun.

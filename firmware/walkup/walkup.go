@@ -41,12 +41,12 @@ type Log interface {
 type Gallery interface {
 	// Search walks the whole gallery. The zero Candidate, with Second -1, means that nobody is enrolled for this bundle.
 	Search(probe []float32, bundle [32]byte) (access.Candidate, error)
-	// Keep stores references of a person durably and says how many are kept for them now.
-	Keep(person access.PersonID, references [][]float32, bundle [32]byte) (int, error)
+	// Keep stores references of a person durably, permits them until a Unix second (0: no end) and says how many are kept for them now.
+	Keep(person access.PersonID, references [][]float32, bundle [32]byte, until int64) (int, error)
 	// Holds reports whether a permitted person has references here.
 	Holds(access.PersonID) bool
-	// Subject is the pseudonym under which a person stands in the audit log.
-	Subject(access.PersonID) [16]byte
+	// Subject is the pseudonym under which a person stands in the audit log on the day of a Unix second.
+	Subject(p access.PersonID, wall int64) [16]byte
 }
 
 // Config is what a Walkup works with. All fields are needed.
@@ -60,9 +60,14 @@ type Config struct {
 	Gallery    Gallery
 	// Threshold translates the policy's false-match rate for a model bundle; false when no table was measured for it.
 	Threshold func(bundle [32]byte) (float32, bool)
-	// Failures are the failed walk-ups that were remembered over a restart; SaveFailures remembers them, durably.
+	// Failures are the failed walk-ups that were remembered over a restart; SaveFailures remembers them, durably, and whether the
+	// door's limit on them is in force.
 	Failures     []time.Duration
-	SaveFailures func([]time.Duration) error
+	SaveFailures func(f []time.Duration, limited bool) error
+	// PersonFailures are the refusals that are remembered of a person, as CLOCK_MONOTONIC, oldest first; SavePersonFailures remembers
+	// them, durably, and whether the person is locked out by them.
+	PersonFailures     func(access.PersonID) ([]time.Duration, error)
+	SavePersonFailures func(id access.PersonID, f []time.Duration, locked bool) error
 	// Show is told what the person shall see; it must not block.
 	Show func(access.Indication)
 	Now  func() time.Duration // CLOCK_MONOTONIC
@@ -126,7 +131,9 @@ type Walkup struct {
 	clean     int // codes since the last one that lost frames
 	enrol     *enrolment
 	failures  []time.Duration
+	inForce   bool // the door's limit on failures
 	unsaved   bool // the newest failures could not be kept
+	unblamed  bool // nor the newest refusals of a person
 	timer     *time.Timer
 	outcomes  []ipc.Outcome
 	lamps     sync.WaitGroup // codes that are being played
@@ -149,6 +156,7 @@ type session struct {
 	shown    *access.Presentation
 	reason   access.Reason
 	decision access.Decision
+	refusals []time.Duration // remembered of the nearest person
 }
 
 // New checks the configuration. Nothing runs before Run.
@@ -157,14 +165,16 @@ func New(cfg Config) (*Walkup, error) {
 		return nil, err
 	}
 	if cfg.Lamp == nil || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.SaveFailures == nil ||
-		cfg.Now == nil || cfg.Wall == nil || cfg.Changed == nil {
+		cfg.PersonFailures == nil || cfg.SavePersonFailures == nil || cfg.Now == nil || cfg.Wall == nil || cfg.Changed == nil {
 		return nil, errors.New("make walk-up: a part is missing")
 	}
 	book, err := access.NewBook(int(cfg.Policy.CodeLength))
 	if err != nil {
 		return nil, err
 	}
-	return &Walkup{cfg: cfg, book: book, failures: cfg.Failures, stretch: 1, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}, nil
+	w := &Walkup{cfg: cfg, book: book, failures: cfg.Failures, stretch: 1, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}
+	w.inForce = w.limited()
+	return w, nil
 }
 
 // Run leads walk-ups until ctx ends. It can be called once.

@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -66,6 +67,50 @@ func VerifierKey(name string, key *ecdsa.PublicKey) (string, error) {
 		return "", fmt.Errorf("encode verifier key: %w", err)
 	}
 	return fmt.Sprintf("%s+%08x+%s", name, v.KeyHash(), base64.StdEncoding.EncodeToString(append([]byte{typeECDSA}, v.spki...))), nil
+}
+
+// maxVerifierKey bounds a verifier key in bytes: a name, a hash and a P-256 key take fewer than 300.
+const maxVerifierKey = 512
+
+// ParseVerifierKey reads the one form that VerifierKey writes: the kiosk's name and its public key.
+func ParseVerifierKey(s string) (name string, key *ecdsa.PublicKey, err error) {
+	if name, key, err = parseVerifierKey(s); err != nil {
+		return "", nil, fmt.Errorf("parse verifier key: %w", err)
+	}
+	return name, key, nil
+}
+
+func parseVerifierKey(s string) (string, *ecdsa.PublicKey, error) {
+	if len(s) > maxVerifierKey {
+		return "", nil, fmt.Errorf("%d bytes, at most %d", len(s), maxVerifierKey)
+	}
+	parts := strings.SplitN(s, "+", 3)
+	if len(parts) != 3 {
+		return "", nil, errors.New("want name+hash+base64")
+	}
+	if err := (Checkpoint{Origin: parts[0]}).validate(); err != nil {
+		return "", nil, err
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(parts[2])
+	if err != nil || len(b) == 0 || b[0] != typeECDSA {
+		return "", nil, fmt.Errorf("%q is not base64 of an ECDSA key", parts[2])
+	}
+	parsed, err := x509.ParsePKIXPublicKey(b[1:])
+	if err != nil {
+		return "", nil, fmt.Errorf("%q is not a public key: %w", parts[2], err)
+	}
+	key, ok := parsed.(*ecdsa.PublicKey)
+	if !ok {
+		return "", nil, fmt.Errorf("public key is %T, want ECDSA P-256", parsed)
+	}
+	again, err := VerifierKey(parts[0], key)
+	if err != nil {
+		return "", nil, err
+	}
+	if again != s {
+		return "", nil, fmt.Errorf("hash %q is not of this key, or the key is not in its one form", parts[1])
+	}
+	return parts[0], key, nil
 }
 
 // signer is a note.Signer whose key may live in a TPM.

@@ -36,9 +36,12 @@ type Process struct {
 	once sync.Once
 }
 
-// Start starts swtpm on the state in dir, which it makes when absent (mode 0700), and waits until it answers on the socket in the same folder. The
-// process ends with Stop, or with this one.
-func Start(dir string) (*Process, error) {
+// Start is StartAt with the socket in the same folder.
+func Start(dir string) (*Process, error) { return StartAt(dir, filepath.Join(dir, "socket")) }
+
+// StartAt starts swtpm on the state in dir, which it makes when absent (mode 0700), and waits until it answers on the socket. The process ends with
+// Stop, or with this one.
+func StartAt(dir, socket string) (*Process, error) {
 	program, err := exec.LookPath("swtpm")
 	if err != nil {
 		return nil, ErrAbsent
@@ -46,7 +49,7 @@ func Start(dir string) (*Process, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("start swtpm: %w", err)
 	}
-	p := &Process{socket: filepath.Join(dir, "socket"), ended: make(chan struct{})}
+	p := &Process{socket: socket, ended: make(chan struct{})}
 	if len(p.socket) > maxSocket {
 		return nil, fmt.Errorf("start swtpm: path %q is longer than a socket's may be", p.socket)
 	}

@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/cmd/desk/page"
 	"github.com/lintel-access/lintel/firmware/cmd/desk/runner"
 	"github.com/lintel-access/lintel/firmware/ipc"
@@ -79,7 +78,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-func run(ctx context.Context, args []string, out, progress io.Writer) error {
+func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
 	syscall.Umask(0o077)
 	o, err := parse(args)
 	if err != nil {
@@ -110,6 +109,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	defer lock.Close()
+	if err := o.makePlaces(); err != nil {
+		return err
+	}
 	register, err := openRegister(filepath.Join(o.state, "people.json"))
 	if err != nil {
 		return err
@@ -130,6 +132,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	chip, err := startChip(ctx, o, filepath.Join(dir, tpmSocket), progress)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, chip.Stop()) }() // after door, which holds it
 	programs, err := children(o, dir)
 	if err != nil {
 		return err
@@ -167,6 +174,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	return nil
 }
+
+// tpmSocket is where door looks for the software TPM in the folder of the sockets.
+const tpmSocket = "tpm.sock"
 
 // errDone ends the desk in good order.
 var errDone = errors.New("done")
@@ -249,11 +259,7 @@ func findPeople(o options, progress io.Writer) (twin.Cast, error) {
 
 // children are the programs of the kiosk, next to this one.
 func children(o options, dir string) ([]runner.Program, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	b, err := board.Load("desk")
+	programs, err := programFolder()
 	if err != nil {
 		return nil, err
 	}
@@ -267,11 +273,11 @@ func children(o options, dir string) ([]runner.Program, error) {
 	env := []string{"PATH=/usr/bin:/bin"}
 	program := func(name string, args ...string) runner.Program {
 		return runner.Program{
-			Name: name, Path: filepath.Join(filepath.Dir(self), name), Env: env, Args: append([]string{"-board", b.Name, "-run", dir}, args...),
+			Name: name, Path: filepath.Join(programs, name), Env: env, Args: append([]string{"-board", deskBoard, "-run", dir}, args...),
 		}
 	}
 	return []runner.Program{
-		program("door", "-state", abs(o.state)),
+		program("door", "-state", abs(o.disk())),
 		program("eye", "-bundle", abs(filepath.Join(o.cache, "bundle")), "-library", abs(filepath.Join(o.cache, "ort", "libonnxruntime.so.1"))),
 		program("link"),
 	}, nil

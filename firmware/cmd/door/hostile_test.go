@@ -135,7 +135,7 @@ func TestCompromisedEyeOpensNothing(t *testing.T) {
 	}
 	probe := make([]float32, access.ProbeSize)
 	probe[3] = 1
-	if _, err := k.gallery.Keep(access.PersonID{1}, [][]float32{probe}, calibration.Bundle); err != nil {
+	if _, err := k.gallery.Keep(access.PersonID{1}, [][]float32{probe}, calibration.Bundle, 0); err != nil {
 		t.Fatal(err)
 	}
 	seed := uint64(time.Now().UnixNano())

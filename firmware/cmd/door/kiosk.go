@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -18,26 +20,38 @@ import (
 	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/portal"
+	"github.com/lintel-access/lintel/firmware/root"
 	"github.com/lintel-access/lintel/firmware/walkup"
 	"github.com/lintel-access/lintel/inference/model"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// kiosk is all that door holds, wired together.
+// kiosk is all that door holds, wired together. Its portal works before anything else is there, and whatever else is missing.
 type kiosk struct {
-	policy   access.Policy
-	hash     [32]byte // of the policy
-	boot     uint64
-	store    *vault.Vault
-	audit    *auditlog.Log
-	gallery  *walkup.People
-	portal   *portal.Portal
-	walkup   *walkup.Walkup
-	degraded []string // since the start
-	linked   atomic.Bool
-	broken   atomic.Bool   // a vital record could not be written
-	lost     atomic.Uint64 // ordinary records that found no room since the last one that did
-	locking  sync.Mutex    // held while a lockdown changes
+	policy access.Policy
+	hash   [32]byte // of the policy
+	portal *portal.Portal
+
+	// What it stands on: set by furnish, before whole is closed.
+	whole   chan struct{}
+	boot    uint64
+	root    *root.Root    // nil without a TPM
+	store   *vault.Vault  // nil without a vault
+	audit   *auditlog.Log // nil when nothing can be recorded
+	shelf   *shelf        // nil without a vault
+	gallery *walkup.People
+	walkup  *walkup.Walkup
+	notary  *notary                      // nil without a log that the TPM remembers
+	sign    func([]byte) ([]byte, error) // by the kiosk's audit key; nil without one
+	closed  string                       // why nobody is recognised, if so
+	reasons []string                     // of degraded modes that only a restart ends
+
+	trouble troubles
+	fold    folder
+	linked  atomic.Bool
+	broken  atomic.Bool   // a vital record could not be written
+	lost    atomic.Uint64 // ordinary records that found no room since the last one that did
+	locking sync.Mutex    // held while a lockdown changes
 
 	eyes, links, strangers comings
 
@@ -45,8 +59,10 @@ type kiosk struct {
 	wake chan struct{} // closed and replaced at every change
 }
 
-func assemble(b board.Board, store *vault.Vault, log *auditlog.Log, lines portal.Lines) (*kiosk, error) {
-	k := &kiosk{policy: access.DefaultPolicy(), store: store, audit: log, wake: make(chan struct{})}
+// newKiosk is a door whose portal can run: locked down until the vault says otherwise, its records waiting for the audit log.
+func newKiosk(b board.Board, lines portal.Lines) (*kiosk, error) {
+	k := &kiosk{policy: access.DefaultPolicy(), whole: make(chan struct{}), wake: make(chan struct{})}
+	k.fold.write = k.append
 	if err := k.policy.Validate(); err != nil {
 		return nil, err
 	}
@@ -55,34 +71,55 @@ func assemble(b board.Board, store *vault.Vault, log *auditlog.Log, lines portal
 		return nil, err
 	}
 	k.hash = sha256.Sum256(encoded)
-	if k.boot, err = store.Boot(); err != nil {
-		return nil, err
+	k.portal, err = portal.New(portal.Config{
+		Board: b, Lines: lines, Recorder: (*recorder)(k), Times: k.policy.Times, Lockdown: true, Now: frames.Now, Changed: k.changed,
+	})
+	return k, err
+}
+
+// furnish takes the ground that was laid and makes the rest of the kiosk stand on it. It returns whether a lockdown stood before the start, which the
+// portal is to be told.
+func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown bool, err error) {
+	k.root, k.store, k.audit, k.closed, k.reasons = g.root, g.vault, g.log, g.closed, g.reasons
+	if k.root != nil && !g.emergency {
+		k.notary = newNotary(k.audit, k.root, k.notarised)
+		k.sign = k.signDeletion
 	}
 	calibration, err := model.DefaultCalibration()
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	shelf := &shelf{vault: store, boot: k.boot}
-	if shelf.key, err = store.SubjectKey(); err != nil {
-		return nil, err
+	var failures []time.Duration
+	var store walkup.Store = nobody{k}
+	lockdown = true // a door that cannot read its order stays shut
+	if k.store != nil {
+		if k.boot, err = k.store.Boot(); err != nil {
+			return false, err
+		}
+		k.shelf = &shelf{vault: k.store, began: frames.Now()}
+		store = k.shelf
+		if k.shelf.key, err = k.store.SubjectKey(); err != nil {
+			return false, err
+		}
+		if lockdown, err = k.store.Lockdown(); err != nil {
+			return false, err
+		}
 	}
-	failures, err := shelf.failures(k.policy.Door, frames.Now())
-	if err != nil {
-		return nil, err
+	if k.root != nil {
+		if k.boot, err = k.root.Boot(); err != nil { // beside the vault's own: it counts where there is no vault, too
+			return false, err
+		}
 	}
-	if k.gallery, err = walkup.NewPeople(shelf, calibration.Bundle, b.Gallery.References); err != nil {
-		return nil, err
+	if k.shelf != nil {
+		k.shelf.boot = k.boot
+		if failures, err = k.shelf.failures(k.policy.Door); err != nil {
+			return false, err
+		}
 	}
-	lockdown, err := store.Lockdown()
-	if err != nil {
-		return nil, err
+	if k.gallery, err = walkup.NewPeople(store, calibration.Bundle, g.slab); err != nil {
+		return false, err
 	}
-	if k.portal, err = portal.New(portal.Config{
-		Board: b, Lines: lines, Recorder: (*recorder)(k), Times: k.policy.Times, Lockdown: lockdown, Now: frames.Now, Changed: k.changed,
-	}); err != nil {
-		return nil, err
-	}
-	k.walkup, err = walkup.New(walkup.Config{
+	if k.walkup, err = walkup.New(walkup.Config{
 		Policy: k.policy, PolicyHash: k.hash, Boot: k.boot, Lamp: lamp{lines}, Door: k.portal, Log: k, Gallery: k.gallery,
 		Threshold: func(bundle [32]byte) (float32, bool) {
 			if bundle != calibration.Bundle {
@@ -91,37 +128,89 @@ func assemble(b board.Board, store *vault.Vault, log *auditlog.Log, lines portal
 			t, err := calibration.Threshold(k.policy.FalseMatchRate)
 			return t, err == nil
 		},
-		Failures: failures, SaveFailures: func(f []time.Duration) error { return shelf.saveFailures(k.policy.Door, f) },
+		Failures:       failures,
+		SaveFailures:   func(f []time.Duration, limited bool) error { return k.shelf.saveFailures(k.policy.Door, f, limited) },
+		PersonFailures: func(id access.PersonID) ([]time.Duration, error) { return k.shelf.failures(person(id)) },
+		SavePersonFailures: func(id access.PersonID, f []time.Duration, locked bool) error {
+			return k.shelf.saveFailures(person(id), f, locked)
+		},
 		Show: k.portal.Show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
-	})
-	return k, err
+	}); err != nil {
+		return false, err
+	}
+	if k.closed != "" {
+		k.portal.Show(access.IndicateOutOfOrder())
+	} else {
+		k.portal.Show(access.Indication{})
+	}
+	close(k.whole)
+	return lockdown, nil
 }
 
-// run works until ctx or one of the parts ends. The end of the portal is the end of door: the supervisor starts it anew, relay first.
+// nobody is the store of a kiosk without a vault: no walk-up reaches it, since eye is not heard then.
+type nobody struct{ *kiosk }
+
+func (n nobody) Each([32]byte, func(walkup.Enrollee) error) error { return nil }
+func (n nobody) Transform([]float32) error                        { return n.shut() }
+func (n nobody) Subject(access.PersonID, int64) [16]byte          { return [16]byte{} }
+func (n nobody) Keep(access.PersonID, [][]float32, [32]byte, int64) error {
+	return n.shut()
+}
+
+// shut is the answer to whoever wants something of the vault when there is none.
+func (k *kiosk) shut() error {
+	if k.store != nil {
+		return nil
+	}
+	return fmt.Errorf("nobody is recognised: %s", k.closed)
+}
+
+// deletionDomain is signed in front of a deletion's receipt: no such signature is one of anything else.
+const deletionDomain = "lintel deletion receipt 1\x00"
+
+func (k *kiosk) signDeletion(receipt []byte) ([]byte, error) {
+	digest := sha256.Sum256(append([]byte(deletionDomain), receipt...))
+	return k.root.AuditKey().Sign(nil, digest[:], crypto.SHA256)
+}
+
+// run works until ctx or one of the parts ends.
 func (k *kiosk) run(ctx context.Context, s *server) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// The portal ends last: REX and fire work as long as door does.
-	portalCtx, stopPortal := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopPortal()
-	portalEnded := make(chan error, 1)
-	go func() {
-		err := k.portal.Run(portalCtx)
-		cancel(fmt.Errorf("portal: %w", err))
-		portalEnded <- err
-	}()
 	var work sync.WaitGroup
 	work.Go(func() { cancel(fmt.Errorf("walk-up: %w", k.walkup.Run(ctx))) })
 	work.Go(func() { cancel(fmt.Errorf("sockets: %w", s.serve(ctx))) })
+	work.Go(func() { k.upkeep(ctx) })
+	if k.notary != nil {
+		work.Go(func() { k.notary.run(ctx) })
+	}
 	<-ctx.Done()
 	work.Wait()
-	stopPortal()
-	<-portalEnded
 	return context.Cause(ctx)
 }
 
+// degrade opens or, with nil, ends a degraded mode, and records either once.
+func (k *kiosk) degrade(part string, err error) {
+	switch was := k.trouble.set(part, err); {
+	case err != nil && !was:
+		k.note(access.EventDegradedEntered, fmt.Sprintf("%s: %v", part, err))
+	case err == nil && was:
+		k.note(access.EventDegradedLeft, part)
+	}
+}
+
+// notarised hears how the notary fares.
+func (k *kiosk) notarised(err error) {
+	if err != nil {
+		err = fmt.Errorf("the audit log is not signed: %w", err)
+		k.note(access.EventCheckpointFailed, err.Error())
+	}
+	k.trouble.set("checkpoints", err)
+	k.changed()
+}
+
 // Append makes a record of a walk-up durable.
-func (k *kiosk) Append(r access.Record) error { return k.append(class(r.Event), r) }
+func (k *kiosk) Append(r access.Record) error { return k.fold.take(r) }
 
 // class keeps whoever stands at the door from the reserve, however grave what they did: they can do it as often as they like, and
 // what it costs is room for the grants and alarms of others.
@@ -136,12 +225,16 @@ func class(e access.Event) auditlog.Class {
 
 func (k *kiosk) append(class auditlog.Class, r access.Record) error {
 	data, err := wire.Marshal(r)
+	if err == nil && k.audit == nil {
+		err = errNoLog
+	}
 	if err == nil {
 		_, err = k.audit.Append(class, data)
 	}
 	switch {
 	case err == nil:
 		k.broken.Store(false)
+		k.notary.noticed(r.Event)
 	case class == auditlog.Ordinary && errors.Is(err, auditlog.ErrFull):
 		if k.lost.Add(1) == 1 {
 			k.note(access.EventStorageLow, "refused walk-ups are not recorded until there is room")
@@ -158,11 +251,18 @@ func (k *kiosk) append(class auditlog.Class, r access.Record) error {
 	return err
 }
 
+var errNoLog = errors.New("there is no audit log")
+
 // recorder writes what the portal saw. It may use the reserve: the door's own history is never displaced by presentations.
 type recorder kiosk
 
-func (r *recorder) Record(_ context.Context, e portal.Entry) error {
+func (r *recorder) Record(ctx context.Context, e portal.Entry) error {
 	k := (*kiosk)(r)
+	select {
+	case <-k.whole:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	rec := k.blank(e.Event)
 	rec.Stamp, rec.Session, rec.Detail = e.Stamp, e.Session, e.Detail
 	if e.Lost > 0 {
@@ -188,41 +288,62 @@ func (k *kiosk) blank(e access.Event) access.Record {
 // clip cuts a text to so many bytes, and not through a letter: half of one would make the message refuse to be sent.
 func clip(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }
 
-// booted records the start, what the last one left open and what the audit log had to mend.
-func (k *kiosk) booted(r auditlog.Recovery) {
+// booted records the start, what was found on the way, what the last one left open and what the audit log had to mend.
+func (k *kiosk) booted(g *ground) {
+	orderly := k.endedInOrder()
 	k.note(access.EventBooted, "")
-	if err := k.settle(); err != nil {
-		k.degraded = append(k.degraded, err.Error())
+	if g.powered {
+		cause := "the kiosk had not been stopped in order: crash or power cut"
+		if orderly {
+			cause = "after an orderly stop"
+		}
+		k.note(access.EventPoweredOn, cause)
 	}
+	for _, f := range g.found {
+		k.note(f.event, f.detail)
+	}
+	for _, why := range k.reasons {
+		k.note(access.EventDegradedEntered, why)
+	}
+	if err := k.settle(); err != nil {
+		k.reasons = append(k.reasons, err.Error())
+	}
+	r := g.recovery
 	if r.Torn > 0 {
 		k.note(access.EventAuditRepaired, fmt.Sprintf("%d bytes of an unfinished write cut off", r.Torn))
 	}
 	for _, d := range r.Damage {
 		k.note(access.EventAuditRepaired, d.Error())
-		k.degraded = append(k.degraded, d.Error())
+		k.reasons = append(k.reasons, d.Error())
 	}
 	for _, n := range r.Notes {
 		k.note(access.EventAuditRepaired, n)
-		k.degraded = append(k.degraded, "audit log: "+n)
+		k.reasons = append(k.reasons, "audit log: "+n)
+	}
+	if k.store != nil {
+		k.degrade("policy", k.keepPolicy())
 	}
 }
 
-// revoke ends a permission, durably before it is said to have ended.
-func (k *kiosk) revoke(id access.PersonID) error {
-	if err := k.gallery.Revoke(id); err != nil {
+// keepPolicy remembers which policy is in force, and records when it is another than before.
+func (k *kiosk) keepPolicy() error {
+	before, err := k.store.Policy()
+	if err != nil || bytes.Equal(before, k.hash[:]) {
 		return err
 	}
-	r := k.blank(access.EventRevoked)
-	r.Subject = k.gallery.Subject(id)
-	if err := k.append(auditlog.Vital, r); err != nil {
-		return fmt.Errorf("the permission has ended, but the audit log does not say so: %w", err)
+	if err := k.store.SetPolicy(k.hash[:]); err != nil {
+		return err
 	}
+	k.note(access.EventPolicyChanged, fmt.Sprintf("from %x to %x", before, k.hash))
 	return nil
 }
 
 // lockdown sets or lifts the lockdown. It is kept over every restart: the door is shut before that is written, and opened after it,
 // so that whatever fails in between fails shut.
 func (k *kiosk) lockdown(ctx context.Context, on bool) error {
+	if err := k.shut(); err != nil {
+		return err
+	}
 	k.locking.Lock()
 	defer k.locking.Unlock()
 	if !on {
@@ -241,6 +362,9 @@ func (k *kiosk) lockdown(ctx context.Context, on bool) error {
 }
 
 func (k *kiosk) outbox() ipc.Outbox {
+	if k.audit == nil {
+		return ipc.Outbox{}
+	}
 	// The cursor first: it never passes the head.
 	cursor := k.audit.Cursor()
 	return ipc.Outbox{Records: k.audit.Head(), Cursor: cursor}
@@ -274,11 +398,14 @@ func (k *kiosk) status() ipc.Status {
 		Walkup: w.State, Sighting: w.Sighting, Decisions: w.Outcomes, Enrolling: w.Enrolling, Eye: w.Eye, Link: k.linked.Load(),
 		People: uint32(k.gallery.Len()), Records: out.Records, Cursor: out.Cursor, Policy: k.hash,
 	}
-	s.Degraded = append(append(s.Degraded, k.degraded...), w.Degraded...)
-	if !w.Eye {
+	s.Closed = k.closed != ""
+	s.Degraded = append(append(append(s.Degraded, k.reasons...), k.trouble.sentences()...), w.Degraded...)
+	if !w.Eye && !s.Closed {
 		s.Degraded = append(s.Degraded, "eye is not connected: nobody can be recognised")
 	}
-	if have, want := k.audit.Reserve(); have < want || k.lost.Load() > 0 {
+	if k.audit == nil {
+		s.Degraded = append(s.Degraded, "nothing is recorded: no audit log could be opened")
+	} else if have, want := k.audit.Reserve(); have < want || k.lost.Load() > 0 {
 		s.Degraded = append(s.Degraded, "storage is low: the audit log's reserve is not whole")
 	}
 	if k.broken.Load() {

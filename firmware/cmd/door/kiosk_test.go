@@ -16,6 +16,7 @@ import (
 	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/firmware/walkup"
 )
 
 // wiring is a board in memory: every output can be set, every input reads off until somebody presses it.
@@ -78,8 +79,14 @@ func startKiosk(t *testing.T, state string, o auditlog.Options) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return stand(t, b, &ground{vault: store, log: log, recovery: recovery, slab: make([]float32, walkup.SlabFloats(b.Gallery.References)), release: func() {}})
+}
+
+// stand starts a kiosk on a ground.
+func stand(t *testing.T, b board.Board, g *ground) *running {
+	t.Helper()
 	w := newWiring()
-	k, err := assemble(b, store, log, w)
+	k, err := newKiosk(b, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,28 +94,40 @@ func startKiosk(t *testing.T, state string, o auditlog.Options) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	portalCtx, stopPortal := context.WithCancel(context.Background())
+	ended, portalEnded := make(chan error, 1), make(chan error, 1)
+	go func() { portalEnded <- k.portal.Run(portalCtx) }()
+	lockdown, err := k.furnish(b, g, w)
+	if err == nil {
+		err = k.portal.Found(ctx, lockdown)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := &server{door: k, log: t.Logf}
 	if err := s.listen(dir, clients(b)); err != nil {
 		t.Fatal(err)
 	}
-	k.booted(recovery)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	k.booted(g)
 	go func() { ended <- k.run(ctx, s) }()
 	if err := k.portal.Ping(ctx); err != nil {
 		t.Fatal(err)
 	}
 	stop := sync.OnceFunc(func() {
 		cancel()
-		select {
-		case err := <-ended:
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("door ended: %v", err)
+		for _, part := range []chan error{ended, portalEnded} {
+			select {
+			case err := <-part:
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("door ended: %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("door did not end within 10 s")
 			}
-		case <-time.After(10 * time.Second):
-			t.Error("door did not end within 10 s")
+			stopPortal()
 		}
-		if err := errors.Join(log.Close(), store.Close(), os.RemoveAll(dir)); err != nil {
+		if err := errors.Join(g.clear(), os.RemoveAll(dir)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -214,7 +233,35 @@ func TestUnresolvedGrantIsRecordedAtPowerOn(t *testing.T) {
 	}
 }
 
-// Whoever stands at the door, or took over eye, can fill the log with refusals and no more: grants and alarms still find room.
+// Whoever stands at the door, or took over eye, fills a part of the log and no more: what repeats is counted, and what is counted stands in the log
+// once the flood is over.
+func TestFloodIsCounted(t *testing.T) {
+	k := startKiosk(t, stateFolder(t), auditlog.Options{})
+	before := k.audit.Head()
+	for i := range 5000 {
+		r := k.blank(access.EventLampAnswerWrong)
+		r.Session, r.Reason = access.SessionID{Boot: k.boot, Number: uint64(i + 1)}, access.ReasonWrongAnswer
+		if err := k.Append(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.fold.flush()
+	records, err := tail(k.audit, tailRecords)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := 0
+	for _, r := range records {
+		if r.Event == access.EventLampAnswerWrong && strings.Contains(r.Detail, "4990 more of the same") {
+			counted++
+		}
+	}
+	if n := k.audit.Head() - before; n > 40 || counted != 1 {
+		t.Errorf("5000 records became %d, of which %d tell the count", n, counted)
+	}
+}
+
+// Behind the quota, too, refusals never take the room of grants and alarms.
 func TestRefusalsNeverTakeTheReserve(t *testing.T) {
 	k := startKiosk(t, stateFolder(t), auditlog.Options{SegmentBytes: 32 << 10, MaxSegments: 8})
 	flood := []access.Event{
@@ -225,13 +272,13 @@ func TestRefusalsNeverTakeTheReserve(t *testing.T) {
 	for i := 0; i < 4000 && !full; i++ {
 		r := k.blank(flood[i%len(flood)])
 		r.Session = access.SessionID{Boot: 1, Number: uint64(i + 1)}
-		full = errors.Is(k.Append(r), auditlog.ErrFull)
+		full = errors.Is(k.append(class(r.Event), r), auditlog.ErrFull)
 	}
 	if !full {
 		t.Fatal("4000 refusals found room in a small log")
 	}
 	for _, e := range flood {
-		if err := k.Append(k.blank(e)); !errors.Is(err, auditlog.ErrFull) {
+		if err := k.append(class(e), k.blank(e)); !errors.Is(err, auditlog.ErrFull) {
 			t.Errorf("%v took from the reserve: %v", e, err)
 		}
 	}

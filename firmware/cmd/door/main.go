@@ -9,13 +9,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
-	"github.com/lintel-access/lintel/access/auditlog"
-	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/confine"
 	"github.com/lintel-access/lintel/firmware/ipc"
@@ -25,7 +23,31 @@ import (
 // exitConfig is EX_CONFIG: the installation is wrong, and starting again at once cannot help.
 const exitConfig = 78
 
+// commands are what else this program does; without one it is the door.
+func command(args []string) (run func() error, found bool) {
+	if len(args) == 0 {
+		return nil, false
+	}
+	switch rest := args[1:]; args[0] {
+	case "provision":
+		return func() error { return provisionCommand(rest, os.Stdout) }, true
+	case "receipt":
+		return func() error { return receiptCommand(rest, os.Stdout, os.Stderr) }, true
+	case "verify-receipt":
+		return func() error { return verifyReceiptCommand(rest, os.Stdout) }, true
+	}
+	return nil, false
+}
+
 func main() {
+	if run, found := command(os.Args[1:]); found {
+		syscall.Umask(0o077)
+		if err := run(); err != nil && !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "door:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	switch err := run(ctx, os.Args[1:]); {
@@ -56,7 +78,8 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.run, "run", "", "folder of the sockets (required)")
 	fs.StringVar(&o.state, "state", "", "folder of the vault and the audit log (required)")
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "door decides who may enter and drives the lock. The desk and the device's supervisor start it.")
+		fmt.Fprintln(fs.Output(), "door decides who may enter and drives the lock. The desk and the device's supervisor start it.\n"+
+			"Other commands: door provision, door receipt, door verify-receipt; each has a -h.")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
@@ -90,21 +113,42 @@ func run(ctx context.Context, args []string) (err error) {
 	if err := safe(b, lines); err != nil {
 		return err
 	}
-	store, err := vault.Open(filepath.Join(o.state, "vault.db"), vault.Options{})
+	k, err := newKiosk(b, lines)
 	if err != nil {
 		return &configError{err}
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	log, recovery, err := auditlog.Open(filepath.Join(o.state, "audit"), auditlog.Options{})
+	k.portal.Show(access.IndicateStarting())
+	// The portal works from here to the very end: neither a slow TPM nor a large vault keeps anybody from leaving.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	portalCtx, stopPortal := context.WithCancel(context.WithoutCancel(ctx))
+	portalEnded := make(chan error, 1)
+	go func() {
+		err := k.portal.Run(portalCtx)
+		cancel(fmt.Errorf("portal: %w", err))
+		portalEnded <- err
+	}()
+	end := sync.OnceFunc(func() { stopPortal(); <-portalEnded })
+	defer end()
+	return k.work(ctx, b, lines, o, end)
+}
+
+// work lays the ground, furnishes the kiosk on it and serves until ctx ends. Then it ends the portal, last of all but the ground: its last records
+// need one.
+func (k *kiosk) work(ctx context.Context, b board.Board, lines portal.Lines, o options, endPortal func()) (err error) {
+	g, err := layGround(b, o)
 	if err != nil {
 		return &configError{err}
 	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	k, err := assemble(b, store, log, lines)
+	defer func() { endPortal(); err = errors.Join(err, g.clear()) }()
+	lockdown, err := k.furnish(b, g, lines)
 	if err != nil {
 		return &configError{err}
 	}
 	defer k.gallery.Wipe()
+	if err := k.portal.Found(ctx, lockdown); err != nil {
+		return err
+	}
 	s := &server{door: k, log: func(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) }}
 	if err := s.listen(o.run, clients(b)); err != nil {
 		return err
@@ -113,11 +157,18 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return errors.Join(err, s.close())
 	}
-	k.degraded = append(k.degraded, report.Degraded...)
-	k.booted(recovery)
-	fmt.Fprintf(os.Stderr, "ready: boot %d, %d people, %d records, %d threads confined\n", k.boot, k.gallery.Len(), log.Head(), report.Threads)
+	k.reasons = append(k.reasons, report.Degraded...)
+	k.booted(g)
+	for _, why := range k.reasons {
+		fmt.Fprintln(os.Stderr, "degraded:", why)
+	}
+	fmt.Fprintf(os.Stderr, "ready: boot %d, %d people, %d records, %d threads confined\n", k.boot, k.gallery.Len(), k.outbox().Records, report.Threads)
 	err = k.run(ctx, s)
+	k.fold.flush()
 	k.note(access.EventShutDown, "")
+	if k.notary != nil {
+		k.notary.anchor(context.WithoutCancel(ctx)) // what the last minute brought shall not wait for the next start
+	}
 	return err
 }
 

@@ -145,7 +145,9 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 		return fmt.Errorf("a camera with a frame every %v is not usable", hello.Camera.Interval)
 	}
 	eye := eyeConn{conn}
-	s.door.walkup.EyeUp(ctx, eye, hello, hello.Camera.Identity())
+	if s.door.closed == "" { // otherwise nobody can be recognised, and eye is heard for nothing but its life
+		s.door.walkup.EyeUp(ctx, eye, hello, hello.Camera.Identity())
+	}
 	s.door.noteComing(&s.door.eyes, access.EventEyeBack)
 	defer func() {
 		s.door.walkup.EyeDown(ctx, eye)
@@ -170,7 +172,9 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 			s.door.walkup.Saw(ctx, eye, a)
 		case ipc.KindPresentation:
 			p := new(access.Presentation)
-			if err := ipc.Decode(m, p); err != nil {
+			err := ipc.Decode(m, p)
+			clear(m.Body) // it holds a probe
+			if err != nil {
 				return err
 			}
 			s.door.walkup.Presented(ctx, eye, p)
@@ -201,11 +205,29 @@ func (s *server) link(ctx context.Context, conn *ipc.Conn) error {
 			err = conn.Send(ipc.KindOutbox, m.ID, s.door.outbox())
 		case ipc.KindPulse:
 			err = conn.Send(ipc.KindOK, m.ID, nil)
+		case ipc.KindSignTLS:
+			err = s.signTLS(conn, m)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// signTLS signs link's part of a TLS handshake, and nothing else.
+func (s *server) signTLS(conn *ipc.Conn, m ipc.Message) error {
+	var req ipc.SignTLS
+	err := ipc.Decode(m, &req)
+	if err == nil && s.door.root == nil {
+		err = errors.New("there is no TPM")
+	}
+	if err == nil {
+		var signature []byte
+		if signature, err = s.door.root.SignTLS(req.Message); err == nil {
+			return conn.Send(ipc.KindSignature, m.ID, ipc.Signature{Signature: signature})
+		}
+	}
+	return conn.Refuse(m.ID, err.Error())
 }
 
 // statusEvery is the longest time between two statuses; statusSoonest the shortest.
@@ -278,6 +300,22 @@ func (s *server) answer(ctx context.Context, conn *ipc.Conn, m ipc.Message) {
 		var req ipc.Revoke
 		if err = ipc.Decode(m, &req); err == nil {
 			err = s.door.revoke(req.Person)
+		}
+	case ipc.KindSuspend:
+		var req ipc.Suspend
+		if err = ipc.Decode(m, &req); err == nil {
+			err = s.door.suspend(req.Person)
+		}
+	case ipc.KindResume:
+		var req ipc.Resume
+		if err = ipc.Decode(m, &req); err == nil {
+			err = s.door.resume(req.Person)
+		}
+	case ipc.KindDelete:
+		var req ipc.Delete
+		if err = ipc.Decode(m, &req); err == nil {
+			kind = ipc.KindDeleted
+			body, err = s.door.delete(req.Person)
 		}
 	case ipc.KindLockdown:
 		var req ipc.Lockdown

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
@@ -17,7 +19,12 @@ import (
 type shelf struct {
 	vault *vault.Vault
 	boot  uint64
-	key   [32]byte // of the pseudonyms in the audit log
+	began time.Duration // CLOCK_MONOTONIC at the start of this program
+	key   [32]byte      // of the pseudonyms in the audit log
+
+	mu     sync.Mutex
+	day    string // UTC, whose key dayKey is
+	dayKey []byte
 }
 
 func (s *shelf) Each(bundle [32]byte, f func(walkup.Enrollee) error) error {
@@ -45,12 +52,14 @@ func standing(s vault.State) access.Standing {
 		return access.Revoked
 	case vault.Suspended:
 		return access.Suspended
+	case vault.Expired:
+		return access.Expired
 	}
 	return access.NotPermitted
 }
 
-// Keep stores an enrolment as a generation above all that were stored, revoked or deleted.
-func (s *shelf) Keep(id access.PersonID, references [][]float32, bundle [32]byte) error {
+// Keep stores an enrolment as a generation above all that were stored, revoked or deleted. Only a sealed vault takes a lease.
+func (s *shelf) Keep(id access.PersonID, references [][]float32, bundle [32]byte, until int64) error {
 	generation, err := s.vault.Tombstone(id)
 	if err != nil {
 		return err
@@ -59,7 +68,7 @@ func (s *shelf) Keep(id access.PersonID, references [][]float32, bundle [32]byte
 	if err != nil && !errors.Is(err, vault.ErrUnknown) {
 		return err
 	}
-	p := vault.Person{ID: id, State: vault.Active, Generation: max(generation, before.Generation) + 1}
+	p := vault.Person{ID: id, State: vault.Active, Generation: max(generation, before.Generation) + 1, Until: until}
 	for _, r := range before.References {
 		r.Template.Wipe()
 	}
@@ -78,31 +87,71 @@ func (s *shelf) Keep(id access.PersonID, references [][]float32, bundle [32]byte
 	return err
 }
 
-func (s *shelf) Revoke(id access.PersonID) error { return s.vault.Revoke(id, 0) }
+// Transform turns a probe as the vault turns its templates.
+func (s *shelf) Transform(probe []float32) error { return s.vault.Transform(probe) }
 
-// Subject is HMAC-SHA256 of the id under the kiosk's own key, cut to 16 bytes.
-func (s *shelf) Subject(id access.PersonID) (subject [16]byte) {
-	h := hmac.New(sha256.New, s.key[:])
+// Subject is HMAC-SHA256 of the id, cut to 16 bytes, under a key of the UTC day: whoever reads the log of two days cannot tell who is
+// who in both.
+func (s *shelf) Subject(id access.PersonID, wall int64) (subject [16]byte) {
+	h := hmac.New(sha256.New, s.keyOf(time.Unix(wall, 0).UTC().Format(time.DateOnly)))
 	h.Write(id[:])
 	copy(subject[:], h.Sum(nil))
 	return subject
 }
 
-// failures are the failed walk-ups that the door remembers. Those of an earlier boot count as if they had happened at the start of
-// this one: how long the power was off nobody vouches for, and a power cut must not forgive.
-func (s *shelf) failures(door string, now time.Duration) ([]time.Duration, error) {
-	l, err := s.vault.Lockout(door)
+// keyOf is HKDF-SHA256 of the kiosk's subject key for a day. The key that was asked for last is kept.
+func (s *shelf) keyOf(day string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.day != day {
+		key, err := hkdf.Key(sha256.New, s.key[:], nil, "lintel subject "+day, sha256.Size)
+		if err != nil {
+			panic(err) // unreachable: HKDF refuses only lengths above 8160 bytes
+		}
+		s.day, s.dayKey = day, key
+	}
+	return s.dayKey
+}
+
+// person is the name under which the vault keeps a person's lockout.
+func person(id access.PersonID) string { return "person/" + id.String() }
+
+// failures are the failed walk-ups of a door, or the refusals of a person, that the vault remembers. Those of an earlier boot count as
+// if they had happened at the start of this one: how long the power was off nobody vouches for, and a power cut must not forgive.
+func (s *shelf) failures(name string) ([]time.Duration, error) {
+	l, err := s.vault.Lockout(name)
 	if err != nil {
 		return nil, err
 	}
 	if l.Boot != s.boot {
 		for i := range l.Failures {
-			l.Failures[i] = now
+			l.Failures[i] = s.began
 		}
 	}
 	return l.Failures, nil
 }
 
-func (s *shelf) saveFailures(door string, failures []time.Duration) error {
-	return s.vault.SetLockout(door, vault.Lockout{Boot: s.boot, Failures: failures})
+// saveFailures stores them. A counter that does not rise is no error here: what is stored stands, nobody waits for it to be
+// acknowledged, and the vault makes up for the rise by itself.
+func (s *shelf) saveFailures(name string, failures []time.Duration, locked bool) error {
+	err := s.vault.SetLockout(name, vault.Lockout{Boot: s.boot, Failures: failures, Locked: locked})
+	if errors.Is(err, vault.ErrUnacknowledged) {
+		return nil
+	}
+	return err
+}
+
+// forget drops the refusals that are remembered of a person.
+func (s *shelf) forget(id access.PersonID) error {
+	l, err := s.vault.Lockout(person(id))
+	if err != nil || len(l.Failures) == 0 && !l.Locked {
+		return err
+	}
+	return s.saveFailures(person(id), nil, false)
+}
+
+// state is what the vault says about somebody now.
+func (s *shelf) state(id access.PersonID) (vault.State, error) {
+	p, err := s.vault.Get(id, [32]byte{}) // no bundle: no reference is read
+	return p.State, err
 }

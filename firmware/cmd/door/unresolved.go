@@ -16,6 +16,9 @@ const tailRecords = 256
 // settle records every grant of an earlier boot that the door never answered: power or door failed between the record and the relay.
 // It is recorded and not replayed; nobody stands there any more.
 func (k *kiosk) settle() error {
+	if k.audit == nil {
+		return nil
+	}
 	records, err := tail(k.audit, tailRecords)
 	for _, r := range unresolved(records) {
 		u := k.blank(access.EventGrantUnresolved)
@@ -23,6 +26,27 @@ func (k *kiosk) settle() error {
 		err = errors.Join(err, k.append(auditlog.Vital, u))
 	}
 	return err
+}
+
+// endedInOrder says whether the start before this one ended with an orderly stop; true when there was none.
+func (k *kiosk) endedInOrder() bool {
+	if k.audit == nil {
+		return false
+	}
+	records, err := tail(k.audit, tailRecords)
+	last := uint64(0)
+	for i := len(records) - 1; i >= 0; i-- {
+		switch r := records[i]; {
+		case r.Boot == k.boot: // the portal may have written already
+		case last != 0 && r.Boot != last:
+			return false
+		case r.Event == access.EventShutDown:
+			return true // the portal's end comes behind it
+		default:
+			last = r.Boot
+		}
+	}
+	return err == nil && last == 0
 }
 
 // tail reads the last records, those that can be read.

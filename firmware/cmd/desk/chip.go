@@ -1,0 +1,154 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/drivers/tpm/swtpm"
+	"github.com/lintel-access/lintel/firmware/root"
+)
+
+// The folders below the desk's state. Each stands for a place of its own: the kiosk's disk, which a thief may copy; the chip; and the safe of the
+// release role and of the owner, of which nothing is ever on a kiosk.
+func (o options) disk() string    { return filepath.Join(o.state, "kiosk") }
+func (o options) chip() string    { return filepath.Join(o.state, "tpm") }
+func (o options) offline() string { return filepath.Join(o.state, "offline") }
+
+// makePlaces makes the folders, and moves what an earlier desk kept in one.
+func (o options) makePlaces() error {
+	for _, dir := range []string{o.disk(), o.offline()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make state folder: %w", err)
+		}
+	}
+	for _, name := range []string{"vault.db", "audit"} {
+		if _, err := os.Lstat(filepath.Join(o.disk(), name)); err == nil {
+			continue
+		}
+		if err := os.Rename(filepath.Join(o.state, name), filepath.Join(o.disk(), name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("move state: %w", err)
+		}
+	}
+	return nil
+}
+
+// startChip starts the software TPM of the board on its socket, provisions it once, and approves the very build that is about to run: on a desk
+// whoever builds is the release role, too.
+func startChip(ctx context.Context, o options, socket string, progress io.Writer) (chip *swtpm.Process, err error) {
+	if chip, err = swtpm.StartAt(o.chip(), socket); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, chip.Stop())
+		}
+	}()
+	release, err := releaseKey(o.offline())
+	if err != nil {
+		return nil, err
+	}
+	programs, err := programFolder()
+	if err != nil {
+		return nil, err
+	}
+	id, err := root.Load(o.disk())
+	if errors.Is(err, root.ErrNotProvisioned) {
+		fmt.Fprintln(progress, "taking the software TPM for this kiosk")
+		cmd := exec.CommandContext(ctx, filepath.Join(programs, "door"), "provision", "-board", deskBoard, "-tpm", socket, "-state", o.disk(),
+			"-release", filepath.Join(o.offline(), "release.pub"), "-secrets", filepath.Join(o.offline(), "owner"))
+		cmd.Env, cmd.Stdout, cmd.Stderr = []string{}, progress, progress
+		if err := cmd.Run(); err != nil {
+			return nil, fmt.Errorf("provision: %w; to begin anew, remove %q", err, o.state)
+		}
+		id, err = root.Load(o.disk())
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := board.Load(deskBoard)
+	if err != nil {
+		return nil, err
+	}
+	image, err := root.MeasureImage(programs, b)
+	if err != nil {
+		return nil, err
+	}
+	approval, err := root.Approve(release, id, image, id.Floor)
+	if err != nil {
+		return nil, err
+	}
+	return chip, root.WriteApprovals(o.disk(), approval)
+}
+
+// deskBoard is the board that the desk simulates.
+const deskBoard = "desk"
+
+// programFolder is where the kiosk's programs lie: beside this one.
+func programFolder() (string, error) {
+	self, err := os.Executable()
+	return filepath.Dir(self), err
+}
+
+// releaseKey reads the release role's key, or makes one.
+func releaseKey(dir string) (*ecdsa.PrivateKey, error) {
+	path := filepath.Join(dir, "release.key")
+	text, err := readBounded(path, 4096)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeReleaseKey(dir, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read release key: %w", err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("read release key: %q is not PEM", path)
+	}
+	any, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("read release key: %w", err)
+	}
+	key, ok := any.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("read release key: %T, want ECDSA", any)
+	}
+	return key, nil
+}
+
+func makeReleaseKey(dir, path string) (*ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	// The private half last: with it both are there.
+	for _, f := range []struct {
+		path, kind string
+		der        []byte
+	}{{filepath.Join(dir, "release.pub"), "PUBLIC KEY", public}, {path, "PRIVATE KEY", private}} {
+		if err := root.Replace(f.path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der})); err != nil {
+			return nil, fmt.Errorf("write release key: %w", err)
+		}
+	}
+	return key, nil
+}

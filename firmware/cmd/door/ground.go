@@ -1,0 +1,238 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog"
+	"github.com/lintel-access/lintel/access/vault"
+	"github.com/lintel-access/lintel/access/vault/locked"
+	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/drivers/tpm"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/firmware/root"
+	"github.com/lintel-access/lintel/firmware/walkup"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Names below the state folder.
+const (
+	vaultFile   = "vault.db"
+	auditFolder = "audit"
+	// emergencyFolder holds the records of a door whose audit log could not be opened or must not be touched. The next good start takes them over.
+	emergencyFolder = "emergency"
+)
+
+// ground is what door stands on. Each part may be missing, with the reason: then the door works on in a degraded mode. REX, contact, fire and alarms
+// work on any ground; people are recognised on a whole one alone.
+type ground struct {
+	root      *root.Root    // nil without a TPM
+	vault     *vault.Vault  // nil: nobody is recognised
+	log       *auditlog.Log // nil: nothing can be recorded
+	emergency bool          // log is the emergency log
+	slab      []float32     // of the gallery
+	release   func()        // wipes it
+
+	recovery auditlog.Recovery
+	powered  bool // the TPM was reset before this start: power-on, not a restart of the program
+	closed   string
+	reasons  []string
+	found    []finding
+}
+
+// finding is something to be recorded once there is a log.
+type finding struct {
+	event  access.Event
+	detail string
+}
+
+// layGround opens all that door stands on. Its error is one of the installation: another instance runs.
+func layGround(b board.Board, o options) (g *ground, err error) {
+	g = &ground{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.clear())
+		}
+	}()
+	if g.root, err = openRoot(b, o); err != nil {
+		g.missing(access.EventTPMSilent, fmt.Sprintf("TPM: %v", err))
+	} else if b.Lab {
+		// On a kiosk the boot chain has measured before us, and could not be overruled by us.
+		if err := g.measure(b); err != nil {
+			g.missing(access.EventMeasurementsDiffer, fmt.Sprintf("measure image: %v", err))
+		}
+	}
+	if g.root != nil {
+		if g.vault, err = openVault(g.root, o.state); errors.Is(err, vault.ErrInUse) {
+			return g, err
+		} else if errors.Is(err, tpm.ErrPCR) {
+			g.missing(access.EventMeasurementsDiffer, fmt.Sprintf("this image is not the approved one, or was changed while it ran: %v", err))
+		} else if err != nil {
+			g.missing(access.EventVaultRefused, err.Error())
+		}
+	}
+	if err := g.openLog(o.state); err != nil {
+		return g, err
+	}
+	rows, release, isLocked, err := locked.Slab(walkup.SlabFloats(b.Gallery.References))
+	if err != nil {
+		return g, err
+	}
+	g.slab, g.release = rows, release
+	if !isLocked || g.vault != nil && !g.vault.Locked() {
+		g.reasons = append(g.reasons, "templates are not locked in memory and may be swapped to disk: raise the limit of locked memory (ulimit -l), or run as root")
+	}
+	return g, nil
+}
+
+// missing notes why nobody can be recognised.
+func (g *ground) missing(e access.Event, why string) {
+	if g.closed == "" {
+		g.closed = why
+	}
+	g.reasons = append(g.reasons, "nobody is recognised: "+why)
+	g.found = append(g.found, finding{e, why})
+}
+
+// clear closes what is open, in the order in which one needs the other.
+func (g *ground) clear() error {
+	var errs []error
+	if g.vault != nil {
+		errs = append(errs, g.vault.Close())
+	}
+	if g.log != nil {
+		errs = append(errs, g.log.Close())
+	}
+	if g.release != nil {
+		g.release()
+	}
+	if g.root != nil {
+		errs = append(errs, g.root.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// tpmPath is where the board's TPM answers.
+func tpmPath(b board.Board, run string) (string, error) {
+	switch b.TPM.Transport {
+	case board.SWTPM:
+		return filepath.Join(run, "tpm.sock"), nil
+	case board.TPMRM0:
+		return "/dev/tpmrm0", nil
+	}
+	return "", fmt.Errorf("this program has no driver for a TPM by %q: let the kernel drive it and name the board's TPM %q", b.TPM.Transport, board.TPMRM0)
+}
+
+func openRoot(b board.Board, o options) (*root.Root, error) {
+	path, err := tpmPath(b, o.run)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := root.CPUSecret(b.TPM.CPUSecret, sysfs)
+	if err != nil {
+		return nil, err
+	}
+	return root.Open(path, o.state, tpm.Options{CPUSecret: secret})
+}
+
+// measure does on a lab board what the boot chain does on a kiosk.
+func (g *ground) measure(b board.Board) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	image, err := root.MeasureImage(filepath.Dir(self), b)
+	if err != nil {
+		return err
+	}
+	g.powered, err = g.root.Extend(image)
+	return err
+}
+
+func openVault(r *root.Root, state string) (*vault.Vault, error) {
+	adopt, err := r.Fresh()
+	if err != nil {
+		return nil, fmt.Errorf("open vault: %w: %w", vault.ErrRoot, err)
+	}
+	return vault.Open(filepath.Join(state, vaultFile), vault.Options{Root: r, Device: r.Identity().Device, Adopt: adopt, Now: frames.Now})
+}
+
+// openLog opens the audit log, or the emergency log when that one cannot be opened or is not the one that the TPM remembers: then nothing of it is
+// touched, so that it stays evidence.
+func (g *ground) openLog(state string) error {
+	why := errors.New("it can only be held to the TPM's memory with the TPM")
+	if g.root != nil {
+		log, recovery, err := auditlog.Open(filepath.Join(state, auditFolder), auditlog.Options{Merkle: merkle(g.root, state)})
+		switch {
+		case err == nil:
+			g.log, g.recovery = log, recovery
+			return g.takeOver(state)
+		case errors.Is(err, auditlog.ErrInUse):
+			return err
+		case errors.Is(err, auditlog.ErrCutOff):
+			g.missing(access.EventAuditCutOff, err.Error())
+		default:
+			g.missing(access.EventStorageLow, err.Error())
+		}
+		why = err
+	}
+	g.emergency = true
+	log, recovery, err := auditlog.Open(filepath.Join(state, emergencyFolder), auditlog.Options{SegmentBytes: 256 << 10, Reserve: 2, MaxSegments: 64})
+	if err != nil {
+		g.missing(access.EventAuditWriteFailed, fmt.Sprintf("neither audit log opens, nothing is recorded: %v; %v", why, err))
+		return nil
+	}
+	g.log, g.recovery = log, recovery
+	g.reasons = append(g.reasons, "events are recorded in the emergency log")
+	return nil
+}
+
+// takeOver appends what an emergency log holds to the audit log, byte for byte, and removes it. A cut in between repeats records, and loses none.
+func (g *ground) takeOver(state string) error {
+	dir := filepath.Join(state, emergencyFolder)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	taken, err := g.append(dir)
+	if err != nil {
+		g.reasons = append(g.reasons, fmt.Sprintf("emergency log was not taken over: %v", err))
+		return nil
+	}
+	g.found = append(g.found, finding{access.EventEmergencyLogTaken, fmt.Sprintf("%d records of a degraded mode stand before this one", taken)})
+	return os.RemoveAll(dir)
+}
+
+func (g *ground) append(dir string) (taken int, err error) {
+	log, _, err := auditlog.Open(dir, auditlog.Options{SegmentBytes: 256 << 10, Reserve: 2, MaxSegments: 64})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	for from, head := uint64(0), log.Head(); from < head; {
+		entries, err := log.Read(from, 256)
+		var lost auditlog.Damage
+		if errors.As(err, &lost) && lost.Until > from {
+			from = lost.Until
+			continue
+		}
+		if err != nil {
+			return taken, err
+		}
+		for _, e := range entries {
+			var r access.Record // nothing enters the log that is no record
+			if err := wire.Unmarshal(e.Record, &r); err != nil {
+				return taken, fmt.Errorf("record %d: %w", e.Seq, err)
+			}
+			if _, err := g.log.Append(auditlog.Vital, e.Record); err != nil {
+				return taken, err
+			}
+			taken++
+		}
+		from += uint64(len(entries))
+	}
+	return taken, nil
+}

@@ -1,0 +1,449 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog"
+	"github.com/lintel-access/lintel/access/auditlog/proof"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// witnessed is a state folder whose audit log is signed by a key of the test, open as a running door has it.
+type witnessed struct {
+	state, key string // folder and key file
+	private    *ecdsa.PrivateKey
+	log        *auditlog.Log
+}
+
+func newWitnessed(t testing.TB, origin string) *witnessed {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &witnessed{state: t.TempDir(), private: private}
+	w.key = filepath.Join(w.state, "kiosk.key")
+	line, err := proof.VerifierKey(origin, &private.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	putFile(t, w.key, []byte(line+"\n"))
+	w.log, _, err = auditlog.Open(filepath.Join(w.state, "audit"), auditlog.Options{Merkle: &auditlog.Merkle{Origin: origin, Key: private}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.log.Close() })
+	return w
+}
+
+func putFile(t testing.TB, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *witnessed) append(t testing.TB, records ...access.Record) {
+	t.Helper()
+	for _, r := range records {
+		b, err := wire.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.log.Append(auditlog.Vital, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (w *witnessed) checkpoint(t testing.TB) {
+	t.Helper()
+	if _, err := w.log.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// walkupOf is a record of session 12/number.
+func walkupOf(number uint64, e access.Event, v access.Verdict, r access.Reason) access.Record {
+	return access.Record{
+		Version: access.RecordVersion, Event: e, Boot: 12, Stamp: 3e9, Wall: 1763800000, Door: "front", Session: access.SessionID{Boot: 12, Number: number},
+		Verdict: v, Reason: r, Subject: [16]byte{1: 0xab}, Evidence: [32]byte{0xee},
+	}
+}
+
+// aDay has a walk-up of each kind: 1 granted and released, 2 denied, 3 granted and refused, 4 granted with nothing behind it.
+func aDay() []access.Record {
+	return []access.Record{
+		{Version: access.RecordVersion, Event: access.EventBooted, Boot: 12},
+		walkupOf(1, access.EventWalkupGranted, access.Granted, access.ReasonAllowed),
+		walkupOf(1, access.EventDoorReleased, access.Denied, access.ReasonNone),
+		walkupOf(2, access.EventFailuresLimited, access.Denied, access.ReasonNone),
+		walkupOf(2, access.EventWalkupDenied, access.Denied, access.ReasonUnknown),
+		walkupOf(3, access.EventWalkupGranted, access.Granted, access.ReasonAllowed),
+		walkupOf(3, access.EventReleaseRefused, access.Denied, access.ReasonNotReady),
+		walkupOf(4, access.EventWalkupGranted, access.Granted, access.ReasonAllowed),
+	}
+}
+
+func verifyIn(w *witnessed, file string) (string, error) {
+	var out strings.Builder
+	err := verifyReceiptCommand([]string{"-key", w.key, file}, &out)
+	return out.String(), err
+}
+
+// What the door logged of a walk-up is proven to whoever has its public key, beside the running door and without a trace in its folder.
+func TestReceiptOfASession(t *testing.T) {
+	w := newWitnessed(t, "kiosk.test/1")
+	w.append(t, aDay()...)
+	w.checkpoint(t)
+	before := contents(t, filepath.Join(w.state, "audit"))
+	for session, want := range map[string]struct{ said, printed string }{
+		"12/1": {"record 2 says door released", "walk-up granted (number 200), severity info"},
+		"12/2": {"", "walk-up denied (number 201), severity notice"},
+		"12/3": {"attention: nothing came of it: record 6 says release refused", "walk-up granted"},
+		"12/4": {"attention: no record says yet what came of the grant", "walk-up granted"},
+	} {
+		file := filepath.Join(t.TempDir(), "receipt")
+		var out, progress strings.Builder
+		if err := receiptCommand([]string{"-state", w.state, "-o", file, session}, &out, &progress); err != nil {
+			t.Errorf("%s: %v", session, err)
+			continue
+		}
+		if strings.TrimSpace(progress.String()) != want.said || !strings.Contains(out.String(), "session "+session) {
+			t.Errorf("%s: said %q, %q", session, out.String(), progress.String())
+		}
+		printed, err := verifyIn(w, file)
+		if err != nil || !strings.Contains(printed, want.printed) || !strings.HasSuffix(printed, "\nreceipt holds\n") {
+			t.Errorf("%s: %v\n%s", session, err, printed)
+		}
+		for _, word := range []string{
+			"session      " + session + "\n", `door         "front"`, `in the log of kiosk "kiosk.test/1"`, "over 8 records", "for which nobody vouches", "12, 3s after power-on",
+			"00ab0000000000000000000000000000 (pseudonym)", "evidence     ee00", "policy       none", "2025-11-22T08:26:40Z",
+		} {
+			if !strings.Contains(printed, word) {
+				t.Errorf("%s: lacks %q:\n%s", session, word, printed)
+			}
+		}
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", session, info.Mode(), err)
+		}
+		// Never over what is there: it may be somebody's evidence.
+		if err := receiptCommand([]string{"-state", w.state, "-o", file, session}, &out, &progress); !errors.Is(err, os.ErrExist) {
+			t.Errorf("%s: written over: %v", session, err)
+		}
+	}
+	if !maps.Equal(before, contents(t, filepath.Join(w.state, "audit"))) {
+		t.Error("the commands changed the audit log's folder")
+	}
+}
+
+func contents(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Name()] = string(b)
+	}
+	return all
+}
+
+func TestReceiptDefaultName(t *testing.T) {
+	o, err := parseReceipt([]string{"-state", "s", "12/3"}, nil)
+	if err != nil || o.file != "receipt-12-3.lintel" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+func TestReceiptRefuses(t *testing.T) {
+	w := newWitnessed(t, "kiosk.test/1")
+	w.append(t, aDay()...)
+	try := func(session string) error {
+		return receiptCommand([]string{"-state", w.state, "-o", filepath.Join(t.TempDir(), "r"), session}, &bytes.Buffer{}, &bytes.Buffer{})
+	}
+	if err := try("12/1"); !errors.Is(err, auditlog.ErrUncovered) || !strings.Contains(err.Error(), "at most a minute") {
+		t.Errorf("no checkpoint: %v", err)
+	}
+	w.checkpoint(t)
+	w.append(t, walkupOf(5, access.EventWalkupDenied, access.Denied, access.ReasonUnknown))
+	if err := try("12/5"); !errors.Is(err, auditlog.ErrUncovered) {
+		t.Errorf("behind the checkpoint: %v", err)
+	}
+	if err := try("12/6"); err == nil || !strings.Contains(err.Error(), "-list") {
+		t.Errorf("no such session: %v", err)
+	}
+	for _, args := range [][]string{
+		{}, {"12/1"}, {"-state", w.state}, {"-state", w.state, "12/1", "12/2"}, {"-state", w.state, "-list", "3", "12/1"}, {"-state", w.state, "-list", "-1"},
+		{"-state", w.state, "-list", "1001"}, {"-state", w.state, "-list", "3", "-o", "f"}, {"-state", filepath.Join(w.state, "none"), "12/1"}, {"-nonsense"},
+		{"-state", w.state, "0/0"}, {"-state", w.state, "12"}, {"-state", w.state, "12/"}, {"-state", w.state, "+12/1"}, {"-state", w.state, "012/1"},
+		{"-state", w.state, "12/1/1"}, {"-state", w.state, "12/18446744073709551616"},
+	} {
+		if err := receiptCommand(args, &bytes.Buffer{}, &bytes.Buffer{}); err == nil || errors.Is(err, auditlog.ErrUncovered) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+// Two records that claim to be the end of one session are said; one record that stands there twice is not worth a word.
+func TestReceiptOfASessionThatEndedTwice(t *testing.T) {
+	w := newWitnessed(t, "kiosk.test/1")
+	granted := walkupOf(1, access.EventWalkupGranted, access.Granted, access.ReasonAllowed)
+	w.append(t, granted, walkupOf(1, access.EventDoorReleased, 0, 0), granted, walkupOf(2, access.EventWalkupDenied, 0, access.ReasonUnknown), walkupOf(2, access.EventWalkupGranted, access.Granted, access.ReasonAllowed))
+	w.checkpoint(t)
+	for session, want := range map[string]string{
+		"12/1": "record 1 says door released\n",
+		"12/2": "attention: record 3 is an end of this session, too; the receipt is of record 4\nattention: no record says yet what came of the grant\n",
+	} {
+		var progress strings.Builder
+		if err := receiptCommand([]string{"-state", w.state, "-o", filepath.Join(t.TempDir(), "r"), session}, &bytes.Buffer{}, &progress); err != nil || progress.String() != want {
+			t.Errorf("%s: %v, %q", session, err, progress.String())
+		}
+	}
+}
+
+func TestReceiptList(t *testing.T) {
+	w := newWitnessed(t, "kiosk.test/1")
+	w.append(t, aDay()...)
+	if _, err := w.log.Append(auditlog.Vital, []byte("of a later layout")); err != nil {
+		t.Fatal(err)
+	}
+	var out, progress strings.Builder
+	if err := receiptCommand([]string{"-state", w.state, "-list", "3"}, &out, &progress); err != nil {
+		t.Fatal(err)
+	}
+	want := `SESSION  TIME                  CLOCK      EVENT            VERDICT  REASON   RECORD
+12/2     2025-11-22T08:26:40Z  untrusted  walk-up denied   denied   unknown  4
+12/3     2025-11-22T08:26:40Z  untrusted  walk-up granted  granted  allowed  5
+12/4     2025-11-22T08:26:40Z  untrusted  walk-up granted  granted  allowed  7
+`
+	if out.String() != want || !strings.Contains(progress.String(), "1 records are not of a layout") {
+		t.Errorf("%s\n%s", out.String(), progress.String())
+	}
+}
+
+func TestReceiptHelp(t *testing.T) {
+	for what, run := range map[string]func(*strings.Builder) error{
+		"door receipt -state DIR":      func(b *strings.Builder) error { return receiptCommand([]string{"-h"}, b, &bytes.Buffer{}) },
+		"door verify-receipt -key KEY": func(b *strings.Builder) error { return verifyReceiptCommand([]string{"-h"}, b) },
+	} {
+		var b strings.Builder
+		if err := run(&b); !errors.Is(err, flag.ErrHelp) || !strings.Contains(b.String(), what) {
+			t.Errorf("%s: %v\n%s", what, err, b.String())
+		}
+	}
+}
+
+// The receipt and the key that FORMAT.md publishes are all that a stranger needs.
+func TestVerifyGoldenReceipt(t *testing.T) {
+	receipt, key := golden(t)
+	dir := t.TempDir()
+	putFile(t, filepath.Join(dir, "key"), []byte(key))
+	putFile(t, filepath.Join(dir, "receipt"), receipt)
+	var out strings.Builder
+	err := verifyReceiptCommand([]string{"-key", filepath.Join(dir, "key"), filepath.Join(dir, "receipt")}, &out)
+	want := `record       number 1, counted from 0, in the log of kiosk "kiosk.test/1"
+event        booted (number 100), severity notice
+verdict      none
+reason       none
+door         "front"
+session      none
+boot         1, 0s after power-on
+time         1970-01-01T00:00:00Z, by the machine's own clock, for which nobody vouches
+subject      nobody was identified
+policy       none
+models       none
+evidence     none
+checkpoint   of kiosk "kiosk.test/1" over 3 records, root lwBFdGIvSbyCJyB+XWszsgxUWXiTKQ2uqNu9vTv3jX8=
+counter      17
+time digest  %x
+receipt holds
+`
+	if want = fmt.Sprintf(want, sha256.Sum256([]byte("attestation"))); err != nil || out.String() != want {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+// golden reads the first receipt and the key of FORMAT.md.
+func golden(t testing.TB) (receipt []byte, key string) {
+	t.Helper()
+	doc, err := os.ReadFile("../../../access/auditlog/FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(doc), "Golden receipt")
+	_, text, _ = strings.Cut(text, "```\n")
+	text, _, _ = strings.Cut(text, "```")
+	if receipt, err = hex.DecodeString(strings.ReplaceAll(text, "\n", "")); err != nil || len(receipt) == 0 {
+		t.Fatalf("FORMAT.md has no receipt: %v", err)
+	}
+	_, text, _ = strings.Cut(string(doc), "Golden key")
+	_, text, _ = strings.Cut(text, "```\n")
+	key, _, ok := strings.Cut(text, "```")
+	if !ok {
+		t.Fatal("FORMAT.md has no key")
+	}
+	return receipt, key
+}
+
+// Whatever somebody changes, exchanges or brings along from another kiosk, nothing of it holds, and it is said why.
+func TestForgedReceipts(t *testing.T) {
+	w, other := newWitnessed(t, "kiosk.test/1"), newWitnessed(t, "kiosk.test/2")
+	for _, k := range []*witnessed{w, other} {
+		k.append(t, aDay()...)
+		k.checkpoint(t)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "receipt")
+	take := func(k *witnessed, session string) proof.Receipt {
+		var r proof.Receipt
+		path := filepath.Join(t.TempDir(), "r")
+		if err := receiptCommand([]string{"-state", k.state, "-o", path, session}, &bytes.Buffer{}, &bytes.Buffer{}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := wire.Unmarshal(b, &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	denied, granted, foreign := take(w, "12/2"), take(w, "12/1"), take(other, "12/2")
+	for what, c := range map[string]struct {
+		forge func(*proof.Receipt)
+		why   string
+	}{
+		"record exchanged":           {func(r *proof.Receipt) { r.Record = granted.Record }, "record is not the one"},
+		"place exchanged":            {func(r *proof.Receipt) { r.Seq = granted.Seq }, "record is not the one"},
+		"place behind the log":       {func(r *proof.Receipt) { r.Seq = 8 }, "not among the 8"},
+		"path changed":               {func(r *proof.Receipt) { r.Path = granted.Path }, "record is not the one"},
+		"path cut":                   {func(r *proof.Receipt) { r.Path = r.Path[1:] }, "record is not the one"},
+		"another kiosk's checkpoint": {func(r *proof.Receipt) { r.Checkpoint = foreign.Checkpoint }, `of "kiosk.test/2" and is signed by another key`},
+		"another kiosk's altogether": {func(r *proof.Receipt) { *r = foreign }, `of "kiosk.test/2" and is signed by another key`},
+		"record of another kiosk":    {func(r *proof.Receipt) { r.Record = append(foreign.Record, 0) }, "record is not the one"},
+		"checkpoint's text changed": {func(r *proof.Receipt) {
+			r.Checkpoint = bytes.Replace(r.Checkpoint, []byte("\n8\n"), []byte("\n9\n"), 1)
+		}, "invalid signature"},
+		"checkpoint without signature": {func(r *proof.Receipt) { r.Checkpoint, _, _ = bytes.Cut(r.Checkpoint, []byte("—")) }, "malformed note"},
+	} {
+		r := denied
+		r.Path = append([][32]byte{}, denied.Path...)
+		c.forge(&r)
+		b, err := r.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		putFile(t, file, b)
+		if out, err := verifyIn(w, file); err == nil || out != "" || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s: %v\n%s", what, err, out)
+		}
+	}
+
+	good, err := denied.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, b := range map[string][]byte{
+		"nothing": nil, "cut off": good[:len(good)-1], "more behind": append(bytes.Clone(good), 0), "too large": make([]byte, proof.MaxReceipt+1), "text": []byte("receipt holds\n"),
+	} {
+		putFile(t, file, b)
+		if out, err := verifyIn(w, file); err == nil || out != "" {
+			t.Errorf("%s: %v\n%s", what, err, out)
+		}
+	}
+	putFile(t, file, good)
+	if _, err := verifyIn(w, file); err != nil {
+		t.Fatal(err)
+	}
+
+	// The right key under another kiosk's name is not the key of that kiosk.
+	renamed, err := proof.VerifierKey("kiosk.test/2", &w.private.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := os.ReadFile(w.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, key := range map[string][]byte{
+		"another name": []byte(renamed), "nothing": nil, "two lines": append(bytes.Clone(line), line...), "blank line behind": append(bytes.Clone(line), '\n'), "too large": make([]byte, maxKeyFile+1),
+	} {
+		putFile(t, w.key, key)
+		if out, err := verifyIn(w, file); err == nil || out != "" {
+			t.Errorf("key file with %s: %v\n%s", what, err, out)
+		}
+	}
+	for _, args := range [][]string{nil, {file}, {"-key", w.key}, {"-key", other.key, file, file}, {"-key", filepath.Join(dir, "none"), file}, {"-key", other.key, filepath.Join(dir, "none")}, {"-key", other.key, dir}} {
+		if err := verifyReceiptCommand(args, &bytes.Buffer{}); err == nil {
+			t.Errorf("%q verified", args)
+		}
+	}
+}
+
+// A log that was changed behind the kiosk's back yields no receipt at all.
+func TestNoReceiptFromAChangedLog(t *testing.T) {
+	w := newWitnessed(t, "kiosk.test/1")
+	w.append(t, aDay()...)
+	w.checkpoint(t)
+	// Somebody who knows the format writes the history anew, checksums and hashes and all, and keeps the checkpoint.
+	forged := newWitnessed(t, "kiosk.test/1")
+	history := aDay()
+	history[4].Verdict, history[4].Event = access.Granted, access.EventWalkupGranted
+	forged.append(t, history...)
+	forged.checkpoint(t)
+	checkpoint, err := os.ReadFile(filepath.Join(w.state, "audit", "checkpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	putFile(t, filepath.Join(forged.state, "audit", "checkpoint"), checkpoint)
+	for _, session := range []string{"12/1", "12/2"} { // the one that was not touched neither
+		file := filepath.Join(t.TempDir(), "r")
+		err := receiptCommand([]string{"-state", forged.state, "-o", file, session}, &bytes.Buffer{}, &bytes.Buffer{})
+		if !errors.Is(err, auditlog.ErrCutOff) {
+			t.Errorf("%s: %v", session, err)
+		}
+		if _, err := os.Stat(file); err == nil {
+			t.Errorf("%s: a file was written", session)
+		}
+	}
+}
+
+func FuzzVerifyReceiptCommand(f *testing.F) {
+	receipt, key := golden(f)
+	f.Add(receipt, key)
+	f.Add(receipt[:len(receipt)-1], key)
+	f.Add(receipt, strings.Replace(key, "/1", "/2", 1))
+	f.Add([]byte{}, "")
+	f.Fuzz(func(t *testing.T, b []byte, k string) {
+		dir := t.TempDir()
+		putFile(t, filepath.Join(dir, "key"), []byte(k))
+		putFile(t, filepath.Join(dir, "receipt"), b)
+		var out strings.Builder
+		err := verifyReceiptCommand([]string{"-key", filepath.Join(dir, "key"), filepath.Join(dir, "receipt")}, &out)
+		held := bytes.Equal(b, receipt) && strings.TrimSuffix(k, "\n") == strings.TrimSuffix(key, "\n")
+		if (err == nil) != held || (err != nil) != (out.Len() == 0) {
+			t.Fatalf("%v: %s", err, out.String())
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog"
+	"github.com/lintel-access/lintel/access/vault"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// How often each thing is seen to.
+const (
+	settleEvery = 10 * time.Second // the vault's changes that wait for the counter; counts of folded records
+	beatEvery   = 30 * time.Second // whether the TPM answers
+	leaseEvery  = time.Minute      // whose lease has ended
+	sweepEvery  = 24 * time.Hour   // what is kept for longer than the policy allows
+	sweepFirst  = 2 * time.Minute  // after a start, when nobody waits for it
+)
+
+// upkeep does what is due until ctx ends.
+func (k *kiosk) upkeep(ctx context.Context) {
+	settle, beat, lease := time.NewTicker(settleEvery), time.NewTicker(beatEvery), time.NewTicker(leaseEvery)
+	sweep := time.NewTimer(sweepFirst)
+	defer settle.Stop()
+	defer beat.Stop()
+	defer lease.Stop()
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-settle.C:
+			k.fold.due()
+			if k.store != nil {
+				k.degrade("vault", k.store.Settle())
+			}
+		case <-beat.C:
+			k.beat()
+		case <-lease.C:
+			k.refresh()
+		case <-sweep.C:
+			k.sweep()
+			sweep.Reset(sweepEvery)
+		}
+	}
+}
+
+// beat asks the TPM something, and opens it anew when it was away.
+func (k *kiosk) beat() {
+	if k.root == nil {
+		return
+	}
+	err := k.root.Revive()
+	if err == nil {
+		_, err = k.root.Counter()
+	}
+	if err != nil {
+		err = fmt.Errorf("TPM does not answer: nothing is revoked for good or signed until it does; check it and restart the kiosk: %w", err)
+	}
+	switch was := k.trouble.set("tpm", err); {
+	case err != nil && !was:
+		k.note(access.EventTPMSilent, err.Error())
+	case err == nil && was:
+		k.note(access.EventTPMBack, "")
+	}
+}
+
+// refresh follows leases that ended while the kiosk runs.
+func (k *kiosk) refresh() {
+	if k.store == nil {
+		return
+	}
+	changed, err := k.gallery.Refresh(func(f func(access.PersonID, access.Standing) error) error {
+		return k.store.States(func(id access.PersonID, s vault.State) error { return f(id, standing(s)) })
+	})
+	k.degrade("leases", err)
+	if changed > 0 {
+		k.changed()
+	}
+}
+
+// sweep removes what the policy keeps no longer, and records each person that went.
+func (k *kiosk) sweep() {
+	keep := k.policy.Keep
+	if k.store != nil {
+		done, err := k.store.Sweep(vault.Retention{Revoked: keep.Revoked, Expired: keep.Expired, Suspended: keep.Suspended, Lockout: keep.Lockout})
+		k.degrade("retention", err)
+		for _, id := range done.People {
+			_ = k.gallery.Remove(id, func() error { return nil }) // gone from the vault already; whoever is not in the gallery needs no removing
+			r := k.blank(access.EventRetentionRemoved)
+			r.Subject = k.gallery.Subject(id, r.Wall)
+			_ = k.append(auditlog.Vital, r)
+		}
+	}
+	if k.audit == nil {
+		return
+	}
+	oldest := time.Now().Add(-keep.Events).Unix()
+	gone, err := k.audit.Expire(func(last auditlog.Entry) bool {
+		var r access.Record
+		return wire.Unmarshal(last.Record, &r) == nil && r.Wall < oldest
+	})
+	if err != nil {
+		k.note(access.EventAuditCutOff, err.Error())
+	} else if gone > 0 {
+		k.note(access.EventRecordsExpired, fmt.Sprintf("%d records that headquarters has acknowledged", gone))
+	}
+}

@@ -1,0 +1,272 @@
+package root
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/lintel-access/lintel/drivers/tpm"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// ErrAway means that the TPM failed earlier and has not been reached since.
+var ErrAway = errors.New("tpm is away")
+
+// Root is the provisioned TPM of this kiosk. It is the Root of the vault and the Anchor of the audit log. Its methods may be called by several
+// goroutines.
+type Root struct {
+	id        Identity
+	approvals []tpm.Approval
+	path      string
+	options   tpm.Options
+
+	mu    sync.Mutex
+	tpm   *tpm.TPM // nil while it is away
+	away  error    // why
+	audit *ecdsa.PublicKey
+}
+
+// Open opens the TPM at path, a device or the socket of swtpm, as the one that was provisioned. Every error says what is wrong with it: absent,
+// silent, another one. Whether the board's state is approved shows when something is unsealed.
+func Open(path, state string, o tpm.Options) (*Root, error) {
+	id, err := Load(state)
+	if err != nil {
+		return nil, err
+	}
+	r := &Root{id: id, path: path, options: o}
+	if r.approvals, err = readApprovals(state); err != nil {
+		return nil, err
+	}
+	r.options.Pin, r.options.Endorsement = id.Pin, id.Endorsement
+	if r.options.Authority, err = id.authority(); err != nil {
+		return nil, err
+	}
+	if r.tpm, err = tpm.Open(path, r.options); err != nil {
+		return nil, err
+	}
+	audit, err := r.tpm.AuditKey(id.Audit, r.approvals...)
+	if err != nil {
+		return nil, errors.Join(err, r.tpm.Close())
+	}
+	r.audit, _ = audit.Public().(*ecdsa.PublicKey)
+	return r, nil
+}
+
+// Identity is what was provisioned.
+func (r *Root) Identity() Identity { return r.id }
+
+// Format prints the same for every verb: a root holds authorisations.
+func (r *Root) Format(s fmt.State, _ rune) { io.WriteString(s, "root(redacted)") }
+
+// Close gives the TPM up.
+func (r *Root) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tpm == nil {
+		return nil
+	}
+	t := r.tpm
+	r.tpm, r.away = nil, errors.New("closed")
+	return t.Close()
+}
+
+func (r *Root) open() (*tpm.TPM, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tpm == nil {
+		return nil, fmt.Errorf("%w: %w", ErrAway, r.away)
+	}
+	return r.tpm, nil
+}
+
+// judge takes note of an error after which the handle is of no more use.
+func (r *Root) judge(err error) error {
+	if err == nil || !errors.Is(err, tpm.ErrSilent) && !errors.Is(err, tpm.ErrUnusable) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tpm != nil {
+		t := r.tpm
+		r.tpm, r.away = nil, err
+		go t.Close() // after a silent device it may wait for the kernel's own time-out
+	}
+	return err
+}
+
+// Away says why the TPM cannot be used at the moment; nil when it can.
+func (r *Root) Away() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tpm != nil {
+		return nil
+	}
+	return r.away
+}
+
+// Revive opens a TPM anew that was away. One that was reset meanwhile comes back without measurements: its counters and its anchor work, its keys do
+// not before the kiosk is restarted.
+func (r *Root) Revive() error {
+	if r.Away() == nil {
+		return nil
+	}
+	t, err := tpm.Open(r.path, r.options)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.away = err
+		return err
+	}
+	r.tpm, r.away = t, nil
+	return nil
+}
+
+// Unseal gives the vault's data key: the vault's Root.
+func (r *Root) Unseal() (key [32]byte, err error) {
+	secret, err := r.unseal()
+	if err != nil {
+		return key, err
+	}
+	defer clear(secret)
+	copy(key[:], secret)
+	return key, nil
+}
+
+func (r *Root) unseal() ([]byte, error) {
+	t, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	secret, err := t.Unseal(r.id.Data, r.approvals...)
+	if err == nil && len(secret) != sealedBytes {
+		clear(secret)
+		err = ErrDamaged
+	}
+	return secret, r.judge(err)
+}
+
+// Fresh says that the data key has sealed no vault yet: only then is an absent or plain one taken over.
+func (r *Root) Fresh() (bool, error) {
+	secret, err := r.unseal()
+	if err != nil {
+		return false, err
+	}
+	defer clear(secret)
+	now, err := r.Counter()
+	return err == nil && now == binary.BigEndian.Uint64(secret[dataKeyBytes:]), err
+}
+
+// Counter reads the vault's counter.
+func (r *Root) Counter() (uint64, error) { return r.counter(tpm.VaultVersion) }
+
+// Raise raises the vault's counter.
+func (r *Root) Raise() (uint64, error) { return r.raise(tpm.VaultVersion) }
+
+// Boot raises the boot counter and returns it.
+func (r *Root) Boot() (uint64, error) { return r.raise(tpm.BootCounter) }
+
+// AuditCounter is the number that a checkpoint names.
+func (r *Root) AuditCounter() (uint64, error) { return r.counter(tpm.AuditCounter) }
+
+// RaiseAudit raises that number, once for each anchor.
+func (r *Root) RaiseAudit() (uint64, error) { return r.raise(tpm.AuditCounter) }
+
+func (r *Root) counter(i tpm.Index) (uint64, error) {
+	t, err := r.open()
+	if err != nil {
+		return 0, err
+	}
+	n, err := t.Counter(i)
+	return n, r.judge(err)
+}
+
+func (r *Root) raise(i tpm.Index) (uint64, error) {
+	t, err := r.open()
+	if err != nil {
+		return 0, err
+	}
+	n, err := t.Raise(i)
+	return n, r.judge(err)
+}
+
+// ReadAnchor is the audit log's Anchor.
+func (r *Root) ReadAnchor() ([]byte, error) {
+	t, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	b, err := t.ReadAnchor()
+	return b, r.judge(err)
+}
+
+// WriteAnchor is the audit log's Anchor.
+func (r *Root) WriteAnchor(b []byte) error {
+	t, err := r.open()
+	if err != nil {
+		return err
+	}
+	return r.judge(t.WriteAnchor(b))
+}
+
+// timeRecord is an attestation of the TPM's clock as it is kept beside the checkpoint whose root it names.
+type timeRecord struct {
+	Body      []byte `cbor:"1,keyasint"` // TPMS_ATTEST
+	Signature []byte `cbor:"2,keyasint"` // ASN.1
+}
+
+// AttestTime has the TPM sign its clock over the root of the log's tree. It returns the attestation, encoded, and its SHA-256, which stands in the
+// checkpoint.
+func (r *Root) AttestTime(_ context.Context, top [32]byte) (attestation []byte, sum [32]byte, err error) {
+	t, err := r.open()
+	if err != nil {
+		return nil, sum, err
+	}
+	a, err := t.AttestTime(top[:])
+	if err != nil {
+		return nil, sum, r.judge(err)
+	}
+	if attestation, err = wire.Marshal(timeRecord{a.Body, a.Signature}); err != nil {
+		return nil, sum, err
+	}
+	return attestation, sha256.Sum256(attestation), nil
+}
+
+// AuditKey is the key that signs checkpoints.
+func (r *Root) AuditKey() crypto.Signer { return auditKey{r} }
+
+type auditKey struct{ *Root }
+
+func (k auditKey) Public() crypto.PublicKey { return k.audit }
+
+func (k auditKey) Sign(random io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, error) {
+	t, err := k.open()
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.AuditKey(k.id.Audit, k.approvals...)
+	if err != nil {
+		return nil, k.judge(err)
+	}
+	signature, err := s.Sign(random, digest, o)
+	return signature, k.judge(err)
+}
+
+// SignTLS signs a client's CertificateVerify of TLS 1.3, and refuses every other message: the one key that another program may use.
+func (r *Root) SignTLS(message []byte) ([]byte, error) {
+	t, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.TLSKey(r.id.TLS, r.approvals...)
+	if err != nil {
+		return nil, r.judge(err)
+	}
+	signature, err := s.SignMessage(nil, message, crypto.SHA256)
+	return signature, r.judge(err)
+}

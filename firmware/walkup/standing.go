@@ -1,0 +1,81 @@
+package walkup
+
+import (
+	"fmt"
+
+	"github.com/lintel-access/lintel/access"
+)
+
+// SetStanding changes what a person may do: durable makes it so in the store, and only when it has does memory follow. Walk-ups wait
+// meanwhile. ErrUnknownPerson when nobody of that id is enrolled.
+func (g *People) SetStanding(p access.PersonID, s access.Standing, durable func() error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	slot, ok := g.slots[p]
+	if !ok {
+		return ErrUnknownPerson
+	}
+	if err := durable(); err != nil {
+		return err
+	}
+	g.changes++
+	g.persons[slot].standing = s
+	return nil
+}
+
+// Remove forgets a person and wipes their references, after durable has removed them from the store. The store may know people whom
+// the gallery does not: durable is asked in any case.
+func (g *People) Remove(p access.PersonID, durable func() error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := durable(); err != nil {
+		return err
+	}
+	g.changes++
+	if slot, ok := g.slots[p]; ok {
+		g.rows.RemoveOwner(slot)
+		g.persons[slot] = known{}
+		delete(g.slots, p)
+	}
+	return nil
+}
+
+// Refresh follows standings that change by themselves, as that of a lease which ends, and returns how many changed. The store is read
+// without holding up a walk-up; whoever's standing is changed by order meanwhile makes it begin anew, so that an old reading never
+// overrules an order. Whom the store does not name keeps their standing, and so does everybody after an error.
+func (g *People) Refresh(standings func(f func(access.PersonID, access.Standing) error) error) (changed int, err error) {
+	for {
+		before := g.changed()
+		read := map[access.PersonID]access.Standing{}
+		err := standings(func(p access.PersonID, s access.Standing) error { read[p] = s; return nil })
+		if err != nil {
+			return 0, fmt.Errorf("refresh standings: %w", err)
+		}
+		if n, ok := g.follow(read, before); ok {
+			return n, nil
+		}
+	}
+}
+
+func (g *People) changed() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.changes
+}
+
+// follow takes standings over, unless there was a change since they were read.
+func (g *People) follow(read map[access.PersonID]access.Standing, before uint64) (changed int, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.changes != before {
+		return 0, false
+	}
+	for i := range g.persons {
+		p := &g.persons[i]
+		if s, named := read[p.person]; named && s != p.standing {
+			p.standing = s
+			changed++
+		}
+	}
+	return changed, true
+}
