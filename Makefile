@@ -32,7 +32,7 @@ test-long: deps build ## all tests with the race detector, and every fuzz target
 	go test -race ./...
 	.ci/fuzz 100000x
 
-bench: deps-run ## speed of the evidence path, the search and the audit log, as ratios against a floor in the same run
+bench: deps-run ## speed of the evidence path, the search, the audit log and the start on a TPM, against a floor in the same run
 	@go run ./tests/bench
 	@go run ./tests/power -bench
 
@@ -40,14 +40,15 @@ eval: deps-run ## accuracy on a folder of photographs: make eval DATA=dir [FORMA
 	@test -n "$(DATA)" || { echo 'eval: say where the photographs are: make eval DATA=dir'; exit 2; }
 	@go run ./tests/eval -data "$(DATA)" $(if $(FORMAT),-format "$(FORMAT)")
 
-power: ## cut the power of vault and audit log 200 times and see what is left (power-long: 5,000)
+power: deps-run ## cut the power of sealed vault, audit log and their TPM 200 times and see what is left (power-long: 1,000, and a million events)
 	@go run ./tests/power
 
 theft: build ## steal the disk, the box and yesterday's copy of a kiosk, and see what opens
 	@go run ./tests/theft -programs $(BIN)
 
-power-long:
-	@go run ./tests/power -cuts 5000
+power-long: deps-run
+	@go run ./tests/power -cuts 1000
+	@go run ./tests/power -bench -full
 
 deps: deps-run ## install all that running and testing needs: Debian packages, Go modules, npm packages
 	@.ci/debian $(DEBIAN_TEST)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -24,17 +23,12 @@ const (
 	limitSingle = 1.3  // one durable append over one raw write+fsync of the same bytes, at most
 	limitBatch  = 10.0 // rate of appends from many sides over the rate of raw writes, at least
 	limitDelay  = 10 * time.Millisecond
-	limitEvents = 1_000_000 // records within the budget, at least
 )
 
 const (
 	rounds  = 9
 	each    = 200 // operations a round
 	writers = 64
-
-	// Of the 256 segments of a log, 4 are its reserve and one is being made ready; ordinary records fill the others.
-	segments     = 256 - 4 - 1
-	segmentBytes = 1<<20 - 24
 )
 
 // measurement is one line of the bench.
@@ -63,17 +57,34 @@ func (m measurement) print(out io.Writer) bool {
 	return ok
 }
 
-// bench measures durable appends, with the Merkle tree, against raw writes in turn; and, if full, fills a log of the default size.
-func bench(dir string, full bool, out io.Writer) error {
-	list, err := benchAppends(dir)
-	if err == nil && full {
-		var more []measurement
-		more, err = benchBudget(dir)
-		list = append(list, more...)
-	}
+// bench measures what stands on the TPM: durable appends against raw writes in turn, the budget of events, and the start with a full
+// vault; and, if full, it fills a log of the default size.
+func bench(dir string, full bool, out io.Writer) (err error) {
+	chipDir := filepath.Join(dir, "tpm")
+	p, err := startChip(chipDir)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, p.Stop()) }()
+	c, err := openChip(chipDir)
+	if err != nil {
+		return err
+	}
+	list, err := benchAppends(dir, c)
+	if err == nil {
+		list, err = also(list, dir, c, benchEvents)
+	}
+	if err == nil && full {
+		list, err = also(list, dir, c, benchBudget)
+	}
+	if err := errors.Join(err, c.Close()); err != nil { // the start opens it itself
+		return err
+	}
+	start, err := benchStart(dir, chipDir)
+	if err != nil {
+		return err
+	}
+	list = append(list, start...)
 	exceeded := 0
 	for _, m := range list {
 		if !m.print(out) {
@@ -86,12 +97,13 @@ func bench(dir string, full bool, out io.Writer) error {
 	return nil
 }
 
-func openDefault(dir string) (*auditlog.Log, error) {
-	k, err := key()
-	if err != nil {
-		return nil, err
-	}
-	l, _, err := auditlog.Open(dir, auditlog.Options{Merkle: &auditlog.Merkle{Origin: origin, Key: k}})
+func also(list []measurement, dir string, c chip, measure func(string, chip) ([]measurement, error)) ([]measurement, error) {
+	more, err := measure(dir, c)
+	return append(list, more...), err
+}
+
+func openDefault(dir string, c chip) (*auditlog.Log, error) {
+	l, _, err := auditlog.Open(dir, auditlog.Options{Merkle: merkle(c)})
 	return l, err
 }
 
@@ -114,8 +126,8 @@ func day(rng *rand.Rand, n int) ([][]byte, error) {
 	return list, nil
 }
 
-func benchAppends(dir string) ([]measurement, error) {
-	l, err := openDefault(filepath.Join(dir, "audit"))
+func benchAppends(dir string, c chip) ([]measurement, error) {
+	l, err := openDefault(filepath.Join(dir, "audit"), c)
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +151,7 @@ func benchAppends(dir string) ([]measurement, error) {
 	}
 	off := int64(0)
 	var single, prepared, batch, delays []float64
+	made := 0
 	for range rounds {
 		var ours, raw, floor time.Duration
 		for _, rec := range records { // in turn, so that all meet the same disk
@@ -163,10 +176,15 @@ func benchAppends(dir string) ([]measurement, error) {
 			off += int64(len(rec))
 			ours, raw, floor = ours+t1.Sub(t0), raw+t2.Sub(t1), floor+time.Since(t2)
 		}
-		many, waits, err := appendMany(l, records)
+		many, _, err := appendMany(l, records)
 		if err != nil {
 			return nil, err
 		}
+		waits, n, err := appendAside(l, records)
+		if err != nil {
+			return nil, err
+		}
+		made += n
 		single = append(single, float64(ours)/float64(raw))
 		prepared = append(prepared, float64(ours)/float64(floor))
 		batch = append(batch, float64(writers)*float64(raw)/float64(many))
@@ -177,11 +195,11 @@ func benchAppends(dir string) ([]measurement, error) {
 		{"append/raw", median(single), "of the time of write+fsync", limitSingle, false},
 		{"append/prepared", median(prepared), "of the time of write+fdatasync into a preallocated file", 0, false},
 		{"batch/raw", median(batch), fmt.Sprintf("times its rate, %d writers", writers), limitBatch, true},
-		{"wait among the writers, p50", delays[len(delays)/2], "ms", 0, false},
+		{"checkpoints under way", float64(made), fmt.Sprintf("signed by the TPM, each with its time, while %d writers append", writers), 1, true},
+		{"wait among the writers, p50", delays[len(delays)/2], "ms, checkpoints under way", 0, false},
 		{"wait among the writers, p99", delays[len(delays)*99/100], "ms", float64(limitDelay.Milliseconds()), false},
 		{"wait among the writers, max", delays[len(delays)-1], "ms, when a segment begins", 0, false},
 		{"bytes a record", mean(records), "as access.Record is encoded, without its frame of 24", 0, false},
-		{"records of the budget", math.Floor(segments * segmentBytes / (mean(records) + 24)), "in 251 segments of 1 MiB", limitEvents, true},
 	}, nil
 }
 
@@ -207,6 +225,30 @@ func appendMany(l *auditlog.Log, records [][]byte) (time.Duration, []float64, er
 	return time.Since(start), slices.Concat(waits...), errors.Join(errs...)
 }
 
+// appendAside is appendMany while one checkpoint after the other is made, far more often than any timer does it. It returns each
+// append's milliseconds, and how many checkpoints there were.
+func appendAside(l *auditlog.Log, records [][]byte) (waits []float64, made int, err error) {
+	stop, ended := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			if _, err := l.Checkpoint(context.Background()); err != nil {
+				ended <- err
+				return
+			}
+			made++
+			select {
+			case <-stop:
+				ended <- nil
+				return
+			default:
+			}
+		}
+	}()
+	_, waits, err = appendMany(l, records)
+	close(stop)
+	return waits, made, errors.Join(err, <-ended)
+}
+
 func mean(records [][]byte) float64 {
 	sum := 0
 	for _, rec := range records {
@@ -218,70 +260,4 @@ func mean(records [][]byte) float64 {
 func median(list []float64) float64 {
 	slices.Sort(list)
 	return list[len(list)/2]
-}
-
-// benchBudget fills a log of the default size with a day's mix until ordinary records are refused.
-func benchBudget(dir string) ([]measurement, error) {
-	folder := filepath.Join(dir, "full")
-	defer os.RemoveAll(folder)
-	l, err := openDefault(folder)
-	if err != nil {
-		return nil, err
-	}
-	records, err := day(rand.New(rand.NewPCG(2, 2)), 2100)
-	if err != nil {
-		return nil, err
-	}
-	start := time.Now()
-	for err == nil {
-		_, _, err = appendMany(l, records)
-	}
-	if !errors.Is(err, auditlog.ErrFull) {
-		return nil, err
-	}
-	filled, n := time.Since(start), float64(l.Head())
-	if _, err := l.Checkpoint(context.Background()); err != nil { // as the timer does: the hashes are durable with it
-		return nil, err
-	}
-	onDisk, err := folderBytes(folder)
-	if err := errors.Join(err, l.Close()); err != nil {
-		return nil, err
-	}
-	start = time.Now()
-	if l, err = openDefault(folder); err != nil {
-		return nil, err
-	}
-	opened := time.Since(start)
-	start = time.Now()
-	damage, err := l.Check()
-	if err != nil {
-		return nil, err
-	}
-	if len(damage) > 0 {
-		return nil, fmt.Errorf("check of a full log finds %v", damage)
-	}
-	checked := time.Since(start)
-	return []measurement{
-		{"records of the full log", n, "until ordinary ones are refused", limitEvents, true},
-		{"the full log on disk", float64(onDisk) / 1e6, "MB, hashes and reserve included", 512, false},
-		{"append when in a hurry", filled.Seconds() * 1e6 / n, "us a record, filling it", 0, false},
-		{"open of the full log", float64(opened.Milliseconds()), "ms", 0, false},
-		{"check of the full log", checked.Seconds(), "s: every record and every hash", 0, false},
-	}, l.Close()
-}
-
-func folderBytes(dir string) (int64, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return 0, err
-	}
-	sum := int64(0)
-	for _, e := range entries {
-		var s unix.Stat_t
-		if err := unix.Stat(filepath.Join(dir, e.Name()), &s); err != nil {
-			return 0, err
-		}
-		sum += s.Blocks * 512
-	}
-	return sum, nil
 }

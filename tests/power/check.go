@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
+	"os"
+	"path/filepath"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog"
@@ -13,59 +16,42 @@ import (
 	"github.com/lintel-access/lintel/access/vault"
 )
 
-// held is an anchor that answers and cannot be written.
-type held []byte
-
-func (h held) ReadAnchor() ([]byte, error) { return h, nil }
-
-func (h held) WriteAnchor([]byte) error { return errors.New("nobody anchors here") }
-
-// check opens what a cut has left in dir and holds it to the history. What is found beyond what was acknowledged belongs to the
-// history from then on: it has been seen, so it must stay.
-func check(dir string, h *history) error {
-	if err := checkVault(dir, h); err != nil {
+// check opens what a cut has left in dir, with what the TPM holds then, and compares it with the history. What is found beyond what was
+// acknowledged belongs to the history from then on: it has been seen, so it must stay.
+func check(dir string, h *history, c chip) error {
+	if err := checkOlder(dir, h, c); err != nil { // first: checkVault has the counter rise by itself
+		return fmt.Errorf("older vault: %w", err)
+	}
+	if err := checkVault(dir, h, c); err != nil {
 		return fmt.Errorf("vault: %w", err)
 	}
-	if err := checkLog(dir, h); err != nil {
+	if err := mustRefuse(vaultFile(dir), vault.Options{}, vault.ErrSealed); err != nil {
+		return fmt.Errorf("vault without a TPM: %w", err)
+	}
+	if err := checkLog(dir, h, c); err != nil {
 		return fmt.Errorf("audit log: %w", err)
 	}
 	clear(h.begun)
 	return nil
 }
 
-func checkVault(dir string, h *history) (err error) {
-	v, err := openVault(dir)
+func checkVault(dir string, h *history, c chip) (err error) {
+	v, err := openVault(dir, c, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
-	found := map[access.PersonID]standing{}
-	for i := range people {
-		buried, err := v.Tombstone(personID(i))
-		if err != nil {
-			return err
-		}
-		if buried > 0 {
-			found[personID(i)] = standing{buried: buried}
-		}
-	}
-	if err := v.All(bundle(), func(p vault.Person) error {
-		found[p.ID] = standing{p.Generation, p.State, found[p.ID].buried}
-		return sameReference(p)
-	}); err != nil {
+	found, err := look(v)
+	if err != nil {
 		return err
 	}
-	next := maps.Clone(h.people)
-	if what := h.pending(); what != "" {
-		if err := apply(next, what); err != nil {
-			return err
-		}
+	if may, err := h.allows(found); err != nil {
+		return err
+	} else if !may {
+		return fmt.Errorf("it holds %v, acknowledged were %v, begun was %q", found, h.vault, h.pending())
 	}
-	if !maps.Equal(found, h.people) && !maps.Equal(found, next) {
-		return fmt.Errorf("it holds %v, acknowledged were %v, begun was %q", found, h.people, h.pending())
-	}
-	h.people = found
-	// Raising the counter shows what it was, and that the vault can be written.
+	h.vault = found
+	// Raising the boot counter shows what it was, and that the vault can be written.
 	boot, err := v.Boot()
 	if err == nil && (boot < h.boots+1 || boot > h.boots+2) {
 		err = fmt.Errorf("boot %d after %d acknowledged ones", boot, h.boots)
@@ -74,14 +60,75 @@ func checkVault(dir string, h *history) (err error) {
 	return err
 }
 
-func sameReference(p vault.Person) error {
+// look reads all that the vault holds.
+func look(v *vault.Vault) (contents, error) {
+	found := contents{people: map[access.PersonID]standing{}}
+	for i := range people {
+		buried, err := v.Tombstone(personID(i))
+		if err != nil {
+			return found, err
+		}
+		if buried > 0 {
+			found.people[personID(i)] = standing{buried: buried}
+		}
+	}
+	err := v.All(bundle(), func(p vault.Person) error {
+		found.people[p.ID] = standing{p.Generation, p.State, found.people[p.ID].buried}
+		return sameReference(v, p)
+	})
+	if err != nil {
+		return found, err
+	}
+	var policy []byte
+	var l vault.Lockout
+	var errs [3]error
+	found.lockdown, errs[0] = v.Lockdown()
+	l, errs[1] = v.Lockout(door)
+	policy, errs[2] = v.Policy()
+	found.locked, found.failures, found.policy = l.Locked, len(l.Failures), string(policy)
+	return found, errors.Join(errs[:]...)
+}
+
+// checkOlder puts back the file of before the last acknowledged restricting change.
+func checkOlder(dir string, h *history, c chip) error {
+	if h.older == nil {
+		return nil
+	}
+	folder := filepath.Join(dir, "older")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	file := filepath.Join(folder, "vault.db")
+	if err := os.WriteFile(file, h.older, 0o600); err != nil {
+		return err
+	}
+	h.seen.older++
+	return mustRefuse(file, vault.Options{Root: c, Device: device()}, vault.ErrRolledBack)
+}
+
+func mustRefuse(file string, o vault.Options, want error) error {
+	v, err := vault.Open(file, o)
+	if err == nil {
+		return errors.Join(fmt.Errorf("it opens, want %q", want), v.Close())
+	}
+	if !errors.Is(err, want) {
+		return fmt.Errorf("%w, want %q", err, want)
+	}
+	return nil
+}
+
+// sameReference compares a stored reference, turned as it is, with the one that was put.
+func sameReference(v *vault.Vault, p vault.Person) error {
 	if len(p.References) != 1 || p.Foreign != 0 {
 		return fmt.Errorf("%d references of %s", len(p.References), p.ID)
 	}
 	got, want := make([]float32, access.ProbeSize), reference(p.ID, p.Generation)
 	p.References[0].Template.Copy(got)
+	if err := v.Transform(want); err != nil {
+		return err
+	}
 	for i := range want {
-		// A vault may keep the reference transformed: what it gives back is then equal within rounding.
 		if d := got[i] - want[i]; d > 1e-5 || d < -1e-5 {
 			return fmt.Errorf("reference of %s is not that of generation %d", p.ID, p.Generation)
 		}
@@ -89,8 +136,15 @@ func sameReference(p vault.Person) error {
 	return nil
 }
 
-func checkLog(dir string, h *history) error {
-	l, r, err := openLog(dir, held(h.anchor))
+func checkLog(dir string, h *history, c chip) error {
+	anchor, err := c.ReadAnchor()
+	if err != nil {
+		return err
+	}
+	if h.anchored > 0 && (len(anchor) != auditlog.AnchorBytes || binary.BigEndian.Uint64(anchor[8:]) < h.anchored) {
+		return fmt.Errorf("the TPM remembers %x, acknowledged was an anchor of %d records", anchor, h.anchored)
+	}
+	l, r, err := openLog(dir, c)
 	if err != nil {
 		return err
 	}
@@ -105,7 +159,7 @@ func checkLog(dir string, h *history) error {
 		return fmt.Errorf("cursor is at %d, acknowledged was %d, begun %d", at, h.cursor, h.mayCursor)
 	}
 	h.cursor = l.Cursor()
-	if err := checkNotes(l, h); err != nil {
+	if err := checkNotes(l, h, c); err != nil {
 		return err
 	}
 	if damage, err := l.Check(); err != nil {
@@ -123,7 +177,7 @@ func checkLog(dir string, h *history) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	if l, r, err = openLog(dir, held(h.anchor)); err != nil {
+	if l, r, err = openLog(dir, c); err != nil {
 		return fmt.Errorf("second open: %w", err)
 	}
 	if r.Torn != 0 || len(r.Damage) > 0 || l.Head() != seq+1 {
@@ -170,10 +224,10 @@ func checkRecords(l *auditlog.Log, h *history) error {
 }
 
 // checkNotes holds the tree to the last acknowledged checkpoint, which has gone to headquarters, and to the stored one.
-func checkNotes(l *auditlog.Log, h *history) error {
-	k, err := key()
-	if err != nil {
-		return err
+func checkNotes(l *auditlog.Log, h *history, c chip) error {
+	public, ok := c.AuditKey().Public().(*ecdsa.PublicKey)
+	if !ok {
+		return errors.New("audit key is of another kind")
 	}
 	stored := l.LastCheckpoint()
 	size := uint64(0)
@@ -181,7 +235,7 @@ func checkNotes(l *auditlog.Log, h *history) error {
 		if len(note) == 0 {
 			continue
 		}
-		c, err := proof.OpenCheckpoint(note, &k.PublicKey)
+		c, err := proof.OpenCheckpoint(note, public)
 		if err != nil {
 			return err
 		}

@@ -2,18 +2,24 @@
 //
 //	make power
 //
-// A child process enrols, revokes and deletes people in a vault, and keeps an audit log with checkpoints and an anchor. It says on a
-// pipe what it is about to do and what has been acknowledged to it. The cuts are of two kinds, half and half:
+// A child process administers a sealed vault in all ways that there are, and keeps an audit log with checkpoints and an anchor. It says on
+// a pipe what it is about to do and what has been acknowledged to it. The cuts are of two kinds, half and half:
 //
-//	killed  the child is killed (SIGKILL) at a random moment, and the next one goes on in the same folder: what the kernel had, stays
+//	killed  the child is killed (SIGKILL) at a random moment, and the next one goes on in the same folder: what the kernel had, stays.
+//	        The TPM is firmware/root over one swtpm, which lives on: its NV keeps what it was asked to write.
 //	cut     one child is traced to its end, every write, sync and rename. The disk is then built as it may stand after a power cut at
 //	        a boundary between two of them: what was synced is there; of the rest all, nothing, or any part, torn within pages.
+//	        A swtpm cannot go back in time, so the TPM is a double with the counter and the anchor of that boundary; where a raise or an
+//	        anchor was under way, both with and without it.
 //
-// After each cut vault and log are opened. Every acknowledged record, person, revocation, deletion, checkpoint and cursor must be
-// there, besides it only what had been begun; the log must contain the last anchor and the last checkpoint, and take one more record.
+// After each cut vault and log are opened. Every acknowledged record, person, revocation, suspension, deletion, lockdown, lockout,
+// policy, checkpoint, anchor and cursor must be there, besides it only what had been begun; the vault of before the last acknowledged
+// restricting change must be refused as rolled back; the log must contain the last anchor and the last checkpoint, and take one more
+// record.
 //
-// With -bench it measures instead: durable appends against raw writes with fsync, and how many records the storage budget holds;
-// with -full too, it fills a log of the default size and measures its opening and checking (350 MB, a minute).
+// With -bench it measures instead, each with its limit: durable appends against raw writes with fsync, what a million events need on the
+// disk, and the start with 10,000 people x 5 templates; with -full too, it fills a log of the default size and measures its opening
+// and checking (350 MB, a minute).
 package main
 
 import (
@@ -40,7 +46,7 @@ const usage = `usage: power [-cuts n] [-seed n] [-dir folder]
        power -bench [-full] [-dir folder]
 
 Cuts the power n times, prints each cut that was not clean, and then "power: N cuts, N clean". Exit status 1 unless all are clean.
-200 cuts take less than a minute. The folder, for everything that is written, is a new temporary one by default.
+200 cuts take a minute. The folder, for everything that is written, is a new temporary one by default.
 
 `
 
@@ -60,12 +66,12 @@ func run(args []string, out, progress io.Writer) error {
 	full := flags.Bool("full", false, "with -bench: fill a log of the default size")
 	child := flags.String("child", "", "folder of a child process; not for people")
 	operations := flags.Int("operations", 0, "of a child process, then it ends; 0: until it is killed")
-	anchor := flags.String("anchor", "", "what a child's NV holds, hexadecimal")
+	chipDir := flags.String("tpm", "", "folder of a child's TPM; empty: a double")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *child != "" {
-		return work(*child, *anchor, *seed, *operations)
+		return work(*child, *chipDir, *seed, *operations)
 	}
 	if *dir == "" {
 		temporary, err := os.MkdirTemp("", "power")
@@ -105,16 +111,17 @@ func cutAll(dir string, cuts int, seed uint64, out, progress io.Writer) (clean i
 	}
 	start := time.Now()
 	killed := cuts / 2
-	n, err := kill(dir, killed, rng, report)
+	h, err := kill(dir, killed, rng, report)
 	if err != nil {
 		return clean, fmt.Errorf("kill: %w", err)
 	}
-	fmt.Fprintf(progress, "%d killed in the midst of %d operations, %.1f s\n", killed, n, time.Since(start).Seconds())
+	fmt.Fprintf(progress, "%d killed in the midst of %d lines, %d older vaults refused, %.1f s\n", killed, h.lines, h.seen.older, time.Since(start).Seconds())
 	start = time.Now()
-	boundaries, err := trace(dir, cuts-killed, rng, report)
+	h, boundaries, err := trace(dir, cuts-killed, rng, report)
 	if err != nil {
 		return clean, fmt.Errorf("trace: %w", err)
 	}
-	fmt.Fprintf(progress, "%d cut at boundaries among %d, %.1f s\n", cuts-killed, boundaries, time.Since(start).Seconds())
+	fmt.Fprintf(progress, "%d cut at boundaries among %d, %d while the TPM was writing, %d older vaults refused, %.1f s\n",
+		cuts-killed, boundaries, h.seen.twice, h.seen.older, time.Since(start).Seconds())
 	return clean, nil
 }

@@ -6,9 +6,14 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/match"
+	"github.com/lintel-access/lintel/access/vault"
 )
 
 // The children of run are this test binary: what the flags of the command say, it does.
@@ -27,48 +32,196 @@ func TestCuts(t *testing.T) {
 	}
 }
 
+// forged is a chip that remembers something else than the one that was written to.
+type forged struct {
+	chip
+	anchor  []byte
+	counter uint64 // added to what it is
+}
+
+func (f forged) ReadAnchor() ([]byte, error) {
+	if f.anchor != nil {
+		return f.anchor, nil
+	}
+	return f.chip.ReadAnchor()
+}
+
+func (f forged) Counter() (uint64, error) {
+	n, err := f.chip.Counter()
+	return n + f.counter, err
+}
+
 // The cuts are worth something only if check sees what is missing, and what should not be there.
 func TestCheckSeesWhatIsMissing(t *testing.T) {
-	dir := t.TempDir()
+	dir, chipDir := t.TempDir(), filepath.Join(t.TempDir(), "tpm")
+	p, err := startChip(chipDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
 	h := newHistory()
 	rng := rand.New(rand.NewPCG(3, 3))
-	for len(h.records) < 40 || h.cursor == 0 || len(h.anchor) == 0 || len(h.people) == 0 {
-		if err := killOne(dir, h, rng); err != nil {
+	for len(h.records) < 40 || h.cursor == 0 || h.anchored == 0 || len(h.vault.people) == 0 || h.older == nil {
+		if err := killOne(dir, chipDir, h, rng); err != nil {
 			t.Fatal(err)
 		}
-		if err := check(dir, h); err != nil {
+		if err := checkKilled(dir, chipDir, h); err != nil {
 			t.Fatal(err)
 		}
 	}
-	anybody := func(h *history) (id [16]byte) {
-		for id := range h.people {
+	c, err := openChip(chipDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	anchor, err := c.ReadAnchor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := func(at int, by byte) []byte {
+		b := slices.Clone(anchor)
+		b[at] += by
+		return b
+	}
+	anybody := func(h *history) (id access.PersonID) {
+		for id := range h.vault.people {
 			return id
 		}
 		return id
 	}
-	for what, lie := range map[string]func(*history){
-		"a record that is not there":    func(h *history) { h.records[1<<20] = "x" },
-		"another record":                func(h *history) { h.records[slices.Max(keys(h.records))] = "x" },
-		"a record that nobody wrote":    func(h *history) { clear(h.tried) },
-		"a person that is not there":    func(h *history) { h.people[personID(99)] = standing{generation: 1} },
-		"a person that was deleted":     func(h *history) { delete(h.people, anybody(h)) },
-		"a later boot":                  func(h *history) { h.boots += 5 },
-		"a cursor that has moved":       func(h *history) { h.cursor++; h.mayCursor = h.cursor },
-		"an anchor of a longer log":     func(h *history) { h.anchor[8]++ },
-		"an anchor of another log":      func(h *history) { h.anchor[40] ^= 1 },
-		"a checkpoint of another log":   func(h *history) { h.note = []byte("k\n1\n") },
-		"nothing (this one is a truth)": func(*history) {},
+	for what, lie := range map[string]func(*history, *forged){
+		"a record that is not there":    func(h *history, _ *forged) { h.records[1<<20] = "x" },
+		"another record":                func(h *history, _ *forged) { h.records[slices.Max(keys(h.records))] = "x" },
+		"a record that nobody wrote":    func(h *history, _ *forged) { clear(h.tried) },
+		"a person that is not there":    func(h *history, _ *forged) { h.vault.people[personID(99)] = standing{generation: 1} },
+		"a person that was deleted":     func(h *history, _ *forged) { delete(h.vault.people, anybody(h)) },
+		"a lockdown that is not there":  func(h *history, _ *forged) { h.vault.lockdown = !h.vault.lockdown },
+		"a lockout that is not there":   func(h *history, _ *forged) { h.vault.locked = !h.vault.locked },
+		"a failure that is not there":   func(h *history, _ *forged) { h.vault.failures++ },
+		"another policy":                func(h *history, _ *forged) { h.vault.policy += "1" },
+		"a later boot":                  func(h *history, _ *forged) { h.boots += 5 },
+		"a cursor that has moved":       func(h *history, _ *forged) { h.cursor++; h.mayCursor = h.cursor },
+		"a checkpoint of another log":   func(h *history, _ *forged) { h.note = []byte("k\n1\n") },
+		"a later anchor":                func(h *history, _ *forged) { h.anchored += 1000 },
+		"an older vault that opens":     func(h *history, _ *forged) { h.older = mustRead(t, vaultFile(dir)) },
+		"an anchor of a longer log":     func(_ *history, f *forged) { f.anchor = changed(8, 1) },
+		"an anchor of another log":      func(_ *history, f *forged) { f.anchor = changed(40, 1) },
+		"a counter that has gone on":    func(_ *history, f *forged) { f.counter = 1 },
+		"a counter that was put back":   func(_ *history, f *forged) { f.counter -= 2 },
+		"nothing (this one is a truth)": func(*history, *forged) {},
 	} {
-		c := h.clone()
-		lie(c)
-		if err := check(dir, c); (err == nil) != strings.HasPrefix(what, "nothing") {
+		told, f := h.clone(), forged{chip: c}
+		lie(told, &f)
+		if err := check(dir, told, f); (err == nil) != strings.HasPrefix(what, "nothing") {
 			t.Errorf("%s: %v", what, err)
 		}
-		// A check raises the boot counter and appends a record: only what it says itself goes on.
-		h.boots = 0
-		if err := heal(dir, h); err != nil {
+		if err := heal(dir, h, c); err != nil {
 			t.Fatalf("after %q: %v", what, err)
 		}
+	}
+}
+
+func mustRead(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// An operation that was under way is found whole or not at all.
+func TestAllows(t *testing.T) {
+	a, b := personID(1), personID(2)
+	h := newHistory()
+	for _, line := range []string{
+		"try 1 put " + a.String() + " 1", "ok 1 ", "try 2 put " + b.String() + " 4", "ok 2 ", "try 3 suspend " + b.String(), "ok 3 ",
+		"try 4 lockout 3 true", "ok 4 ", "try 5 policy 7", "ok 5 ", "try 6 lockdown true", "ok 6 ",
+	} {
+		if err := h.hear(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := contents{
+		people:   map[access.PersonID]standing{a: {1, vault.Active, 0}, b: {4, vault.Suspended, 0}},
+		lockdown: true, locked: true, failures: 3, policy: "7",
+	}
+	if !h.vault.equal(want) {
+		t.Fatalf("%v, want %v", h.vault, want)
+	}
+	for _, c := range []struct {
+		begun   string
+		change  func(*contents)
+		allowed bool
+	}{
+		{"", func(*contents) {}, true},
+		{"", func(c *contents) { c.lockdown = false }, false},
+		{"lockdown false", func(*contents) {}, true},
+		{"lockdown false", func(c *contents) { c.lockdown = false }, true},
+		{"lockdown false", func(c *contents) { c.locked = false }, false},
+		{"lockout 3 false", func(c *contents) { c.locked = false }, true},
+		{"lockout 4 true", func(c *contents) { c.failures = 4 }, true},
+		{"policy 8", func(c *contents) { c.policy = "8" }, true},
+		{"policy 8", func(c *contents) { c.policy = "9" }, false},
+		{"resume " + b.String(), func(c *contents) { c.people[b] = standing{4, vault.Active, 0} }, true},
+		{"revoke " + a.String(), func(c *contents) { c.people[a] = standing{1, vault.Revoked, 1} }, true},
+		{"revoke " + a.String(), func(c *contents) { c.people[a] = standing{1, vault.Revoked, 0} }, false},
+		{"erase " + a.String(), func(c *contents) { c.people[a] = standing{buried: 1} }, true},
+		{"erase " + a.String(), func(c *contents) { delete(c.people, a) }, false},
+		{"put " + a.String() + " 2", func(c *contents) { c.people[a] = standing{2, vault.Active, 0} }, true},
+		{"sweep", func(c *contents) { c.people[b] = standing{buried: 4} }, true},
+		{"sweep", func(c *contents) { c.people[b] = standing{} }, false},
+		{"sweep", func(c *contents) { c.people[a] = standing{buried: 1} }, false},
+		{"sweep", func(c *contents) { c.failures = 0 }, false}, // a lockout in force stays
+		{"rekey", func(c *contents) { c.policy = "" }, false},
+	} {
+		clear(h.begun)
+		if c.begun != "" {
+			if err := h.hear("try 9 " + c.begun); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found := want.clone()
+		c.change(&found)
+		if got, err := h.allows(found); err != nil || got != c.allowed {
+			t.Errorf("begun %q, found %v: %t, %v", c.begun, found, got, err)
+		}
+	}
+}
+
+// Only what takes something from somebody makes older files worthless.
+func TestRestricting(t *testing.T) {
+	for what, want := range map[string]bool{
+		"put x 1": false, "resume x": false, "lockdown false": false, "lockout 2 false": false, "lockout 5 true": false, "sweep 1": false, "settle": false,
+		"revoke x": true, "erase x": true, "suspend x": true, "policy 1": true, "rekey": true, "lockdown true": true, "sweep 0 x": true,
+	} {
+		if got := restricts(what, contents{locked: true}); got != want {
+			t.Errorf("%q: %t", what, got)
+		}
+	}
+	if !restricts("lockout 0 true", contents{}) {
+		t.Error("a lockout that is entered restricts nothing")
+	}
+}
+
+// While a command of the double is under way, the TPM may have done it or not.
+func TestChips(t *testing.T) {
+	h := newHistory()
+	d, err := newDouble(h.nv, func(format string, args ...any) error { return h.hear(fmt.Sprintf(format, args...)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.Raise(); err != nil || n != born+1 || len(h.chips()) != 1 || h.nv.counter != n {
+		t.Errorf("raised to %d, %v; %v", n, err, h.chips())
+	}
+	if err := d.WriteAnchor([]byte("anchor")); err != nil || len(h.chips()) != 1 || string(h.nv.anchor) != "anchor" {
+		t.Errorf("anchored: %v; %v", err, h.chips())
+	}
+	if err := h.hear("raising 43"); err != nil {
+		t.Fatal(err)
+	}
+	if c := h.chips(); len(c) != 2 || c[0].counter != 42 || c[1].counter != 43 {
+		t.Errorf("%v", c)
 	}
 }
 
@@ -80,11 +233,11 @@ func keys(m map[uint64]string) (list []uint64) {
 }
 
 // heal brings a history up to what earlier checks have added to the folder.
-func heal(dir string, h *history) error {
+func heal(dir string, h *history, c chip) error {
 	for n := range uint64(1000) {
 		h.tried[hash(fmt.Appendf(nil, "after the cut %d", n))] = true
 	}
-	v, err := openVault(dir)
+	v, err := openVault(dir, c, nil)
 	if err != nil {
 		return err
 	}
@@ -152,5 +305,33 @@ func expectFolder(t *testing.T, d *disk, l loss, rng *rand.Rand, want map[string
 		if b, err := os.ReadFile(dir + "/" + name); err != nil || string(b) != content {
 			t.Errorf("loss %d: %q is %q, want %q: %v", l, name, b, content, err)
 		}
+	}
+}
+
+// What the bench writes by itself is a vault: the TPM takes it over, and all of its references can be compared.
+func TestPlainVaultOfTheBench(t *testing.T) {
+	const people = 20
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "vault"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writePlain(vaultFile(dir), people); err != nil {
+		t.Fatal(err)
+	}
+	c, err := newDouble(kept{counter: born}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := openVault(dir, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	gallery, err := match.NewFloat32(make([]float32, people*references*access.ProbeSize), access.ProbeSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fill(gallery, v); err != nil || gallery.Len() != people*references || c.counter != born+1 {
+		t.Errorf("%v: %d references, counter %d", err, gallery.Len(), c.counter)
 	}
 }

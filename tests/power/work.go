@@ -3,11 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog"
@@ -27,12 +25,6 @@ const (
 	people = 12 // ids that come and go
 	pipe   = 3  // file descriptor on which a child says what it does
 )
-
-// key is the audit key, the same for all children.
-func key() (*ecdsa.PrivateKey, error) {
-	d := sha256.Sum256([]byte("audit key of tests/power"))
-	return ecdsa.ParseRawPrivateKey(elliptic.P256(), d[:])
-}
 
 // bundle is the model bundle of all references.
 func bundle() [32]byte { return sha256.Sum256([]byte("bundle")) }
@@ -57,24 +49,38 @@ func reference(id access.PersonID, generation uint64) []float32 {
 	return v
 }
 
-func openVault(dir string) (*vault.Vault, error) {
+// budget is small, so that many changes wait for the counter as they do on a day with many of them.
+const budget = 4
+
+// openVault opens the sealed vault, and takes over an absent one as door does: only while the TPM has sealed none.
+func openVault(dir string, c chip, now func() time.Duration) (*vault.Vault, error) {
 	folder := filepath.Join(dir, "vault")
 	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return vault.Open(filepath.Join(folder, "vault.db"), vault.Options{})
+	fresh, err := c.Fresh()
+	if err != nil {
+		return nil, err
+	}
+	return vault.Open(vaultFile(dir), vault.Options{Root: c, Device: device(), Adopt: fresh, Budget: budget, Now: now})
+}
+
+func vaultFile(dir string) string { return filepath.Join(dir, "vault", "vault.db") }
+
+// merkle is how door has the log hashed, signed and anchored.
+func merkle(c chip) *auditlog.Merkle {
+	return &auditlog.Merkle{
+		Origin: origin, Key: c.AuditKey(), Anchor: c, Counter: c.AuditCounter,
+		Attest: func(ctx context.Context, top [32]byte) ([32]byte, error) {
+			_, sum, err := c.AttestTime(ctx, top)
+			return sum, err
+		},
+	}
 }
 
 // openLog opens a log with small segments, so that many begin and expire.
-func openLog(dir string, nv auditlog.Anchor) (*auditlog.Log, auditlog.Recovery, error) {
-	k, err := key()
-	if err != nil {
-		return nil, auditlog.Recovery{}, err
-	}
-	return auditlog.Open(filepath.Join(dir, "audit"), auditlog.Options{
-		SegmentBytes: 17 << 10, Reserve: 2, MaxSegments: 1000,
-		Merkle: &auditlog.Merkle{Origin: origin, Key: k, Anchor: nv},
-	})
+func openLog(dir string, c chip) (*auditlog.Log, auditlog.Recovery, error) {
+	return auditlog.Open(filepath.Join(dir, "audit"), auditlog.Options{SegmentBytes: 17 << 10, Reserve: 2, MaxSegments: 1000, Merkle: merkle(c)})
 }
 
 // teller writes one line a write: on a pipe such a line is whole or not there.
@@ -97,47 +103,45 @@ func (t *teller) begin(format string, args ...any) (acknowledge func(result any)
 	}, err
 }
 
-// nv is the TPM's memory as a child has it: what it writes survives because it has been said, in one line.
-type nv struct {
-	teller *teller
-	bytes  []byte
-}
-
-func (n *nv) ReadAnchor() ([]byte, error) { return n.bytes, nil }
-
-func (n *nv) WriteAnchor(b []byte) error {
-	n.bytes = b
-	_, err := fmt.Fprintf(n.teller.pipe, "anchor %x\n", b)
+// say tells what is no operation of its own.
+func (t *teller) say(format string, args ...any) error {
+	_, err := fmt.Fprintf(t.pipe, format+"\n", args...)
 	return err
 }
 
 // worker is a child at work.
 type worker struct {
 	teller *teller
+	chip   chip
 	vault  *vault.Vault
 	log    *auditlog.Log
 	boot   uint64
 	rng    *rand.Rand
+	clock  time.Duration // of the vault: it runs ahead of the world, so that days pass
 }
 
-// work does operations in dir, as many as said or until it is killed.
-func work(dir, anchor string, seed uint64, operations int) error {
-	held, err := hex.DecodeString(anchor)
-	if err != nil {
-		return err
+// work does operations in dir, as many as said or until it is killed. chipDir is where a TPM was started; empty: there is a double.
+func work(dir, chipDir string, seed uint64, operations int) error {
+	w := &worker{teller: &teller{pipe: os.NewFile(pipe, "pipe")}, rng: rand.New(rand.NewPCG(seed, 1))}
+	if chipDir == "" {
+		c, err := newDouble(kept{counter: born}, w.teller.say)
+		if err != nil {
+			return err
+		}
+		w.chip = c
+	} else {
+		c, err := openChip(chipDir)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		w.chip = c
 	}
-	t := &teller{pipe: os.NewFile(pipe, "pipe")}
-	w := &worker{teller: t, rng: rand.New(rand.NewPCG(seed, 1))}
-	if w.vault, err = openVault(dir); err != nil {
-		return err
-	}
-	if w.log, _, err = openLog(dir, &nv{t, held}); err != nil {
-		return err
-	}
-	if err := w.start(); err != nil {
+	if err := w.start(dir); err != nil {
 		return err
 	}
 	for i := 0; i < operations || operations == 0; i++ {
+		w.clock += time.Duration(w.rng.Int64N(int64(30 * time.Minute)))
 		if err := w.operate(); err != nil {
 			return err
 		}
@@ -145,37 +149,42 @@ func work(dir, anchor string, seed uint64, operations int) error {
 	return errors.Join(w.log.Close(), w.vault.Close())
 }
 
-func (w *worker) start() error {
-	ok, err := w.teller.begin("boot")
+func (w *worker) start(dir string) error {
+	err := w.do(func() (err error) {
+		if w.vault, err = openVault(dir, w.chip, func() time.Duration { return w.clock }); err != nil {
+			return err
+		}
+		w.log, _, err = openLog(dir, w.chip)
+		return err
+	}, "open")
+	if err == nil {
+		err = w.tell(func() (_ any, err error) {
+			w.boot, err = w.vault.Boot()
+			return w.boot, err
+		}, "boot")
+	}
 	if err != nil {
 		return err
 	}
-	if w.boot, err = w.vault.Boot(); err != nil {
-		return err
-	}
-	return errors.Join(ok(w.boot), w.append(access.EventBooted, access.PersonID{}))
+	return w.append(access.EventBooted, access.PersonID{})
 }
 
 // operate does one thing of a day, in a mix that makes all of them often enough.
 func (w *worker) operate() error {
 	id := personID(w.rng.IntN(people))
 	switch n := w.rng.IntN(100); {
-	case n < 45:
+	case n < 30:
 		return errors.Join(w.append(access.EventWalkupGranted, id), w.append(access.EventDoorReleased, id), w.append(access.EventDoorOpened, id))
-	case n < 60:
-		return w.append(access.EventWalkupDenied, access.PersonID{})
-	case n < 66:
+	case n < 40:
+		return errors.Join(w.append(access.EventWalkupDenied, access.PersonID{}), w.refuse())
+	case n < 46:
 		return w.crowd()
-	case n < 80:
-		return w.enrol(id)
-	case n < 84:
-		return w.remove("revoke", id, w.vault.Revoke)
-	case n < 88:
-		return w.remove("delete", id, w.vault.Delete)
-	case n < 91:
-		return w.checkpoint(w.log.Checkpoint)
-	case n < 93:
-		return w.checkpoint(w.log.Anchor)
+	case n < 90:
+		return w.administer(n, id)
+	case n < 92:
+		return w.checkpoint("checkpoint", w.log.Checkpoint)
+	case n < 94:
+		return w.anchor()
 	case n < 97:
 		return w.acknowledge()
 	default:
@@ -192,26 +201,19 @@ func (w *worker) append(e access.Event, id access.PersonID) error {
 }
 
 func (w *worker) appendBytes(e access.Event, data []byte) error {
-	ok, err := w.teller.begin("record %x", sha256.Sum256(data))
-	if err != nil {
-		return err
-	}
 	class := auditlog.Vital
 	if e == access.EventWalkupDenied {
 		class = auditlog.Ordinary
 	}
-	seq, err := w.log.Append(class, data)
-	if err != nil {
-		return err
-	}
-	return ok(seq)
+	return w.tell(func() (any, error) { return w.log.Append(class, data) }, "record %x", sha256.Sum256(data))
 }
 
-// crowd appends from several sides at once, so that records share an fdatasync.
+// crowd appends from several sides at once, so that records share an fdatasync, while a checkpoint is made and anchored.
 func (w *worker) crowd() error {
 	var all sync.WaitGroup
-	errs := make([]error, 6)
-	for i := range errs {
+	errs := make([]error, 7)
+	all.Go(func() { errs[6] = w.anchor() })
+	for i := range errs[:6] {
 		data, err := record(w.rng, access.EventExitRequested, w.boot, access.PersonID{})
 		if err != nil {
 			return err
@@ -222,85 +224,45 @@ func (w *worker) crowd() error {
 	return errors.Join(errs...)
 }
 
-func (w *worker) enrol(id access.PersonID) error {
-	generation, err := w.vault.Tombstone(id)
-	if err != nil {
+// anchor does what door does hourly and on security events.
+func (w *worker) anchor() error {
+	if _, err := w.chip.RaiseAudit(); err != nil {
 		return err
 	}
-	before, err := w.vault.Get(id, bundle())
-	if err != nil && !errors.Is(err, vault.ErrUnknown) {
-		return err
-	}
-	generation = max(generation, before.Generation) + 1
-	t, err := vault.NewTemplate(reference(id, generation))
-	if err != nil {
-		return err
-	}
-	ok, err := w.teller.begin("put %s %d", id, generation)
-	if err != nil {
-		return err
-	}
-	p := vault.Person{ID: id, State: vault.Active, Generation: generation, References: []vault.Reference{{Template: t, Bundle: bundle(), Created: w.boot}}}
-	if err := w.vault.Put(p); err != nil {
-		return err
-	}
-	return errors.Join(ok(generation), w.append(access.EventEnrolled, id))
+	return w.checkpoint("anchor", w.log.Anchor)
 }
 
-func (w *worker) remove(how string, id access.PersonID, end func(access.PersonID, uint64) error) error {
-	p, err := w.vault.Get(id, bundle())
-	if errors.Is(err, vault.ErrUnknown) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	ok, err := w.teller.begin("%s %s %d", how, id, p.Generation)
-	if err != nil {
-		return err
-	}
-	if err := end(id, 0); err != nil {
-		return err
-	}
-	return errors.Join(ok(p.Generation), w.append(access.EventRevoked, id))
+func (w *worker) checkpoint(kind string, sign func(context.Context) ([]byte, error)) error {
+	return w.tell(func() (any, error) {
+		signed, err := sign(context.Background())
+		return base64.StdEncoding.EncodeToString(signed), err
+	}, "%s", kind)
 }
 
-func (w *worker) checkpoint(sign func(context.Context) ([]byte, error)) error {
-	ok, err := w.teller.begin("checkpoint")
+// tell does something, said before, and acknowledges it.
+func (w *worker) tell(do func() (result any, err error), format string, args ...any) error {
+	ok, err := w.teller.begin(format, args...)
 	if err != nil {
 		return err
 	}
-	signed, err := sign(context.Background())
+	result, err := do()
 	if err != nil {
 		return err
 	}
-	return ok(base64.StdEncoding.EncodeToString(signed))
+	return ok(result)
 }
 
 func (w *worker) acknowledge() error {
 	at := w.log.Cursor()
 	at += uint64(w.rng.Int64N(int64(w.log.Head()-at) + 1))
-	ok, err := w.teller.begin("cursor %d", at)
-	if err != nil {
-		return err
-	}
-	if err := w.log.Acknowledge(at); err != nil {
-		return err
-	}
-	return ok(at)
+	return w.tell(func() (any, error) { return at, w.log.Acknowledge(at) }, "cursor %d", at)
 }
 
 // expire lets go what can go: all but the last twenty acknowledged records.
 func (w *worker) expire() error {
-	ok, err := w.teller.begin("expire")
-	if err != nil {
-		return err
-	}
-	n, err := w.log.Expire(func(last auditlog.Entry) bool { return last.Seq+20 < w.log.Cursor() })
-	if err != nil {
-		return err
-	}
-	return ok(n)
+	return w.tell(func() (any, error) {
+		return w.log.Expire(func(last auditlog.Entry) bool { return last.Seq+20 < w.log.Cursor() })
+	}, "expire")
 }
 
 // lines reads what a child says, whole lines only: one that was cut short was never said.

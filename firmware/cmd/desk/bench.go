@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,7 +142,11 @@ func (b *bench) ready(ctx context.Context) (ipc.Status, error) {
 			}
 		}
 	}()
-	return b.await(ctx, "eye and door are ready", func(s ipc.Status) bool { return s.Eye })
+	s, err := b.await(ctx, "eye and door are ready", func(s ipc.Status) bool { return s.Eye || s.Closed })
+	if err == nil && s.Closed {
+		err = errors.New(strings.Join(s.Degraded[:min(1, len(s.Degraded))], ""))
+	}
+	return s, err
 }
 
 // call asks door for something.
