@@ -73,6 +73,7 @@ func TestUnrecordedDecisionHasNoPass(t *testing.T) {
 	}
 }
 
+// Control: A34
 func TestPolicyCannotSwitchProtectionsOff(t *testing.T) {
 	if err := DefaultPolicy().Validate(); err != nil {
 		t.Fatalf("the embedded default is refused: %v", err)

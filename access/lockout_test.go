@@ -15,7 +15,9 @@ func TestOnlyThePersonsOwnReasonsCount(t *testing.T) {
 	}
 }
 
-// Proves A25 and C18: the lockout of a person over every age of a refusal and every number of them.
+// The lockout of a person over every age of a refusal and every number of them.
+//
+// Control: A25
 func TestPersonLockout(t *testing.T) {
 	p := DefaultPolicy()
 	p.PersonLimit, p.PersonWindow, p.PersonLock = 3, time.Hour, 15*time.Minute

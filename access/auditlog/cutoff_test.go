@@ -34,6 +34,7 @@ func copyDir(t testing.TB, from string) string {
 	return to
 }
 
+// Control: G3
 func TestCutOff(t *testing.T) {
 	dir, nv := filepath.Join(t.TempDir(), "audit"), &nvram{}
 	o := hashed(t, nv)

@@ -86,6 +86,7 @@ func mustRoot(t testing.TB, l *Log, all [][]byte) {
 	}
 }
 
+// Control: G3
 func TestTreeIsRFC6962(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "audit")
 	l, _ := mustOpen(t, dir, hashed(t, nil))
@@ -223,6 +224,8 @@ func TestLostLastRecord(t *testing.T) {
 }
 
 // Check finds a record that was changed behind a good checksum, and a hash that was.
+//
+// Control: G3
 func TestCheckFindsWhatWasBent(t *testing.T) {
 	for _, what := range []string{"record", "hash of a record", "hash above"} {
 		dir := filepath.Join(t.TempDir(), "audit")

@@ -15,6 +15,8 @@ import (
 )
 
 // FORMAT.md, schema 2: keys, names, associated data and what is sealed.
+//
+// Control: A30
 func TestSealedGolden(t *testing.T) {
 	doc := strings.NewReplacer(" ", "", "\n", "").Replace(string(content(t, "FORMAT.md")))
 	root := &memoryRoot{key: [32]byte(bytes.Repeat([]byte{7}, 32))}

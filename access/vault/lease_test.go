@@ -55,6 +55,8 @@ func TestClock(t *testing.T) {
 }
 
 // Pulling the plug lengthens no lease: 72 powered hours are 72 in whatever pieces, and each start costs what may not have been written.
+//
+// Control: S7
 func TestLeaseOverRestarts(t *testing.T) {
 	for _, piece := range []time.Duration{time.Minute, 6 * time.Hour, 24 * time.Hour} {
 		root, file := newRoot(), path(t)
@@ -111,7 +113,6 @@ func TestLeaseOverRestarts(t *testing.T) {
 	}
 }
 
-// Proves A34.
 // States tells who may do what at this moment, in either kind of vault; a lease that has ended shows without anybody writing it down.
 func TestStates(t *testing.T) {
 	id := func(n int) access.PersonID { return someone(t, n, 0).ID }
@@ -149,6 +150,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// Control: A34
 func TestRetention(t *testing.T) {
 	var r Retention
 	for c, days := range map[Class]time.Duration{ClassRevoked: 30, ClassExpired: 7, ClassSuspended: 180, ClassLockout: 7} {

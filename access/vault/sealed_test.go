@@ -207,6 +207,8 @@ func TestSealedLife(t *testing.T) {
 }
 
 // A receipt for what is gone, whatever came first.
+//
+// Control: S7
 func TestSealedGenerations(t *testing.T) {
 	root := newRoot()
 	v := mustOpen(t, path(t), sealedOptions(root))
@@ -253,6 +255,8 @@ func TestSealedGenerations(t *testing.T) {
 }
 
 // Nothing of a sealed file is readable, and a plain one that was adopted leaves nothing behind.
+//
+// Control: A30
 func TestNothingIsReadable(t *testing.T) {
 	file := path(t)
 	v := mustOpen(t, file, Options{})
@@ -317,6 +321,8 @@ func TestNothingIsReadable(t *testing.T) {
 }
 
 // Whoever is deleted leaves nothing that opens: not in free pages, not after a cut between commit and scrub.
+//
+// Control: P13
 func TestErasedContentIsGone(t *testing.T) {
 	root, file := newRoot(), path(t)
 	v := mustOpen(t, file, sealedOptions(root))
@@ -396,6 +402,8 @@ func TestErasedContentIsGone(t *testing.T) {
 }
 
 // Readers and writers together: pages are scrubbed and templates turned under nobody's hands.
+//
+// Control: P3
 func TestTogether(t *testing.T) {
 	v := mustOpen(t, path(t), sealedOptions(newRoot()))
 	for n := range 10 {

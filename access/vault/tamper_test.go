@@ -12,6 +12,8 @@ import (
 )
 
 // Records of an older copy in a file of today, a plain file in the place of a sealed one, and other wrong files and roots.
+//
+// Control: P3
 func TestWrongFilesAndRoots(t *testing.T) {
 	root, file := newRoot(), path(t)
 	o := sealedOptions(root)

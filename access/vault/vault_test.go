@@ -178,6 +178,8 @@ func TestLife(t *testing.T) {
 }
 
 // Delete beats add whatever comes first; a higher generation is a lawful new enrolment.
+//
+// Control: S7
 func TestGenerations(t *testing.T) {
 	v := mustOpen(t, path(t), Options{})
 	at := func(g uint64) Person {

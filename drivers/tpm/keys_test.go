@@ -85,6 +85,7 @@ func TestKeyServesItsOwnUseAlone(t *testing.T) {
 	}
 }
 
+// Control: I3
 func TestTLSKeySignsClientCertificateVerifyAlone(t *testing.T) {
 	b := newBoard(t)
 	tp := b.open()

@@ -54,6 +54,7 @@ func TestPolicyComputedOfflineIsTheTPMs(t *testing.T) {
 	}
 }
 
+// Control: C14
 func TestSecretOpensOnlyInTheApprovedState(t *testing.T) {
 	b := newBoard(t)
 	tp := b.open()
@@ -126,6 +127,8 @@ func TestSecretOpensOnlyInTheApprovedState(t *testing.T) {
 	}
 }
 
+// Control: O4
+// Control: P4
 func TestUpdateMovesTheApprovalForwardAndTheFloorShutsTheOldOne(t *testing.T) {
 	b := newBoard(t)
 	boot := func(image string) *TPM {

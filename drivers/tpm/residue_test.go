@@ -48,6 +48,7 @@ func invert(b []byte) []byte {
 	return out
 }
 
+// Control: C30
 func TestOpenedSecretsLeaveNoCopyOnceWiped(t *testing.T) {
 	b := newBoard(t)
 	tp := b.open()

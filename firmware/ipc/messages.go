@@ -40,6 +40,7 @@ const (
 	KindResume   Kind = 56 // desk → door
 	KindDelete   Kind = 57 // desk → door; answered by Deleted
 	KindDeleted  Kind = 58 // answer to Delete
+	KindRekey    Kind = 59 // desk → door: turn all references to another transform
 )
 
 // Hello is the first packet of eye: what it sees with.

@@ -56,7 +56,7 @@ func largest() map[Kind]any {
 		status.Decisions = append(status.Decisions, Outcome{Session: session, Verdict: 255, Reason: 1<<16 - 1, First: moment, Decided: moment, Released: moment})
 	}
 	return map[Kind]any{
-		KindError: Failure{sentence}, KindOK: nil, KindPulse: nil, KindOutboxHead: nil,
+		KindError: Failure{sentence}, KindOK: nil, KindPulse: nil, KindRekey: nil, KindOutboxHead: nil,
 		KindHello: Hello{
 			Camera: frames.Camera{Driver: name, Card: name, Bus: name, Format: name, Interval: moment},
 			Name:   name, Degraded: repeated(sentence, maxDropped), Provider: name,

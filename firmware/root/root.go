@@ -257,6 +257,20 @@ func (k auditKey) Sign(random io.Reader, digest []byte, o crypto.SignerOpts) ([]
 	return signature, k.judge(err)
 }
 
+// TLSPublic is the public half of the TLS key, for a certificate.
+func (r *Root) TLSPublic() (*ecdsa.PublicKey, error) {
+	t, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.TLSKey(r.id.TLS, r.approvals...)
+	if err != nil {
+		return nil, r.judge(err)
+	}
+	public, _ := s.Public().(*ecdsa.PublicKey)
+	return public, nil
+}
+
 // SignTLS signs a client's CertificateVerify of TLS 1.3, and refuses every other message: the one key that another program may use.
 func (r *Root) SignTLS(message []byte) ([]byte, error) {
 	t, err := r.open()

@@ -163,6 +163,9 @@ func TestVaultAndLogHangOnTheRoot(t *testing.T) {
 }
 
 // Only the measured and approved state opens the data key, whoever starts the kiosk.
+//
+// Control: C14
+// Control: P4
 func TestUnapprovedImageUnsealsNothing(t *testing.T) {
 	m := newMachine(t)
 	other := m.image
@@ -182,6 +185,7 @@ func TestUnapprovedImageUnsealsNothing(t *testing.T) {
 	}
 }
 
+// Control: C14
 func TestOtherTPM(t *testing.T) {
 	m, thief := newMachine(t), newMachine(t)
 	if _, err := Open(thief.chip.Socket(), m.state, m.options); !errors.Is(err, tpm.ErrOtherTPM) {

@@ -51,8 +51,11 @@ func (b *bench) about(e access.Event) {
 	}
 }
 
-// Proves A25 and B20: who is identified and refused again and again is locked out, whatever they are permitted afterwards, and being
+// Who is identified and refused again and again is locked out, whatever they are permitted afterwards, and being
 // locked out prolongs nothing.
+//
+// Control: A25
+// Control: B20
 func TestPersonIsLockedOut(t *testing.T) {
 	b := start(t, func(p *access.Policy) { p.PersonLimit = 2 })
 	b.enrolled(0, access.Suspended)
@@ -99,7 +102,9 @@ func TestServedLockoutIsForgotten(t *testing.T) {
 	})
 }
 
-// Proves A25: what does not lie in the person is not charged to them, and what is nobody's to nobody.
+// What does not lie in the person is not charged to them, and what is nobody's to nobody.
+//
+// Control: A25
 func TestWhatChargesNobody(t *testing.T) {
 	for name, set := range map[string]func(*bench){
 		"lockdown":     func(b *bench) { b.door.Lockdown = true },
@@ -150,7 +155,9 @@ func TestRefusalThatCannotBeKept(t *testing.T) {
 	}
 }
 
-// Proves C18 and C29: the door's limit is entered and left once, and the store hears of both.
+// The door's limit is entered and left once, and the store hears of both.
+//
+// Control: C18
 func TestDoorLimitIsEnteredAndLeft(t *testing.T) {
 	b := start(t, func(p *access.Policy) { p.FailureLimit = 2 })
 	b.enrolled(0, access.Permitted)

@@ -40,6 +40,31 @@ func (g *People) Remove(p access.PersonID, durable func() error) error {
 	return nil
 }
 
+// Reload reads everybody anew, after turn has turned the store's references. Walk-ups wait meanwhile. After an error of the reading nobody is
+// enrolled here: references of before compare with nothing.
+func (g *People) Reload(turn func() error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := turn(); err != nil {
+		return err
+	}
+	g.changes++
+	g.forget()
+	if err := g.store.Each(g.bundle, g.put); err != nil {
+		g.forget()
+		return fmt.Errorf("read the enrolled: %w", err)
+	}
+	return nil
+}
+
+// forget wipes all references. The caller holds mu.
+func (g *People) forget() {
+	g.rows.Wipe()
+	clear(g.persons)
+	g.persons = g.persons[:0]
+	clear(g.slots)
+}
+
 // Refresh follows standings that change by themselves, as that of a lease which ends, and returns how many changed. The store is read
 // without holding up a walk-up; whoever's standing is changed by order meanwhile makes it begin anew, so that an old reading never
 // overrules an order. Whom the store does not name keeps their standing, and so does everybody after an error.

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// Control: P3
 func TestCuts(t *testing.T) {
 	var out bytes.Buffer
 	if err := run([]string{"-cuts", "30", "-dir", t.TempDir()}, &out, io.Discard); err != nil || out.String() != "power: 30 cuts, 30 clean\n" {

@@ -101,6 +101,8 @@ func TestVerify(t *testing.T) {
 }
 
 // Whatever single bit of a receipt is changed, it does not verify as anything else.
+//
+// Control: G4
 func TestEveryBitCounts(t *testing.T) {
 	_, _, receipt, _ := example(t)
 	_, key := testKey(t)

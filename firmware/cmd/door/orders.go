@@ -105,6 +105,22 @@ func (k *kiosk) delete(id access.PersonID) (ipc.Deleted, error) {
 	return d, nil
 }
 
+// rekey turns every stored reference to another secret transform. Nobody is enrolled anew, and what leaked before compares with nothing any more.
+func (k *kiosk) rekey() error {
+	if err := k.shut(); err != nil {
+		return err
+	}
+	var late error
+	err := k.gallery.Reload(func() (err error) {
+		late, err = stored(k.store.Rekey())
+		return err
+	})
+	if err == nil {
+		k.note(access.EventTemplatesRekeyed, "")
+	}
+	return errors.Join(late, err)
+}
+
 // record writes down what was done to a person.
 func (k *kiosk) record(e access.Event, id access.PersonID, detail string) error {
 	r := k.blank(e)

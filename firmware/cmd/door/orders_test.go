@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
 	"testing"
@@ -209,6 +210,7 @@ func TestOrdersWithoutAnAuditLog(t *testing.T) {
 	}
 }
 
+// Control: P13
 func TestDeleteLeavesNothingAndProvesIt(t *testing.T) {
 	r := rest(t)
 	id := access.PersonID{1}
@@ -256,6 +258,8 @@ func TestDeleteLeavesNothingAndProvesIt(t *testing.T) {
 }
 
 // A lease that ends while the kiosk runs ends the permission, and resuming does not bring it back.
+//
+// Control: S7
 func TestLeaseEnds(t *testing.T) {
 	r := rest(t)
 	r.enrol(access.PersonID{1}, 3, r.wall.Add(time.Hour).Unix())
@@ -286,6 +290,8 @@ func TestLeaseEnds(t *testing.T) {
 }
 
 // Templates in memory are turned as those on disk are, and scores are those of the plain ones.
+//
+// Control: C13
 func TestGalleryIsTurned(t *testing.T) {
 	r := rest(t)
 	tilted := make([]float32, access.ProbeSize)
@@ -299,7 +305,65 @@ func TestGalleryIsTurned(t *testing.T) {
 	}
 }
 
+// Another transform: nobody is enrolled anew, everybody is found as before, and it stands in the log.
+//
+// Control: C13
+func TestRekeyedGallery(t *testing.T) {
+	r := rest(t)
+	before, err := r.store.Get(access.PersonID{1}, r.bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.rekey(); err != nil || r.standing() != access.Permitted {
+		t.Fatalf("%v, %v", r.standing(), err)
+	}
+	after, err := r.store.Get(access.PersonID{1}, r.bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b [access.ProbeSize]float32
+	before.References[0].Template.Copy(a[:])
+	after.References[0].Template.Copy(b[:])
+	if a == b {
+		t.Error("the reference was not turned")
+	}
+	r.chip.fail = errors.New("no answer")
+	if err := r.rekey(); !errors.Is(err, vault.ErrUnacknowledged) || r.standing() != access.Permitted {
+		t.Errorf("stored, but not acknowledged: %v, %v", r.standing(), err)
+	}
+	records, err := tail(r.audit, tailRecords)
+	if err != nil || records[len(records)-1].Event != access.EventTemplatesRekeyed {
+		t.Errorf("%+v, %v", records, err)
+	}
+}
+
+// Control: G14
+func TestPolicyChangeIsRecorded(t *testing.T) {
+	r := rest(t)
+	if err := r.keepPolicy(); err != nil {
+		t.Fatal(err)
+	}
+	before := r.audit.Head()
+	if err := r.keepPolicy(); err != nil || r.audit.Head() != before {
+		t.Fatalf("the same policy was recorded again: %v", err)
+	}
+	old := r.hash
+	r.hash[0] ^= 1
+	if err := r.keepPolicy(); err != nil {
+		t.Fatal(err)
+	}
+	records, err := tail(r.audit, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("from %x to %x", old, r.hash); records[0].Event != access.EventPolicyChanged || records[0].Detail != want {
+		t.Errorf("recorded %+v, want %q", records[0], want)
+	}
+}
+
 // A pseudonym is one person's for one UTC day, and the kiosk's own.
+//
+// Control: B23
 func TestSubjectsChangeDaily(t *testing.T) {
 	s, other := &shelf{key: [32]byte{1}}, &shelf{key: [32]byte{2}}
 	const noon = 1_800_014_400 // 2027-01-15 12:00 UTC
@@ -323,6 +387,9 @@ func TestSubjectsChangeDaily(t *testing.T) {
 }
 
 // Refusals of an earlier boot count as of the start of this one, for as long as this one lasts.
+//
+// Control: A25
+// Control: C18
 func TestRefusalsOfAnEarlierBoot(t *testing.T) {
 	r := rest(t)
 	stored := []time.Duration{time.Hour, 2 * time.Hour}

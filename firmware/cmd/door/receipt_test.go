@@ -306,6 +306,8 @@ func golden(t testing.TB) (receipt []byte, key string) {
 }
 
 // Whatever somebody changes, exchanges or brings along from another kiosk, nothing of it holds, and it is said why.
+//
+// Control: G4
 func TestForgedReceipts(t *testing.T) {
 	w, other := newWitnessed(t, "kiosk.test/1"), newWitnessed(t, "kiosk.test/2")
 	for _, k := range []*witnessed{w, other} {
@@ -402,6 +404,8 @@ func TestForgedReceipts(t *testing.T) {
 }
 
 // A log that was changed behind the kiosk's back yields no receipt at all.
+//
+// Control: G4
 func TestNoReceiptFromAChangedLog(t *testing.T) {
 	w := newWitnessed(t, "kiosk.test/1")
 	w.append(t, aDay()...)

@@ -317,6 +317,8 @@ func (s *server) answer(ctx context.Context, conn *ipc.Conn, m ipc.Message) {
 			kind = ipc.KindDeleted
 			body, err = s.door.delete(req.Person)
 		}
+	case ipc.KindRekey:
+		err = s.door.rekey()
 	case ipc.KindLockdown:
 		var req ipc.Lockdown
 		if err = ipc.Decode(m, &req); err == nil {
