@@ -37,6 +37,7 @@ const (
 	EventDuressSignalled     Event = 207
 	EventFailuresLimited     Event = 208
 	EventWalkupLeft          Event = 209
+	EventWalkupConfirmed     Event = 210
 
 	// 300: the door
 	EventDoorReleased   Event = 300
@@ -192,6 +193,8 @@ func (e Event) describe() (name string, s Severity) {
 		return "failures limited", Warning
 	case EventWalkupLeft:
 		return "walk-up abandoned", Info
+	case EventWalkupConfirmed:
+		return "uncertain walk-up settled", Notice
 
 	case EventDoorReleased:
 		return "door released", Info

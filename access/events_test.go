@@ -40,6 +40,7 @@ var goldenEvents = []struct {
 	{207, "duress signalled", "alert"},
 	{208, "failures limited", "warning"},
 	{209, "walk-up abandoned", "info"},
+	{210, "uncertain walk-up settled", "notice"},
 	{300, "door released", "info"},
 	{301, "door opened", "info"},
 	{302, "door closed", "info"},

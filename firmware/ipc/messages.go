@@ -40,6 +40,7 @@ const (
 	KindResume   Kind = 56 // desk → door
 	KindDelete   Kind = 57 // desk → door; answered by Deleted
 	KindDeleted  Kind = 58 // answer to Delete
+	KindConfirm  Kind = 60 // desk → door: an operator's word about an uncertain walk-up
 	KindRekey    Kind = 59 // desk → door: turn all references to another transform
 )
 
@@ -172,7 +173,22 @@ type Status struct {
 	Policy     [32]byte            `cbor:"14,keyasint"`
 	Cursor     uint64              `cbor:"15,keyasint"` // records that headquarters has acknowledged
 	Lockdown   bool                `cbor:"16,keyasint"`
+	Pending    Pending             `cbor:"18,keyasint"` // zero: no walk-up waits for an operator
 	Closed     bool                `cbor:"17,keyasint"` // nobody is recognised; the first of Degraded says why
+}
+
+// Pending is an uncertain walk-up that waits for an operator: one of two people stands there.
+type Pending struct {
+	Session access.SessionID `cbor:"1,keyasint"`
+	First   access.PersonID  `cbor:"2,keyasint"`
+	Second  access.PersonID  `cbor:"3,keyasint"`
+	Until   time.Duration    `cbor:"4,keyasint"` // CLOCK_MONOTONIC
+}
+
+// Confirm is an operator's word that a person stands there.
+type Confirm struct {
+	Session access.SessionID `cbor:"1,keyasint"`
+	Person  access.PersonID  `cbor:"2,keyasint"`
 }
 
 // Outcome is one decided walk-up as the bench sees it.

@@ -86,6 +86,7 @@ var rules = [...]rule{
 	{Desk, toDoor, KindRevoke, 32, "the bench operator ends a permission"},
 	{Desk, toDoor, KindSuspend, 32, "the bench operator takes a permission for a while"},
 	{Desk, toDoor, KindResume, 32, "the bench operator gives back what was suspended"},
+	{Desk, toDoor, KindConfirm, 48, "the bench operator says which of two people stands at the door"},
 	{Desk, toDoor, KindRekey, nothing, "the bench operator has the references turned anew"},
 	{Desk, toDoor, KindDelete, 32, "the bench operator has a person forgotten"},
 	{Desk, toDoor, KindLockdown, 8, "the bench operator closes the door"},
@@ -143,6 +144,8 @@ func (k Kind) String() string {
 		return "Presentation"
 	case KindOutboxHead:
 		return "OutboxHead"
+	case KindConfirm:
+		return "Confirm"
 	case KindRekey:
 		return "Rekey"
 	case KindSignTLS:

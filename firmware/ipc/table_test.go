@@ -51,6 +51,7 @@ func largest() map[Kind]any {
 	status := Status{
 		Stamp: moment, Door: 255, Walkup: 255, Indication: access.Indication{Text: strings.Repeat("t", access.MaxText)}, Sighting: sighting,
 		Degraded: repeated(sentence, maxDegraded), People: 1<<32 - 1, Records: most, Cursor: most, Lockdown: true, Closed: true,
+		Pending: Pending{session, access.PersonID{1}, access.PersonID{2}, moment},
 	}
 	for range maxOutcomes {
 		status.Decisions = append(status.Decisions, Outcome{Session: session, Verdict: 255, Reason: 1<<16 - 1, First: moment, Decided: moment, Released: moment})
@@ -65,6 +66,7 @@ func largest() map[Kind]any {
 		KindConclude: Conclude{session, moment}, KindAbort: Abort{session}, KindOutbox: Outbox{most, most},
 		KindEnrol: Enrol{access.PersonID{1}, maxEnrol, 1<<63 - 1}, KindEnrolled: Enrolled{access.PersonID{1}, 1<<32 - 1, 1<<16 - 1, access.PersonID{2}},
 		KindSuspend: Suspend{access.PersonID{1}}, KindResume: Resume{access.PersonID{1}}, KindDelete: Delete{access.PersonID{1}},
+		KindConfirm: Confirm{session, access.PersonID{1}},
 		KindSignTLS: SignTLS{make([]byte, maxVerify)}, KindSignature: Signature{make([]byte, maxSignature)},
 		KindDeleted: Deleted{make([]byte, maxReceipt), make([]byte, maxProof)},
 		KindRevoke:  Revoke{access.PersonID{1}}, KindLockdown: Lockdown{true}, KindStatus: status,
@@ -104,6 +106,8 @@ func decoded(k Kind) any {
 		return new(Resume)
 	case KindDelete:
 		return new(Delete)
+	case KindConfirm:
+		return new(Confirm)
 	case KindSignTLS:
 		return new(SignTLS)
 	case KindSignature:

@@ -110,6 +110,14 @@ func (e Enrolled) Validate() error { return person(e.Person) }
 // Validate wants a person.
 func (r Revoke) Validate() error { return person(r.Person) }
 
+// Validate wants a session and a person.
+func (c Confirm) Validate() error {
+	if c.Session == (access.SessionID{}) {
+		return errors.New("no session")
+	}
+	return person(c.Person)
+}
+
 // Validate wants a person.
 func (s Suspend) Validate() error { return person(s.Person) }
 
@@ -144,7 +152,7 @@ func (f Failure) Validate() error { return texts("failure", maxSentence, f.Messa
 // Validate checks the bounds of what the bench is shown.
 func (s Status) Validate() error {
 	err := errors.Join(
-		durations(s.Stamp),
+		durations(s.Stamp, s.Pending.Until),
 		texts("indication", access.MaxText, s.Indication.Text),
 		s.Sighting.Validate(),
 		atMost("degraded modes", len(s.Degraded), maxDegraded),

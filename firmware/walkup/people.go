@@ -173,6 +173,17 @@ func (g *People) Keep(p access.PersonID, references [][]float32, bundle [32]byte
 	return len(references), nil
 }
 
+// Look is a person as they stand, without a score; NotPermitted when nobody of that id is here.
+func (g *People) Look(p access.PersonID) access.Candidate {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	slot, ok := g.slots[p]
+	if !ok {
+		return access.Candidate{Person: p}
+	}
+	return access.Candidate{Person: p, Standing: g.persons[slot].standing, Extended: g.persons[slot].extended}
+}
+
 // Holds reports whether a permitted person has references of the gallery's bundle.
 func (g *People) Holds(p access.PersonID) bool {
 	g.mu.Lock()

@@ -117,7 +117,7 @@ func (w *Walkup) fail(ctx context.Context, r access.Reason) {
 func (w *Walkup) assess(ctx context.Context) {
 	p := w.cfg.Policy
 	capture := p.Capture
-	if w.session.enrol != nil {
+	if w.session.enrol != nil || w.closer {
 		capture.MinFused = max(capture.MinFused, p.EnrolFused)
 	}
 	if r := access.Check(w.session.shown, w.session.opened, w.book, capture, p.Challenge); r != access.ReasonNone {
@@ -153,10 +153,11 @@ func (w *Walkup) compare(ctx context.Context) {
 	now := w.cfg.Now()
 	candidate.Locked = w.cfg.Policy.LockedOut(w.session.refusals, now)
 	door := w.cfg.Door.State()
-	w.session.decision = access.Decide(w.cfg.Policy, access.Question{
+	w.session.question = access.Question{
 		Session: w.session.opened.Session, Checked: true, Threshold: threshold, Calibrated: calibrated,
 		Candidate: candidate, Lockdown: door.Lockdown, Tamper: door.Tamper, Now: now,
-	})
+	}
+	w.session.decision = access.Decide(w.cfg.Policy, w.session.question)
 }
 
 // conclude makes the outcome durable, acts on it and shows it. A grant is recorded first and opens after; one that cannot be
@@ -177,6 +178,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 	}
 	w.pace(d.Reason)
 	now := w.cfg.Now()
+	d = w.doubt(d, now)
 	switch err := w.cfg.Log.Append(w.record(d, now)); {
 	case err != nil && d.Verdict == access.Granted:
 		d = d.Unrecorded()

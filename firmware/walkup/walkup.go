@@ -43,6 +43,8 @@ type Gallery interface {
 	Search(probe []float32, bundle [32]byte) (access.Candidate, error)
 	// Keep stores references of a person durably, permits them until a Unix second (0: no end) and says how many are kept for them now.
 	Keep(person access.PersonID, references [][]float32, bundle [32]byte, until int64) (int, error)
+	// Look is a person as they stand, without a score; NotPermitted when nobody of that id is here.
+	Look(access.PersonID) access.Candidate
 	// Holds reports whether a permitted person has references here.
 	Holds(access.PersonID) bool
 	// Subject is the pseudonym under which a person stands in the audit log on the day of a Unix second.
@@ -82,6 +84,7 @@ type View struct {
 	Sighting  ipc.Approach
 	Outcomes  []ipc.Outcome // newest first, at most maxOutcomes
 	Enrolling bool
+	Pending   ipc.Pending
 	Eye       bool
 	Provider  string
 	Degraded  []string // of eye
@@ -127,8 +130,10 @@ type Walkup struct {
 	pause     time.Duration // when it may try again
 	number    uint64
 	session   session
-	stretch   int // frames that a chip is shown for
-	clean     int // codes since the last one that lost frames
+	closer    bool     // the last session of this presence was ambiguous: the next one takes more frames
+	pending   *pending // waits for an operator
+	stretch   int      // frames that a chip is shown for
+	clean     int      // codes since the last one that lost frames
 	enrol     *enrolment
 	failures  []time.Duration
 	inForce   bool // the door's limit on failures
@@ -156,6 +161,7 @@ type session struct {
 	shown    *access.Presentation
 	reason   access.Reason
 	decision access.Decision
+	question access.Question // that decision answers
 	refusals []time.Duration // remembered of the nearest person
 }
 
@@ -274,7 +280,7 @@ func (w *Walkup) View() View {
 func (w *Walkup) publish() {
 	w.mu.Lock()
 	w.view = View{
-		State: w.state, Sighting: w.sighting, Outcomes: w.outcomes, Enrolling: w.enrol != nil,
+		State: w.state, Sighting: w.sighting, Outcomes: w.outcomes, Enrolling: w.enrol != nil, Pending: w.pending.view(),
 		Eye: w.eye != nil, Provider: w.hello.Provider, Degraded: w.hello.Degraded,
 	}
 	w.mu.Unlock()
@@ -293,14 +299,18 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 	}
 	w.sighting = a
 	if w.missed == missedToLeave {
-		w.attempts, w.granted = 0, 0
+		w.attempts, w.granted, w.closer = 0, 0, false
+		if w.pending != nil {
+			w.pending = nil
+			w.cfg.Show(access.Indication{})
+		}
 		w.session.reason = access.ReasonLeft
 		w.step(ctx, access.Left)
 	}
 	if w.granted != 0 && (a.Track != 0 && a.Track != w.granted || w.cfg.Now() >= w.pause) {
 		w.granted, w.attempts = 0, 0
 	}
-	if w.state != access.Idle {
+	if w.state != access.Idle || w.waits(a.Track) {
 		return
 	}
 	if w.granted == 0 {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog"
@@ -181,7 +182,7 @@ func (g *ground) openLog(state string) error {
 		why = err
 	}
 	g.emergency = true
-	log, recovery, err := auditlog.Open(filepath.Join(state, emergencyFolder), auditlog.Options{SegmentBytes: 256 << 10, Reserve: 2, MaxSegments: 64})
+	log, recovery, err := auditlog.Open(filepath.Join(state, emergencyFolder), emergencyOptions())
 	if err != nil {
 		g.missing(access.EventAuditWriteFailed, fmt.Sprintf("neither audit log opens, nothing is recorded: %v; %v", why, err))
 		return nil
@@ -191,25 +192,45 @@ func (g *ground) openLog(state string) error {
 	return nil
 }
 
-// takeOver appends what an emergency log holds to the audit log, byte for byte, and removes it. A cut in between repeats records, and loses none.
+// takeOver appends what an emergency log holds to the audit log, and removes it. A cut in between repeats records, and loses none.
+//
+// Nothing signed those records, and who can write to the disk can write such a log. So they are announced before they come, each says that nobody
+// vouches for it, and of what it says only what a door that recognises nobody can have done is taken: no grant, no person, no order.
 func (g *ground) takeOver(state string) error {
 	dir := filepath.Join(state, emergencyFolder)
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	taken, err := g.append(dir)
+	taken, left, err := g.readEmergency(dir)
 	if err != nil {
 		g.reasons = append(g.reasons, fmt.Sprintf("emergency log was not taken over: %v", err))
 		return nil
 	}
-	g.found = append(g.found, finding{access.EventEmergencyLogTaken, fmt.Sprintf("%d records of a degraded mode stand before this one", taken)})
+	announced := access.Record{
+		Version: access.RecordVersion, Event: access.EventEmergencyLogTaken, Stamp: frames.Now(), Wall: time.Now().Unix(),
+		Detail: fmt.Sprintf("%d records follow for which nobody vouches; %d were left out that no degraded mode writes", len(taken), left),
+	}
+	for _, r := range append([]access.Record{announced}, taken...) {
+		data, err := wire.Marshal(r)
+		if err == nil {
+			_, err = g.log.Append(auditlog.Vital, data)
+		}
+		if err != nil {
+			g.reasons = append(g.reasons, fmt.Sprintf("emergency log was not taken over: %v", err))
+			return nil
+		}
+	}
 	return os.RemoveAll(dir)
 }
 
-func (g *ground) append(dir string) (taken int, err error) {
-	log, _, err := auditlog.Open(dir, auditlog.Options{SegmentBytes: 256 << 10, Reserve: 2, MaxSegments: 64})
+// unvouched stands before the detail of each record that was taken over.
+const unvouched = "unvouched: "
+
+// readEmergency reads the records of an emergency log, stripped of what a degraded mode cannot know.
+func (g *ground) readEmergency(dir string) (taken []access.Record, left int, err error) {
+	log, _, err := auditlog.Open(dir, emergencyOptions())
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	for from, head := uint64(0), log.Head(); from < head; {
@@ -220,19 +241,35 @@ func (g *ground) append(dir string) (taken int, err error) {
 			continue
 		}
 		if err != nil {
-			return taken, err
+			return taken, left, err
 		}
 		for _, e := range entries {
-			var r access.Record // nothing enters the log that is no record
-			if err := wire.Unmarshal(e.Record, &r); err != nil {
-				return taken, fmt.Errorf("record %d: %w", e.Seq, err)
+			var r access.Record
+			if wire.Unmarshal(e.Record, &r) != nil || !ofDegraded(r.Event) {
+				left++
+				continue
 			}
-			if _, err := g.log.Append(auditlog.Vital, e.Record); err != nil {
-				return taken, err
-			}
-			taken++
+			taken = append(taken, access.Record{
+				Version: access.RecordVersion, Event: r.Event, Boot: r.Boot, Stamp: r.Stamp, Wall: r.Wall, Door: r.Door,
+				Detail: clip(unvouched+r.Detail, access.MaxDetail),
+			})
 		}
 		from += uint64(len(entries))
 	}
-	return taken, nil
+	return taken, left, nil
+}
+
+// ofDegraded says what a door that recognises nobody can have seen or done: the program, the door, storage and the ground itself.
+func ofDegraded(e access.Event) bool {
+	switch e {
+	case access.EventReleaseRefused, access.EventEmergencyLogTaken:
+		return false
+	}
+	area := e / 100
+	return area == 1 || area == 3 || area == 5 || e == access.EventVaultRefused || area == 9 && e != access.EventProvisioned
+}
+
+// emergencyOptions keep it small: 64 segments of a quarter of a megabyte hold some 60,000 records.
+func emergencyOptions() auditlog.Options {
+	return auditlog.Options{SegmentBytes: 256 << 10, Reserve: 2, MaxSegments: 64}
 }

@@ -165,11 +165,8 @@ func (k *kiosk) shut() error {
 	return fmt.Errorf("nobody is recognised: %s", k.closed)
 }
 
-// deletionDomain is signed in front of a deletion's receipt: no such signature is one of anything else.
-const deletionDomain = "lintel deletion receipt 1\x00"
-
 func (k *kiosk) signDeletion(receipt []byte) ([]byte, error) {
-	digest := sha256.Sum256(append([]byte(deletionDomain), receipt...))
+	digest := vault.ReceiptDigest(receipt)
 	return k.root.AuditKey().Sign(nil, digest[:], crypto.SHA256)
 }
 
@@ -395,7 +392,7 @@ func (k *kiosk) status() ipc.Status {
 	door, w, out := k.portal.View(), k.walkup.View(), k.outbox()
 	s := ipc.Status{
 		Stamp: frames.Now(), Door: door.Point.State, Tamper: door.Point.Tamper, Lockdown: door.Point.Lockdown, Indication: door.Indication,
-		Walkup: w.State, Sighting: w.Sighting, Decisions: w.Outcomes, Enrolling: w.Enrolling, Eye: w.Eye, Link: k.linked.Load(),
+		Walkup: w.State, Sighting: w.Sighting, Decisions: w.Outcomes, Enrolling: w.Enrolling, Pending: w.Pending, Eye: w.Eye, Link: k.linked.Load(),
 		People: uint32(k.gallery.Len()), Records: out.Records, Cursor: out.Cursor, Policy: k.hash,
 	}
 	s.Closed = k.closed != ""

@@ -33,7 +33,13 @@ import (
 // provisioned is a kiosk of this package on a software TPM.
 func provisioned(t *testing.T) *running {
 	t.Helper()
-	state := stateFolder(t)
+	b, g := groundOnTPM(t, stateFolder(t))
+	return stand(t, b, g)
+}
+
+// groundOnTPM is what a kiosk stands on, with a software TPM of its own.
+func groundOnTPM(t *testing.T, state string) (board.Board, *ground) {
+	t.Helper()
 	sockets, err := os.MkdirTemp("", "door-")
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +84,7 @@ func provisioned(t *testing.T) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stand(t, b, g)
+	return b, g
 }
 
 // remote is the kiosk's TLS key as link has it: a socket.

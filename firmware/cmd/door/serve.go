@@ -317,6 +317,11 @@ func (s *server) answer(ctx context.Context, conn *ipc.Conn, m ipc.Message) {
 			kind = ipc.KindDeleted
 			body, err = s.door.delete(req.Person)
 		}
+	case ipc.KindConfirm:
+		var req ipc.Confirm
+		if err = ipc.Decode(m, &req); err == nil {
+			err = s.door.walkup.Confirm(ctx, req.Session, req.Person)
+		}
 	case ipc.KindRekey:
 		err = s.door.rekey()
 	case ipc.KindLockdown:
