@@ -63,7 +63,7 @@ func (p *parser) line(line string) error {
 	}
 	p.words = words[1:]
 	switch words[0] {
-	case "title", "seed", "duration", "ambient", "sun", "gain", "passes", "revoke":
+	case "title", "seed", "duration", "ambient", "sun", "gain", "passes", "suspend", "resume", "revoke", "delete":
 		if p.seen[words[0]] {
 			return fmt.Errorf("%q stands twice", words[0])
 		}
@@ -138,10 +138,12 @@ func (p *parser) statement(verb string) (err error) {
 		err = p.acting(verb)
 	case "press", "set", "force":
 		err = p.input(verb)
-	case "revoke":
+	case "suspend", "resume", "revoke", "delete":
+		o := Order{Verb: verb}
 		if err = p.literal("enrolled"); err == nil {
-			s.Revoked, err = p.ordinal()
+			o.Number, err = p.ordinal()
 		}
+		s.Orders = append(s.Orders, o)
 	default:
 		err = fmt.Errorf("unknown statement %q", verb)
 	}

@@ -4,6 +4,7 @@ package twin
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,8 @@ gain 2
 passes yes
 expect retry reason "too bright"
 expect door "held open"
+delete enrolled 2
+suspend enrolled 1
 
 print of stranger 2
 enters 0.1s
@@ -78,6 +81,9 @@ force at 0.3s
 	}
 	if s.Expect != (Expectation{Retry, "too bright", "held open"}) {
 		t.Errorf("expectation %+v", s.Expect)
+	}
+	if want := []Order{{"delete", 2}, {"suspend", 1}}; !slices.Equal(s.Orders, want) {
+		t.Errorf("orders %v, want %v", s.Orders, want)
 	}
 	a := s.Actors[0]
 	if a.Form != Print || a.Role != Stranger || a.Number != 2 || a.enters != 100*time.Millisecond || a.leaves != 2*time.Second {
@@ -136,6 +142,9 @@ func TestParseErrorsNameTheLine(t *testing.T) {
 		minimal + "person enrolled 1\nlooks up":               `"away" should stand`,
 		minimal + "person enrolled 1\nat 1s position 0 0 1\nat 1s position 0 0 1":   "line 5: keys must follow",
 		minimal + "person enrolled 1\nat 1s position 0 0 1\nenters 1s\nleaves 0.5s": "leaves before entering",
+		minimal + "delete stranger 1":                                            `"enrolled" should stand`,
+		minimal + "resume enrolled 0":                                            "number from 1",
+		minimal + "resume enrolled 1\nresume enrolled 2":                         `line 4: "resume" stands twice`,
 		minimal + "press relay at 1s":                                            "not an input",
 		minimal + "set contact on at 1s":                                         "not an input",
 		minimal + "press rex for 1s":                                             `"at" should stand`,

@@ -15,7 +15,7 @@ type Scene struct {
 	Duration time.Duration
 	Passes   bool // somebody walks through when the door is released
 	Expect   Expectation
-	Revoked  int // the enrolled person whose permission is to end before the scene, from 1; 0 for nobody. The twin cannot do that: the desk does
+	Orders   []Order // what is to become of enrolled people before the scene. The twin cannot do that: the desk does
 	Actors   []Actor
 
 	seed    uint64
@@ -24,6 +24,12 @@ type Scene struct {
 	sunFrom vec
 	gain    float64
 	inputs  []input
+}
+
+// Order is what is to become of somebody enrolled.
+type Order struct {
+	Verb   string // suspend, resume, revoke or delete
+	Number int    // of the person, from 1
 }
 
 // Expectation is what the door should make of the scene. The twin carries it and judges nothing.

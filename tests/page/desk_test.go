@@ -41,14 +41,16 @@ func newScript() *script {
 			{Name: "far", Title: "Too far away"}, {Name: "dark", Title: "Darkness"}, {Name: "sun", Title: "Sun behind"},
 			{Name: "print", Title: "A printed photo"}, {Name: "screen", Title: "A screen"}, {Name: "frozen", Title: "Frozen picture"},
 			{Name: "held", Title: "Door held open"}, {Name: "forced", Title: "Door forced"},
+			{Name: "suspended", Title: "Béla, suspended"}, {Name: "resumed", Title: "Béla, resumed"}, {Name: "revoked", Title: "Chidi, revoked"},
+			{Name: "exit", Title: "Leaves by the button"}, {Name: "crowd", Title: "Two: stranger in front"}, {Name: "deleted", Title: "Chidi, deleted"},
 		},
-		People: []string{"Ada", "Béla", "Chidi"},
+		People: []desk.Person{{Name: "Ada", Standing: access.Permitted}, {Name: "Béla", Standing: access.Suspended}, {Name: "Chidi", Standing: access.Revoked}},
 		Programs: []desk.Program{
 			{Name: "eye", Phase: desk.Running, PID: 4711, Since: now.Add(-3 * time.Minute), Restarts: 1, LastExit: "signal: killed"},
 			{Name: "door", Phase: desk.Running, PID: 4712, Since: now.Add(-80 * time.Minute)},
 			{Name: "link", Phase: desk.Running, PID: 4713, Since: now.Add(-80 * time.Minute)},
 		},
-		Enrolled: 3, Records: 1284, Backlog: 1284,
+		Enrolled: 1, Records: 1284, Backlog: 1284,
 	}}
 	for i, d := range []desk.Decision{
 		{Verdict: access.Granted, Reason: access.ReasonAllowed, Person: "Ada", Latency: 812 * time.Millisecond},

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,13 +26,16 @@ import (
 
 // bench is the desk's operator: it sees door's status, presses buttons and plays scenes. It is what the page shows and moves.
 type bench struct {
+	options  options
+	progress io.Writer
 	twin     *twin.Board
 	run      *runner.Runner
 	cast     twin.Cast
 	register *register
-	degraded []string // of the desk itself
 	began    time.Time
 	mono     time.Duration // CLOCK_MONOTONIC at began
+
+	ordering sync.Mutex // held while door is given an order about a person, so that the register follows in the same order
 
 	mu     sync.Mutex
 	client *ipc.Client
@@ -38,6 +43,7 @@ type bench struct {
 	heard  time.Time // of the newest status; zero when door is not connected
 	scene  string
 	task   string
+	told   []string // what the desk has to say, oldest first
 	// enrolling: the cast is being walked up, no scene may come between.
 	enrolling bool
 	scenes    []*twin.Scene
@@ -46,8 +52,9 @@ type bench struct {
 	picture   *image.Gray
 }
 
-func newBench(b *twin.Board, r *runner.Runner, cast twin.Cast, reg *register, scenes []*twin.Scene) *bench {
+func newBench(o options, b *twin.Board, r *runner.Runner, cast twin.Cast, reg *register, scenes []*twin.Scene, progress io.Writer) *bench {
 	return &bench{
+		options: o, progress: progress,
 		twin: b, run: r, cast: cast, register: reg, scenes: scenes, began: time.Now(), mono: frames.Now(), version: 1,
 		changed: make(chan struct{}), picture: image.NewGray(image.Rect(0, 0, twin.FrameWidth, twin.FrameHeight)),
 	}
@@ -61,6 +68,16 @@ func (b *bench) touch(change func()) {
 	b.version++
 	close(b.changed)
 	b.changed = make(chan struct{})
+}
+
+// toldFor is how long the page shows what the desk has to say.
+const toldFor = 30 * time.Second
+
+// tell says something on the page, for a while, and on the terminal.
+func (b *bench) tell(text string) {
+	fmt.Fprintln(b.progress, text)
+	b.touch(func() { b.told = append(b.told, text) })
+	time.AfterFunc(toldFor, func() { b.touch(func() { b.told = slices.Delete(b.told, 0, 1) }) })
 }
 
 // connect keeps a connection to door until ctx ends. While door is away the status says so.
@@ -123,7 +140,11 @@ func (b *bench) await(ctx context.Context, what string, ok func(ipc.Status) bool
 	}
 }
 
-// ready waits until eye and door work together. A program that refuses its installation ends the wait with its own words.
+// errClosed means that door works and recognises nobody.
+var errClosed = errors.New("nobody is recognised")
+
+// ready waits until eye and door work together. A program that refuses its installation ends the wait with its own words, and so does a
+// door that cannot recognise anybody.
 func (b *bench) ready(ctx context.Context) (ipc.Status, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -144,7 +165,10 @@ func (b *bench) ready(ctx context.Context) (ipc.Status, error) {
 	}()
 	s, err := b.await(ctx, "eye and door are ready", func(s ipc.Status) bool { return s.Eye || s.Closed })
 	if err == nil && s.Closed {
-		err = errors.New(strings.Join(s.Degraded[:min(1, len(s.Degraded))], ""))
+		err = errClosed
+		if len(s.Degraded) > 0 {
+			err = fmt.Errorf("%w: %s", errClosed, strings.TrimPrefix(s.Degraded[0], errClosed.Error()+": "))
+		}
 	}
 	return s, err
 }
@@ -160,7 +184,7 @@ func (b *bench) call(ctx context.Context, kind ipc.Kind, req, resp any) error {
 	return client.Call(ctx, kind, req, resp)
 }
 
-// play plays a scene from start to end. A scene that needs somebody's permission ended has it ended first.
+// play plays a scene from start to end. What it orders is done first.
 func (b *bench) play(ctx context.Context, s *twin.Scene) error {
 	b.mu.Lock()
 	if b.scene != "" {
@@ -172,42 +196,19 @@ func (b *bench) play(ctx context.Context, s *twin.Scene) error {
 	b.mu.Unlock()
 	b.touch(func() {})
 	defer b.touch(func() { b.scene = "" })
-	if s.Revoked > 0 {
-		if s.Revoked > len(b.cast.Enrolled) {
-			return fmt.Errorf("play %q: only %d people are enrolled", s.Name, len(b.cast.Enrolled))
+	for _, o := range s.Orders {
+		if o.Number > len(b.cast.Enrolled) {
+			return fmt.Errorf("play %q: only %d people can be enrolled", s.Name, len(b.cast.Enrolled))
 		}
-		if err := b.revoke(ctx, b.cast.Enrolled[s.Revoked-1].Name); err != nil {
+		if err := b.order(ctx, o.Verb, b.cast.Enrolled[o.Number-1].Name); err != nil {
 			return err
 		}
 	}
 	return b.twin.Play(ctx, s)
 }
 
-func (b *bench) revoke(ctx context.Context, name string) error {
-	b.mu.Lock()
-	e := b.register.entry(name)
-	b.mu.Unlock()
-	if e == nil {
-		return fmt.Errorf("%q is not enrolled", name)
-	}
-	if e.Revoked {
-		return nil
-	}
-	id, err := access.ParsePersonID(e.ID)
-	if err != nil {
-		return err
-	}
-	if err := b.call(ctx, ipc.KindRevoke, ipc.Revoke{Person: id}, nil); err != nil {
-		return err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e.Revoked = true
-	return b.register.save()
-}
-
 // enrol walks every person of the cast up in an enrolment session of door, unless door knows them already.
-func (b *bench) enrol(ctx context.Context, report func(string)) error {
+func (b *bench) enrol(ctx context.Context) error {
 	s, err := b.ready(ctx)
 	if err != nil {
 		return err
@@ -217,9 +218,9 @@ func (b *bench) enrol(ctx context.Context, report func(string)) error {
 	defer b.touch(func() { b.enrolling, b.task = false, "" })
 	for i, p := range b.cast.Enrolled {
 		b.mu.Lock()
-		e := b.register.entry(p.Name)
+		e, known := b.register.entry(p.Name)
 		// A door that knows fewer than it should has lost its vault: then everybody is enrolled anew.
-		known := e != nil && !e.Revoked && int(s.People) >= permitted
+		known = known && e.standing() != access.Revoked && int(s.People) >= permitted
 		id := b.register.id(p.Name)
 		b.mu.Unlock()
 		if known {
@@ -227,20 +228,19 @@ func (b *bench) enrol(ctx context.Context, report func(string)) error {
 		}
 		task := fmt.Sprintf("Enrolling %s (%d of %d)", p.Name, i+1, len(b.cast.Enrolled))
 		b.touch(func() { b.task = task })
-		report(task)
-		err := b.enrolOne(ctx, i+1, id)
+		fmt.Fprintln(b.progress, task)
+		answer, err := b.enrolOne(ctx, i+1, id)
 		if errors.As(err, new(*refusal)) {
-			err = b.enrolOne(ctx, i+1, id) // on a busy machine an enrolment may run out of time
+			answer, err = b.enrolOne(ctx, i+1, id) // on a busy machine an enrolment may run out of time
 		}
 		if err != nil {
 			return fmt.Errorf("enrol %s: %w", p.Name, err)
 		}
-		b.mu.Lock()
-		b.register.entry(p.Name).Revoked = false
-		err = b.register.save()
-		b.mu.Unlock()
-		if err != nil {
+		if err := b.remember(func(r *register) error { return r.put(p.Name, id, access.Permitted) }); err != nil {
 			return err
+		}
+		if !answer.LookAlike.IsZero() {
+			b.tell(b.looksLike(p.Name, answer.LookAlike))
 		}
 	}
 	return nil
@@ -259,15 +259,14 @@ func (r *refusal) Error() string {
 // enrolWithin bounds one enrolment: three walk-ups of a second each, and time for retries on a busy machine.
 const enrolWithin = 20 * time.Second
 
-func (b *bench) enrolOne(ctx context.Context, number int, id access.PersonID) error {
+func (b *bench) enrolOne(ctx context.Context, number int, id access.PersonID) (answer ipc.Enrolled, err error) {
 	scene, err := twin.Enrolment(number)
 	if err != nil {
-		return err
+		return answer, err
 	}
 	playCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	played := make(chan error, 1)
-	var answer ipc.Enrolled
 	go func() {
 		for playCtx.Err() == nil {
 			if err := b.twin.Play(playCtx, scene); err != nil && playCtx.Err() == nil {
@@ -282,13 +281,10 @@ func (b *bench) enrolOne(ctx context.Context, number int, id access.PersonID) er
 	if played := <-played; err == nil {
 		err = played
 	}
-	if err != nil {
-		return err
+	if err == nil && answer.References == 0 {
+		err = &refusal{answer.Reason}
 	}
-	if answer.References == 0 {
-		return &refusal{answer.Reason}
-	}
-	return nil
+	return answer, err
 }
 
 // State is what the page shows.
@@ -299,7 +295,7 @@ func (b *bench) State() page.State {
 	defer b.mu.Unlock()
 	s := b.status
 	st := page.State{
-		Version: b.version, Scene: b.scene, Task: b.task, Degraded: append(append([]string(nil), b.degraded...), s.Degraded...),
+		Version: b.version, Scene: b.scene, Task: b.task, Told: slices.Clone(b.told), Degraded: s.Degraded, Closed: s.Closed,
 		Enrolled: s.People, Records: s.Records, Backlog: s.Records - min(s.Cursor, s.Records),
 		Door: page.Door{
 			State: s.Door, Walkup: s.Walkup, Indication: s.Indication, Ajar: lines[board.Contact], Released: lines[board.Relay],
@@ -309,6 +305,11 @@ func (b *bench) State() page.State {
 	}
 	if b.heard.IsZero() {
 		st.Door.Indication = access.Indication{Text: "Out of order"}
+	}
+	for _, id := range []access.PersonID{s.Pending.First, s.Pending.Second} {
+		if name := b.register.name(id); name != "" {
+			st.Waiting = append(st.Waiting, name)
+		}
 	}
 	for _, d := range s.Decisions {
 		shown := page.Decision{
@@ -341,9 +342,7 @@ func (b *bench) State() page.State {
 		st.Scenes = append(st.Scenes, page.Scene{Name: c.Name, Title: c.Title})
 	}
 	for _, e := range b.register.People {
-		if !e.Revoked {
-			st.People = append(st.People, e.Name)
-		}
+		st.People = append(st.People, page.Person{Name: e.Name, Standing: e.standing()})
 	}
 	return st
 }
@@ -394,15 +393,7 @@ func (b *bench) Act(ctx context.Context, a page.Action) error {
 				}
 				go func() {
 					if err := b.play(context.WithoutCancel(ctx), s); err != nil {
-						said := "The scene could not be played: " + err.Error()
-						b.touch(func() { b.task = said })
-						time.AfterFunc(5*time.Second, func() {
-							b.touch(func() {
-								if b.task == said {
-									b.task = ""
-								}
-							})
-						})
+						b.tell("The scene could not be played: " + err.Error())
 					}
 				}()
 				return nil
@@ -417,8 +408,12 @@ func (b *bench) Act(ctx context.Context, a page.Action) error {
 		return b.twin.SetInput(board.Tamper, a.Arg == "on")
 	case "lockdown":
 		return b.call(ctx, ipc.KindLockdown, ipc.Lockdown{On: a.Arg == "on"}, nil)
-	case "revoke":
-		return b.revoke(ctx, a.Arg)
+	case "suspend", "resume", "revoke", "delete":
+		return b.order(ctx, a.Name, a.Arg)
+	case "confirm":
+		return b.confirm(ctx, a.Arg)
+	case "rekey":
+		return b.rekey(ctx)
 	case "kill":
 		return b.run.Kill(a.Arg)
 	}

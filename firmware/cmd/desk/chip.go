@@ -31,8 +31,8 @@ func (o options) offline() string { return filepath.Join(o.state, "offline") }
 // makePlaces makes the folders, and moves what an earlier desk kept in one.
 func (o options) makePlaces() error {
 	for _, dir := range []string{o.disk(), o.offline()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make state folder: %w", err)
+		if err := makePrivate(dir); err != nil {
+			return err
 		}
 	}
 	for _, name := range []string{"vault.db", "audit"} {
@@ -42,6 +42,21 @@ func (o options) makePlaces() error {
 		if err := os.Rename(filepath.Join(o.state, name), filepath.Join(o.disk(), name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("move state: %w", err)
 		}
+	}
+	return nil
+}
+
+// makePrivate makes a folder that nobody else may look into, or makes sure of one that is there.
+func makePrivate(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("look at state folder: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("state folder %q has mode %#o, want 0700: chmod 700 it, or name another", dir, info.Mode().Perm())
 	}
 	return nil
 }

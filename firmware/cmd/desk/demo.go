@@ -81,7 +81,7 @@ func (b *bench) playable(s *twin.Scene) bool {
 			return false
 		}
 	}
-	return s.Revoked <= len(b.cast.Enrolled)
+	return !slices.ContainsFunc(s.Orders, func(o twin.Order) bool { return o.Number > len(b.cast.Enrolled) })
 }
 
 // walked is what became of a scene.

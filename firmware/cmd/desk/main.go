@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/lintel-access/lintel/drivers/tpm/swtpm"
 	"github.com/lintel-access/lintel/firmware/cmd/desk/page"
 	"github.com/lintel-access/lintel/firmware/cmd/desk/runner"
 	"github.com/lintel-access/lintel/firmware/ipc"
@@ -88,7 +89,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	// A port or a lock that is taken is said before anything is started.
+	// A program, a port or a lock that is not to be had is said before anything is started.
+	if err := swtpm.Installed(); err != nil {
+		return err
+	}
 	var listener net.Listener
 	if !o.demo {
 		if listener, err = page.Listen(o.addr); err != nil {
@@ -101,8 +105,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		}
 		defer os.RemoveAll(o.state)
 	}
-	if err := os.MkdirAll(o.state, 0o700); err != nil {
-		return fmt.Errorf("make state folder: %w", err)
+	if err := makePrivate(o.state); err != nil {
+		return err
 	}
 	lock, err := runner.Lock(filepath.Join(o.state, "lock"))
 	if err != nil {
@@ -145,7 +149,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	b := newBench(simulated, supervisor, people, register, scenes)
+	b := newBench(o, simulated, supervisor, people, register, scenes, progress)
 
 	// Whatever ends first ends the rest; the board outlives the programs, so that they see their lines to the end.
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -162,9 +166,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	go b.connect(ctx, filepath.Join(dir, ipc.Desk.Socket()), os.Geteuid())
 	go b.watch(ctx)
 	if o.demo {
-		cancel(b.perform(ctx, out, progress))
+		cancel(b.perform(ctx, out))
 	} else {
-		cancel(b.serve(ctx, listener, out, progress))
+		cancel(b.serve(ctx, listener, out))
 	}
 	<-childrenEnded
 	stopBoard()
@@ -182,8 +186,8 @@ const tpmSocket = "tpm.sock"
 var errDone = errors.New("done")
 
 // perform enrols the cast and plays the demo.
-func (b *bench) perform(ctx context.Context, out, progress io.Writer) error {
-	if err := b.enrol(ctx, func(task string) { fmt.Fprintln(progress, task) }); err != nil {
+func (b *bench) perform(ctx context.Context, out io.Writer) error {
+	if err := b.enrol(ctx); err != nil {
 		return err
 	}
 	if err := b.demo(ctx, out); err != nil {
@@ -193,11 +197,15 @@ func (b *bench) perform(ctx context.Context, out, progress io.Writer) error {
 }
 
 // serve shows the page while the cast is enrolled and afterwards.
-func (b *bench) serve(ctx context.Context, l net.Listener, out, progress io.Writer) error {
+func (b *bench) serve(ctx context.Context, l net.Listener, out io.Writer) error {
 	go func() {
-		if err := b.enrol(ctx, func(task string) { fmt.Fprintln(progress, task) }); err != nil && ctx.Err() == nil {
+		err := b.enrol(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		fmt.Fprintln(b.progress, err)
+		if !errors.Is(err, errClosed) { // which the page says by itself
 			b.touch(func() { b.task = "Not everybody could be enrolled: " + err.Error() })
-			fmt.Fprintln(progress, err)
 		}
 	}()
 	fmt.Fprintf(out, "\n  The door is on http://%s\n\n", l.Addr())

@@ -4,8 +4,6 @@ package main
 
 import (
 	"cmp"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -19,7 +17,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/firmware/twin"
 	"github.com/lintel-access/lintel/inference"
 )
@@ -208,100 +205,3 @@ func score(a, b []float32) float32 {
 }
 
 func abs(v float32) float32 { return max(v, -v) }
-
-// register is what the desk knows of the enrolled and a kiosk must not: names. It stands in for headquarters, which draws the ids.
-type register struct {
-	path   string
-	People []entry `json:"people"`
-}
-
-type entry struct {
-	Name    string `json:"name"`
-	ID      string `json:"id"`
-	Revoked bool   `json:"revoked"`
-}
-
-const maxRegister = 1 << 20
-
-// openRegister reads the register, or begins an empty one.
-func openRegister(path string) (*register, error) {
-	r := &register{path: path}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	d := json.NewDecoder(io.LimitReader(f, maxRegister))
-	d.DisallowUnknownFields()
-	if err := d.Decode(r); err != nil {
-		return nil, fmt.Errorf("read the desk's register %q: %w (remove it to begin anew)", path, err)
-	}
-	for _, e := range r.People {
-		if _, err := access.ParsePersonID(e.ID); err != nil {
-			return nil, fmt.Errorf("read the desk's register %q: %w", path, err)
-		}
-	}
-	return r, nil
-}
-
-// save replaces the file as a whole.
-func (r *register) save() error {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	tmp := r.path + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return fmt.Errorf("save register: %w", err)
-	}
-	if err := os.Rename(tmp, r.path); err != nil {
-		return fmt.Errorf("save register: %w", err)
-	}
-	return nil
-}
-
-// id is the person's id, drawn on first sight.
-func (r *register) id(name string) access.PersonID {
-	for _, e := range r.People {
-		if e.Name == name {
-			id, _ := access.ParsePersonID(e.ID) // checked when read, drawn by us otherwise
-			return id
-		}
-	}
-	var id access.PersonID
-	rand.Read(id[:])
-	r.People = append(r.People, entry{Name: name, ID: id.String()})
-	return id
-}
-
-// permitted is how many people door should know and let in.
-func (r *register) permitted() (n int) {
-	for _, e := range r.People {
-		if !e.Revoked {
-			n++
-		}
-	}
-	return n
-}
-
-func (r *register) entry(name string) *entry {
-	for i := range r.People {
-		if r.People[i].Name == name {
-			return &r.People[i]
-		}
-	}
-	return nil
-}
-
-// name is the bench name of a person, empty for a stranger.
-func (r *register) name(id access.PersonID) string {
-	for _, e := range r.People {
-		if e.ID == id.String() {
-			return e.Name
-		}
-	}
-	return ""
-}

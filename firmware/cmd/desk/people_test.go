@@ -172,31 +172,6 @@ func TestFoldersThatAreNoCast(t *testing.T) {
 	}
 }
 
-func TestRegisterKeepsPeopleApart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "people.json")
-	r, err := openRegister(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := r.id("alice/photo/1"), r.id("bob/photo/1")
-	if a == b || a.IsZero() || r.id("alice/photo/1") != a {
-		t.Errorf("ids %v and %v", a, b)
-	}
-	r.entry("bob/photo/1").Revoked = true
-	if err := r.save(); err != nil {
-		t.Fatal(err)
-	}
-	if r, err = openRegister(path); err != nil || r.id("alice/photo/1") != a || r.name(b) != "bob/photo/1" || r.permitted() != 1 {
-		t.Errorf("read again: %+v, %v", r, err)
-	}
-	for _, text := range []string{"", "{", `{"people":[{"name":"x","id":"zz"}]}`, `{"who":1}`} {
-		write(t, path, []byte(text))
-		if _, err := openRegister(path); err == nil || !strings.Contains(err.Error(), "people.json") {
-			t.Errorf("register %q: %v, want an error that names the file", text, err)
-		}
-	}
-}
-
 // Each folder of people has a door of its own: the strangers of one may be enrolled from another.
 func TestStateBelongsToThePeople(t *testing.T) {
 	state := func(args ...string) string {

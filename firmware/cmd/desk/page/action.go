@@ -33,19 +33,26 @@ var (
 //	fire           on, off
 //	tamper         on, off
 //	lockdown       on, off
-//	revoke         the bench name of an enrolled person
+//	suspend        the bench name of a person who is permitted
+//	resume         of one who is suspended
+//	revoke         of one who is enrolled and not revoked yet
+//	delete         of anybody enrolled
+//	confirm        the bench name of somebody who may be the one that waits at the door
+//	rekey          nothing
 //	kill           the name of a program
 func allowed(a Action, s State) error {
 	var fits bool
 	switch a.Name {
 	case "scene":
 		fits = slices.ContainsFunc(s.Scenes, func(c Scene) bool { return c.Name == a.Arg })
-	case "rex":
+	case "rex", "rekey":
 		fits = a.Arg == ""
 	case "fire", "tamper", "lockdown":
 		fits = a.Arg == "on" || a.Arg == "off"
-	case "revoke":
-		fits = slices.Contains(s.People, a.Arg)
+	case "suspend", "resume", "revoke", "delete":
+		fits = slices.ContainsFunc(s.People, func(p Person) bool { return p.Name == a.Arg && p.can(a.Name) })
+	case "confirm":
+		fits = slices.Contains(s.Waiting, a.Arg)
 	case "kill":
 		fits = slices.ContainsFunc(s.Programs, func(p Program) bool { return p.Name == a.Arg })
 	default:

@@ -35,7 +35,8 @@ func newBench() *bench {
 	return &bench{changed: make(chan struct{}), frame: 7, state: State{
 		Version:  1,
 		Scenes:   []Scene{{"ada", "Ada walks up"}},
-		People:   []string{"Ada"},
+		People:   []Person{{"Ada", access.Permitted}, {"Béla", access.Suspended}, {"Chidi", access.Revoked}},
+		Waiting:  []string{"Béla"},
 		Programs: []Program{{Name: "eye", Phase: Running, PID: 42}},
 	}}
 }
@@ -128,26 +129,44 @@ func TestActionTableIsClosed(t *testing.T) {
 		return answer.StatusCode
 	}
 	for body, status := range map[string]int{
-		`{"name":"scene","arg":"ada"}`:      204,
-		`{"name":"scene","arg":"../ada"}`:   400,
-		`{"name":"rex"}`:                    204,
-		`{"name":"rex","arg":"on"}`:         400,
-		`{"name":"fire","arg":"on"}`:        204,
-		`{"name":"fire","arg":"maybe"}`:     400,
-		`{"name":"tamper","arg":"off"}`:     204,
-		`{"name":"lockdown","arg":"on"}`:    204,
-		`{"name":"lockdown"}`:               400,
-		`{"name":"revoke","arg":"Ada"}`:     204,
-		`{"name":"revoke","arg":"Mallory"}`: 400,
-		`{"name":"kill","arg":"eye"}`:       204,
-		`{"name":"kill","arg":"init"}`:      400,
-		`{"name":"open"}`:                   404,
-		`{}`:                                404,
-		``:                                  400,
-		`null`:                              404,
-		`[]`:                                400,
-		`{"name":"rex"}{"name":"rex"}`:      400,
-		`{"name":"rex","now":true}`:         400,
+		`{"name":"scene","arg":"ada"}`:                      204,
+		`{"name":"scene","arg":"../ada"}`:                   400,
+		`{"name":"rex"}`:                                    204,
+		`{"name":"rex","arg":"on"}`:                         400,
+		`{"name":"fire","arg":"on"}`:                        204,
+		`{"name":"fire","arg":"maybe"}`:                     400,
+		`{"name":"tamper","arg":"off"}`:                     204,
+		`{"name":"lockdown","arg":"on"}`:                    204,
+		`{"name":"lockdown"}`:                               400,
+		`{"name":"revoke","arg":"Ada"}`:                     204,
+		`{"name":"revoke","arg":"Béla"}`:                    204,
+		`{"name":"revoke","arg":"Chidi"}`:                   400,
+		`{"name":"revoke","arg":"Mallory"}`:                 400,
+		`{"name":"suspend","arg":"Ada"}`:                    204,
+		`{"name":"suspend","arg":"Béla"}`:                   400,
+		`{"name":"suspend","arg":"Chidi"}`:                  400,
+		`{"name":"suspend"}`:                                400,
+		`{"name":"resume","arg":"Ada"}`:                     400,
+		`{"name":"resume","arg":"Béla"}`:                    204,
+		`{"name":"resume","arg":"Chidi"}`:                   400,
+		`{"name":"delete","arg":"Ada"}`:                     204,
+		`{"name":"delete","arg":"Béla"}`:                    204,
+		`{"name":"delete","arg":"Chidi"}`:                   204,
+		`{"name":"delete","arg":"Mallory"}`:                 400,
+		`{"name":"confirm","arg":"Béla"}`:                   204,
+		`{"name":"confirm","arg":"Ada"}`:                    400,
+		`{"name":"confirm"}`:                                400,
+		`{"name":"rekey"}`:                                  204,
+		`{"name":"rekey","arg":"Ada"}`:                      400,
+		`{"name":"kill","arg":"eye"}`:                       204,
+		`{"name":"kill","arg":"init"}`:                      400,
+		`{"name":"open"}`:                                   404,
+		`{}`:                                                404,
+		``:                                                  400,
+		`null`:                                              404,
+		`[]`:                                                400,
+		`{"name":"rex"}{"name":"rex"}`:                      400,
+		`{"name":"rex","now":true}`:                         400,
 		`{"name":"` + strings.Repeat("x", maxAction) + `"}`: 413,
 	} {
 		if got := post(body, "application/json"); got != status {
@@ -159,8 +178,8 @@ func TestActionTableIsClosed(t *testing.T) {
 			t.Errorf("content type %q: %d, want 415", kind, got)
 		}
 	}
-	if len(b.acts) != 7 {
-		t.Errorf("%d actions reached the desk, want 7: %v", len(b.acts), b.acts)
+	if len(b.acts) != 15 {
+		t.Errorf("%d actions reached the desk, want 15: %v", len(b.acts), b.acts)
 	}
 
 	b.refusal = errors.New("a scene plays already")
@@ -223,7 +242,9 @@ func TestEncodeSaysEverythingAndNoMore(t *testing.T) {
 		Sighting:  Sighting{Box: access.Box{X0: 1, Y0: 2, X1: 3, Y1: 4}, Faces: 2, Hint: access.HintTooFar},
 		Decisions: slices.Repeat([]Decision{{Number: 1, At: time.UnixMilli(5), Verdict: access.Granted, Reason: access.ReasonAllowed, Person: "Ada", Latency: 812 * time.Millisecond}}, 40),
 		Task:      "enrolling Ada (1 of 3)",
+		Told:      []string{"one", "two", "three", "four"},
 		Degraded:  []string{"eye runs on the CPU"},
+		People:    []Person{{"Ada", access.Suspended}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -231,8 +252,8 @@ func TestEncodeSaysEverythingAndNoMore(t *testing.T) {
 	for _, want := range []string{
 		`"state":"held open"`, `"walkup":"capturing"`, `"led":"amber"`, `"pattern":"winking"`, `"buzzer":"reminder"`, `"text":"Please close the door"`,
 		`"box":[1,2,3,4]`, `"hint":"too far"`, `{"number":1,"at":5,"verdict":"granted","reason":"allowed","person":"Ada","latency":812}`,
-		`"programs":[]`, `"scenes":[]`, `"people":[]`,
-		`"notices":[{"kind":"task","text":"enrolling Ada (1 of 3)"},{"kind":"degraded","text":"eye runs on the CPU"}]`,
+		`"programs":[]`, `"scenes":[]`, `"people":[{"name":"Ada","standing":"suspended"}]`, `"waiting":[]`,
+		`"notices":[{"kind":"task","text":"enrolling Ada (1 of 3)"},{"kind":"told","text":"two"},{"kind":"told","text":"three"},{"kind":"told","text":"four"},{"kind":"degraded","text":"eye runs on the CPU"}]`,
 	} {
 		if !bytes.Contains(body, []byte(want)) {
 			t.Errorf("state lacks %s:\n%s", want, body)
@@ -246,7 +267,7 @@ func TestEncodeSaysEverythingAndNoMore(t *testing.T) {
 
 func TestEveryIndicationHasAWord(t *testing.T) {
 	for n := range 256 {
-		for _, w := range []string{colour(access.Colour(n)), pattern(access.LEDPattern(n)), buzzer(access.BuzzerPattern(n))} {
+		for _, w := range []string{colour(access.Colour(n)), pattern(access.LEDPattern(n)), buzzer(access.BuzzerPattern(n)), standing(access.Standing(n))} {
 			if w == "" {
 				t.Fatalf("number %d has no word", n)
 			}
@@ -261,6 +282,26 @@ func TestEveryIndicationHasAWord(t *testing.T) {
 	for n := access.Breathe; n <= access.Wink; n++ {
 		if !strings.Contains(css, fmt.Sprintf(`[data-pattern=%q] .led`, pattern(n))) {
 			t.Errorf("page.css does not draw the pattern %q", pattern(n))
+		}
+	}
+}
+
+// A door that recognises nobody says so first, and why; eye, which it does not hear then, is no news.
+func TestClosedDoorSaysWhy(t *testing.T) {
+	eye := []Program{{Name: "eye", Phase: Starting}}
+	for name, c := range map[string]struct {
+		state State
+		want  []notice
+	}{
+		"with its reason": {State{Closed: true, Programs: eye, Degraded: []string{"nobody is recognised: the TPM is silent", "storage is low"}},
+			[]notice{{"down", "Nobody is recognised: the TPM is silent. REX and alarms keep working."}, {"degraded", "storage is low"}}},
+		"without one": {State{Closed: true}, []notice{{"down", "Nobody is recognised. REX and alarms keep working."}}},
+		"and eye down": {State{Closed: true, Programs: []Program{{Name: "eye", Phase: Stopped}}},
+			[]notice{{"down", "Nobody is recognised. REX and alarms keep working."}, {"down", Program{Name: "eye", Phase: Stopped}.trouble()}}},
+		"not closed": {State{Programs: eye}, []notice{{"down", eye[0].trouble()}}},
+	} {
+		if got := notices(c.state); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
 }

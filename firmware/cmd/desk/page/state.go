@@ -21,8 +21,11 @@ type State struct {
 	Scenes    []Scene    // in the order of the buttons
 	Scene     string     // name of the scene that plays, empty when none does
 	Task      string     // what the desk itself is busy with, as in "enrolling Ada (1 of 3)"; empty when nothing
+	Told      []string   // what the desk has to say about what it did, oldest first; the newest few are shown
 	Degraded  []string   // modes in which something is missing, a sentence each
-	People    []string   // bench names of the enrolled whose permission can be revoked
+	Closed    bool       // nobody is recognised; the first of Degraded says why
+	People    []Person   // the enrolled
+	Waiting   []string   // bench names of the look-alikes of whom one stands at the door, until an operator says which; empty when nobody waits
 	Enrolled  uint32
 	Records   uint64 // in the audit log
 	Backlog   uint64 // of these, not yet acknowledged by headquarters
@@ -88,6 +91,27 @@ type Program struct {
 	LastExit string // empty before the first
 }
 
+// Person is somebody enrolled.
+type Person struct {
+	Name     string // bench name, what Action carries
+	Standing access.Standing
+}
+
+// can reports whether an order about the person makes sense as they stand; page.html's data-fits says the same.
+func (p Person) can(verb string) bool {
+	switch verb {
+	case "suspend":
+		return p.Standing == access.Permitted
+	case "resume":
+		return p.Standing == access.Suspended
+	case "revoke":
+		return p.Standing == access.Permitted || p.Standing == access.Suspended
+	case "delete":
+		return true
+	}
+	return false
+}
+
 // Scene is one walk-up that can be played.
 type Scene struct {
 	Name  string // what Action carries
@@ -96,14 +120,27 @@ type Scene struct {
 
 // notice is one plain sentence about something that is not as it should be.
 type notice struct {
-	Kind string `json:"kind"` // task, degraded or down
+	Kind string `json:"kind"` // task, told, degraded or down
 	Text string `json:"text"`
 }
 
+// maxTold is how many sentences of Told are shown.
+const maxTold = 3
+
 // notices puts into words what a visitor cannot read off the tables.
 func notices(s State) []notice {
-	list := []notice{}
+	list, degraded := []notice{}, s.Degraded
+	if s.Closed {
+		why := "nobody is recognised"
+		if len(degraded) > 0 {
+			why, degraded = degraded[0], degraded[1:]
+		}
+		list = append(list, notice{"down", sentence(why) + " REX and alarms keep working."})
+	}
 	for _, p := range s.Programs {
+		if s.Closed && p.Name == "eye" && p.Phase == Starting {
+			continue // door does not hear it, and has said why
+		}
 		if text := p.trouble(); text != "" {
 			list = append(list, notice{"down", text})
 		}
@@ -111,10 +148,21 @@ func notices(s State) []notice {
 	if s.Task != "" {
 		list = append(list, notice{"task", s.Task})
 	}
-	for _, text := range s.Degraded {
+	for _, text := range s.Told[max(0, len(s.Told)-maxTold):] {
+		list = append(list, notice{"told", text})
+	}
+	for _, text := range degraded {
 		list = append(list, notice{"degraded", text})
 	}
 	return list
+}
+
+// sentence begins with a capital letter and ends with a full stop.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + strings.TrimRight(s[1:], ". ") + "."
 }
 
 // trouble says what the absence of a program means, and is empty while it runs.

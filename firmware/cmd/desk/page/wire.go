@@ -18,7 +18,8 @@ type (
 		Programs  []wireProgram  `json:"programs"`
 		Scenes    []wireScene    `json:"scenes"`
 		Scene     string         `json:"scene"`
-		People    []string       `json:"people"`
+		People    []wirePerson   `json:"people"`
+		Waiting   []string       `json:"waiting"`
 		Notices   []notice       `json:"notices"`
 		Enrolled  uint32         `json:"enrolled"`
 		Records   uint64         `json:"records"`
@@ -59,6 +60,10 @@ type (
 		Restarts uint64 `json:"restarts"`
 		LastExit string `json:"lastExit"`
 	}
+	wirePerson struct {
+		Name     string `json:"name"`
+		Standing string `json:"standing"`
+	}
 	wireScene struct {
 		Name  string `json:"name"`
 		Title string `json:"title"`
@@ -83,7 +88,8 @@ func encode(s State) ([]byte, error) {
 		Programs:  []wireProgram{},
 		Scenes:    []wireScene{},
 		Scene:     s.Scene,
-		People:    append([]string{}, s.People...),
+		People:    []wirePerson{},
+		Waiting:   append([]string{}, s.Waiting...),
 		Notices:   notices(s),
 		Enrolled:  s.Enrolled, Records: s.Records, Backlog: s.Backlog,
 	}
@@ -95,13 +101,16 @@ func encode(s State) ([]byte, error) {
 	for _, p := range s.Programs {
 		w.Programs = append(w.Programs, wireProgram{p.Name, p.Phase.String(), p.PID, p.Since.UnixMilli(), p.Restarts, p.LastExit})
 	}
+	for _, p := range s.People {
+		w.People = append(w.People, wirePerson{p.Name, standing(p.Standing)})
+	}
 	for _, c := range s.Scenes {
 		w.Scenes = append(w.Scenes, wireScene(c))
 	}
 	return json.Marshal(w)
 }
 
-// The words of an indication, which are also the values that page.css styles. An unknown number shows as nothing lit, no sound.
+// The words of an indication, which are also the values that page.css styles. An unknown number shows as nothing lit, no sound, and no permission.
 
 func colour(c access.Colour) string {
 	return word(int(c), "unlit", "red", "green", "blue", "amber", "white")
@@ -113,6 +122,10 @@ func pattern(p access.LEDPattern) string {
 
 func buzzer(b access.BuzzerPattern) string {
 	return word(int(b), "silent", "chirp", "low buzz", "reminder", "alarm")
+}
+
+func standing(s access.Standing) string {
+	return word(int(s), "not permitted", "permitted", "revoked", "suspended", "expired")
 }
 
 func word(n int, words ...string) string {

@@ -52,17 +52,38 @@ for (const button of document.querySelectorAll("[data-act]")) {
   });
 }
 
-function askRevoke(person) {
-  const dialog = $("revoke");
-  dialog.returnValue = "no";
-  $("revoked").textContent = person;
-  dialog.onclose = () => { if (dialog.returnValue === "yes") act("revoke", person); };
+// askAbout offers what can become of a person as they stand. What cannot be taken back is to be pressed twice.
+function askAbout({ name, standing }) {
+  const dialog = $("person");
+  $("p-name").textContent = name;
+  $("p-standing").textContent = standing;
+  for (const row of dialog.querySelectorAll("[data-fits]")) row.hidden = !row.dataset.fits.split(" ").includes(standing);
+  disarm();
+  dialog.returnValue = "";
+  dialog.onclose = () => { if (dialog.returnValue) act(dialog.returnValue, name); };
   dialog.showModal();
+}
+
+function disarm() {
+  for (const button of document.querySelectorAll("dialog .danger")) {
+    delete button.dataset.armed;
+    button.textContent = button.value[0].toUpperCase() + button.value.slice(1);
+  }
+}
+
+for (const button of document.querySelectorAll("dialog .danger")) {
+  button.addEventListener("click", (event) => {
+    if (button.dataset.armed) return;
+    event.preventDefault();
+    disarm();
+    button.dataset.armed = true;
+    button.textContent = `Yes, ${button.value}`;
+  });
 }
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLElement && event.target.matches("input:not([type=checkbox]), textarea, select");
-  if (typing || event.repeat || event.ctrlKey || event.altKey || event.metaKey || $("revoke").open || !$("keys").checked) return;
+  if (typing || event.repeat || event.ctrlKey || event.altKey || event.metaKey || $("person").open || !$("keys").checked) return;
   if (!/^[1-9]$/.test(event.key)) return;
   document.querySelectorAll("#scene-list button")[event.key - 1]?.click();
 });
@@ -182,12 +203,26 @@ function showPrograms(programs) {
 }
 
 function showPeople(people) {
+  const held = document.activeElement?.dataset.person;
   $("people").replaceChildren(...people.map((person) => {
-    const button = el("button", { type: "button", "aria-haspopup": "dialog", "aria-label": `Revoke ${person}` }, person);
-    button.addEventListener("click", () => askRevoke(person));
+    const button = el("button", { type: "button", "aria-haspopup": "dialog", "data-person": person.name, "data-standing": person.standing },
+      el("span", {}, person.name), el("small", {}, person.standing));
+    button.addEventListener("click", () => askAbout(person));
     return el("li", {}, button);
   }));
+  // Whoever works by keyboard stays where they were.
+  if (held) (document.querySelector(`[data-person="${CSS.escape(held)}"]`) ?? document.querySelector("[data-act=rekey]")).focus();
   if (!people.length) $("people").append(el("li", { class: "empty" }, "nobody is enrolled"));
+}
+
+function showWaiting(names) {
+  $("waiting").hidden = !names.length;
+  $("alike").replaceChildren(...names.map((name) => {
+    const button = el("button", { type: "button", "data-alike": name }, name);
+    button.addEventListener("click", () => act("confirm", name));
+    return button;
+  }));
+  if (names.length) say("said", `Two people look alike. Who stands at the door: ${names.join(" or ")}?`);
 }
 
 function showNotices(notices) {
@@ -203,6 +238,7 @@ function show(state) {
   once("decisions", state.decisions, showDecisions);
   once("scene", { scenes: state.scenes, scene: state.scene }, showScenes);
   once("people", state.people, showPeople);
+  once("waiting", state.waiting, showWaiting);
   once("notices", state.notices, showNotices);
   showPrograms(programs = state.programs);
   for (const id of ["enrolled", "records", "backlog"]) say(id, state[id].toLocaleString("en-GB"));
