@@ -89,7 +89,7 @@ func TestCloseWipes(t *testing.T) {
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for name, key := range map[string][32]byte{"index": s.index, "sum": s.sum, "subject": s.subject, "transform": s.transform} {
+	for name, key := range map[string][32]byte{"index": *s.index, "sum": *s.sum, "subject": *s.subject, "transform": *s.transform} {
 		if key != [32]byte{} {
 			t.Errorf("the %s key is left", name)
 		}

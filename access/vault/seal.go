@@ -4,14 +4,15 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/vault/locked"
 )
 
 // schemaSealed is the schema of a sealed vault; a plain one has schema.
@@ -26,16 +27,17 @@ const schemaSealed = 2
 //	                             ├─ subject    pseudonyms of the audit log
 //	                             └─ transform ─HMAC(turn)─ seed of Q
 //
-// The keys lie on Go's heap: expanded AES keys have no other place. Keeping the process out of core dumps is the roof's.
+// Four of the keys lie in locked pages. value, wrap and content keys lie on Go's heap: expanded AES keys have no other place. Keeping the process
+// out of core dumps is the roof's.
 type seal struct {
-	device    [32]byte
-	index     [32]byte
-	sum       [32]byte
-	subject   [32]byte
-	transform [32]byte
-	value     cipher.AEAD
-	wrap      cipher.AEAD
-	q         *rotation
+	device                         [32]byte
+	index, sum, subject, transform *[32]byte // in pages
+	value                          cipher.AEAD
+	wrap                           cipher.AEAD
+	q                              *rotation
+
+	release func() // wipes the pages
+	locked  bool
 }
 
 func newSeal(root Root, device [32]byte) (*seal, error) {
@@ -53,25 +55,52 @@ func newSeal(root Root, device [32]byte) (*seal, error) {
 	s := &seal{device: device}
 	var value, wrap [32]byte
 	defer func() { clear(value[:]); clear(wrap[:]) }()
+	if err := s.place(); err != nil {
+		return nil, err
+	}
+	// Extracted once: each time leaves the data key in the buffer of a hash.
+	extracted, err := hkdf.Extract(sha256.New, key[:], device[:])
+	if err != nil {
+		s.wipe()
+		return nil, fmt.Errorf("derive keys: %w", err)
+	}
+	defer clear(extracted)
 	for name, to := range map[string]*[32]byte{
-		"index": &s.index, "value": &value, "wrap": &wrap, "sum": &s.sum, "subject": &s.subject, "transform": &s.transform,
+		"index": s.index, "value": &value, "wrap": &wrap, "sum": s.sum, "subject": s.subject, "transform": s.transform,
 	} {
-		derived, err := hkdf.Key(sha256.New, key[:], device[:], "lintel vault 2 "+name, len(to))
+		derived, err := hkdf.Expand(sha256.New, extracted, "lintel vault 2 "+name, len(to))
 		if err != nil {
+			s.wipe()
 			return nil, fmt.Errorf("derive %s key: %w", name, err)
 		}
 		copy(to[:], derived)
 		clear(derived)
 	}
-	if s.value, err = newAEAD(value); err != nil {
+	if s.value, err = newAEAD(&value); err == nil {
+		s.wrap, err = newAEAD(&wrap)
+	}
+	if err != nil {
+		s.wipe()
 		return nil, err
 	}
-	s.wrap, err = newAEAD(wrap)
-	return s, err
+	return s, nil
+}
+
+// place gives the keys that hash their room.
+func (s *seal) place() error {
+	pages, release, isLocked, err := locked.Bytes(4 * 32)
+	if err != nil {
+		return fmt.Errorf("place keys: %w", err)
+	}
+	s.release, s.locked = release, isLocked
+	for i, k := range []**[32]byte{&s.index, &s.sum, &s.subject, &s.transform} {
+		*k = (*[32]byte)(pages[32*i:])
+	}
+	return nil
 }
 
 // newAEAD draws its nonces at random and puts them in front. The busiest key, value, seals some thousand records a day: far from 2^32.
-func newAEAD(key [32]byte) (cipher.AEAD, error) {
+func newAEAD(key *[32]byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, err
@@ -81,10 +110,9 @@ func newAEAD(key [32]byte) (cipher.AEAD, error) {
 
 // wipe overwrites what can be reached of the keys.
 func (s *seal) wipe() {
-	clear(s.index[:])
-	clear(s.sum[:])
-	clear(s.subject[:])
-	clear(s.transform[:])
+	s.release()
+	s.locked = false
+	s.index, s.sum, s.subject, s.transform = new([32]byte), new([32]byte), new([32]byte), new([32]byte) // the pages are gone
 	s.value, s.wrap = nil, nil
 	if s.q != nil {
 		s.q.drop()
@@ -92,11 +120,8 @@ func (s *seal) wipe() {
 }
 
 // seed is that of the turn-th rotation.
-func (s *seal) seed(turn uint64) (seed [32]byte) {
-	h := hmac.New(sha256.New, s.transform[:])
-	h.Write(binary.BigEndian.AppendUint64(nil, turn))
-	h.Sum(seed[:0])
-	return seed
+func (s *seal) seed(turn uint64) [32]byte {
+	return mac(s.transform, binary.BigEndian.AppendUint64(nil, turn))
 }
 
 // name is the key in a bucket of what is called id elsewhere. A person has one name in all buckets, so that the content key is found
@@ -105,11 +130,8 @@ func (s *seal) name(bucket string, id []byte) []byte {
 	if bucket == bucketKey || bucket == bucketTombstone {
 		bucket = bucketPerson
 	}
-	h := hmac.New(sha256.New, s.index[:])
-	h.Write([]byte{byte(len(bucket))})
-	h.Write([]byte(bucket))
-	h.Write(id)
-	return h.Sum(nil)
+	n := mac(s.index, []byte{byte(len(bucket))}, []byte(bucket), id)
+	return n[:]
 }
 
 // associated is what a value is bound to: it opens in no other place. model is zero but for reference sets.
@@ -135,15 +157,8 @@ const (
 )
 
 // summand stands for one sealed record by its nonce and tag; that the rest belongs to them, opening it shows.
-func (s *seal) summand(bucket string, name, sealed []byte) (sum tally) {
-	h := hmac.New(sha256.New, s.sum[:])
-	h.Write([]byte{byte(len(bucket))})
-	h.Write([]byte(bucket))
-	h.Write(name)
-	h.Write(sealed[:nonceSize])
-	h.Write(sealed[len(sealed)-tagSize:])
-	h.Sum(sum[:0])
-	return sum
+func (s *seal) summand(bucket string, name, sealed []byte) tally {
+	return mac(s.sum, []byte{byte(len(bucket))}, []byte(bucket), name, sealed[:nonceSize], sealed[len(sealed)-tagSize:])
 }
 
 func (t *tally) add(o tally) {
@@ -165,9 +180,29 @@ func (t *tally) subtract(o tally) {
 }
 
 // pseudonym is the person's name in the audit log and on receipts, uncut.
-func pseudonym(subject [32]byte, id access.PersonID) (p [32]byte) {
-	h := hmac.New(sha256.New, subject[:])
-	h.Write(id[:])
-	h.Sum(p[:0])
-	return p
+func pseudonym(subject *[32]byte, id access.PersonID) [32]byte { return mac(subject, id[:]) }
+
+// mac is HMAC-SHA256 (RFC 2104) of the parts, one behind the other. crypto/hmac leaves the key on the heap twice at every call, until that memory is
+// used again; this one wipes what it writes down of it.
+func mac(key *[32]byte, parts ...[]byte) (sum [32]byte) {
+	var block [sha256.BlockSize]byte
+	defer clear(block[:])
+	pad := func(with byte) []byte {
+		for i := range block {
+			block[i] = with
+		}
+		subtle.XORBytes(block[:], block[:], key[:])
+		return block[:]
+	}
+	h := sha256.New()
+	h.Write(pad(0x36))
+	for _, p := range parts {
+		h.Write(p)
+	}
+	h.Sum(sum[:0])
+	h.Reset()
+	h.Write(pad(0x5c))
+	h.Write(sum[:])
+	h.Sum(sum[:0])
+	return sum
 }

@@ -245,7 +245,7 @@ func TestSealedGenerations(t *testing.T) {
 		if step.generation == 0 {
 			continue
 		}
-		if r.Counter != root.n || r.Counter != before+1 || r.Person != pseudonym(subject, id) {
+		if r.Counter != root.n || r.Counter != before+1 || r.Person != pseudonym(&subject, id) {
 			t.Errorf("step %d: receipt of counter %d, it was %d and is %d", i, r.Counter, before, root.n)
 		}
 	}

@@ -177,7 +177,7 @@ func (b *sealedBook) record(name []byte) (r sealedPerson, content aead, err erro
 	}
 	copy(key[:], opened)
 	clear(opened)
-	if content, err = newAEAD(key); err != nil {
+	if content, err = newAEAD(&key); err != nil {
 		return sealedPerson{}, nil, err
 	}
 	plain, err := b.open(nil, bucketPerson, name, content, [32]byte{})
@@ -233,7 +233,7 @@ func (b *sealedBook) replace(p Person, granted, since time.Duration) error {
 	var key [32]byte
 	defer clear(key[:])
 	rand.Read(key[:])
-	content, err := newAEAD(key)
+	content, err := newAEAD(&key)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (v *Vault) SubjectKey() (key [32]byte, err error) {
 		return key, fmt.Errorf("read subject key: %w", errClosed)
 	}
 	if v.sealed != nil {
-		return v.sealed.subject, nil
+		return *v.sealed.subject, nil
 	}
 	return v.subjectKey()
 }

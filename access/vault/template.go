@@ -94,7 +94,7 @@ func (t Template) encode() ([]byte, error) {
 		return nil, errors.New("template is of a sealed vault")
 	}
 	b := make([]byte, 0, templateBytes)
-	for _, x := range *t.components {
+	for _, x := range (*t.components)[:] {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 	}
 	return b, nil
@@ -114,7 +114,7 @@ func (t Template) appendTurned(b []byte, q *rotation) ([]byte, error) {
 	default:
 		return nil, errors.New("template is of before the vault was re-keyed: read it again")
 	}
-	for _, x := range stored {
+	for _, x := range stored[:] { // ranging over the array itself would copy it, and leave the copy
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 	}
 	return b, nil
@@ -136,6 +136,7 @@ func decodeTemplate(b []byte) (Template, error) {
 		return Template{}, fmt.Errorf("template of %d bytes, want %d", len(b), templateBytes)
 	}
 	var components [access.ProbeSize]float32
+	defer clear(components[:])
 	for i := range components {
 		components[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 	}

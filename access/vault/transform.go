@@ -28,12 +28,12 @@ func (v *Vault) Transform(probe []float32) error {
 	return nil
 }
 
-// Locked reports whether the transform lies in locked pages. Where it does not (RLIMIT_MEMLOCK), the roof shows a degraded mode. A
+// Locked reports whether the transform and the keys that have pages lie in locked ones. Where it does not (RLIMIT_MEMLOCK), the roof shows a degraded mode. A
 // plain vault has none and reports true.
 func (v *Vault) Locked() bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.sealed == nil || v.sealed.q.locked
+	return v.sealed == nil || v.sealed.q.locked && v.sealed.locked
 }
 
 // Rekey draws another transform and turns every stored template to it, without enrolling anybody: templates that leaked before have

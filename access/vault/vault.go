@@ -200,7 +200,7 @@ func (v *Vault) erase(id access.PersonID, upTo uint64) (Receipt, error) {
 	if v.sealed != nil {
 		r.Person, r.Counter = pseudonym(v.sealed.subject, id), v.sealed.counter
 	} else if key, keyErr := v.subjectKey(); keyErr == nil {
-		r.Person = pseudonym(key, id)
+		r.Person = pseudonym(&key, id)
 	} else {
 		return Receipt{}, keyErr
 	}

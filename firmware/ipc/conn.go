@@ -188,6 +188,7 @@ func (c *Conn) Recv(ctx context.Context) (Message, error) {
 		return Message{}, fmt.Errorf("receive from %v: %w", c.role, err)
 	}
 	m, err := c.admit(c.buf[:n], flags, time.Now())
+	clear(c.buf[:n]) // it may hold a probe; the message has its own copy, which is its receiver's to clear
 	if err != nil {
 		c.Close()
 		return Message{}, err

@@ -257,10 +257,11 @@ func (w *Walkup) Saw(ctx context.Context, eye Eye, a ipc.Approach) {
 	})
 }
 
-// Presented takes eye's evidence. The slices of p must not be changed afterwards.
+// Presented takes eye's evidence. p is the walk-up's from then on, and its probe is wiped.
 func (w *Walkup) Presented(ctx context.Context, eye Eye, p *access.Presentation) {
 	w.post(ctx, func(ctx context.Context) {
 		if w.eye != eye || !w.session.conclude || w.session.shown != nil {
+			clear(p.Probe)
 			return // not asked for: a late or second one belongs to nobody
 		}
 		w.session.shown = p

@@ -31,7 +31,7 @@ type Raw = cbor.RawMessage
 var mode = newCodec()
 
 type codec struct {
-	enc cbor.EncMode
+	enc cbor.UserBufferEncMode
 	dec cbor.DecMode
 }
 
@@ -46,7 +46,7 @@ func newCodec() codec {
 	eo.TagsMd = cbor.TagsForbidden
 	eo.ByteArray = cbor.ByteArrayToByteSlice // [32]byte is a byte string
 	eo.BinaryMarshaler = cbor.BinaryMarshalerNone
-	enc, err := eo.EncMode()
+	enc, err := eo.UserBufferEncMode()
 	if err != nil {
 		panic(err)
 	}
@@ -121,11 +121,13 @@ func Unmarshal(data []byte, v any) error {
 		// The library's text may repeat a key of the message, so it is quoted like any foreign string.
 		return fmt.Errorf("decode %T: %q", v, err.Error())
 	}
-	again, err := mode.enc.Marshal(fresh.Interface())
-	if err != nil {
+	// Into memory of our own: the library keeps what it encoded in buffers for later, and a message may be biometric.
+	again := bytes.NewBuffer(make([]byte, 0, len(data)))
+	defer func() { clear(again.Bytes()) }()
+	if err := mode.enc.MarshalToBuffer(fresh.Interface(), again); err != nil {
 		return fmt.Errorf("decode %T: %w", v, err)
 	}
-	if !bytes.Equal(again, data) {
+	if !bytes.Equal(again.Bytes(), data) {
 		return fmt.Errorf("decode %T: %w", v, errNotCanonical)
 	}
 	target.Elem().Set(fresh.Elem())

@@ -23,7 +23,8 @@ import (
 type wiring struct {
 	mu     sync.Mutex
 	levels map[board.Line]bool
-	relay  int // how often it was released
+	relay  int           // how often it was released
+	lamp   []access.Chip // history; each entry holds until the next
 	edges  chan board.Edge
 }
 
@@ -38,7 +39,11 @@ func (w *wiring) Set(l board.Line, on bool) (time.Duration, error) {
 		w.relay++
 	}
 	w.levels[l] = on
-	return frames.Now(), nil
+	at := frames.Now()
+	if l == board.Lamp {
+		w.lamp = append(w.lamp, access.Chip{From: at, Lit: on})
+	}
+	return at, nil
 }
 
 func (w *wiring) Level(l board.Line) (bool, error) {
@@ -85,11 +90,18 @@ func startKiosk(t *testing.T, state string, o auditlog.Options) *running {
 // stand starts a kiosk on a ground.
 func stand(t *testing.T, b board.Board, g *ground) *running {
 	t.Helper()
+	return standUnder(t, b, g, func(*kiosk) {}, t.Logf)
+}
+
+// standUnder is stand with a kiosk that bend has changed before it is furnished, and that talks to log.
+func standUnder(t *testing.T, b board.Board, g *ground, bend func(*kiosk), log func(format string, a ...any)) *running {
+	t.Helper()
 	w := newWiring()
 	k, err := newKiosk(b, w)
 	if err != nil {
 		t.Fatal(err)
 	}
+	bend(k)
 	dir, err := os.MkdirTemp("", "door-") // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +117,7 @@ func stand(t *testing.T, b board.Board, g *ground) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{door: k, log: t.Logf}
+	s := &server{door: k, log: log}
 	if err := s.listen(dir, clients(b)); err != nil {
 		t.Fatal(err)
 	}
