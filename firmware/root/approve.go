@@ -58,7 +58,7 @@ func WriteApprovals(state string, list ...tpm.Approval) error {
 func readApprovals(state string) ([]tpm.Approval, error) {
 	data, err := readBounded(filepath.Join(folder(state), approvalsName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("no state of this kiosk is approved: have the release role approve its image")
+		return nil, ErrNotApproved
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read approvals: %w", err)

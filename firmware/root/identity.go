@@ -31,6 +31,8 @@ var (
 	ErrNotProvisioned = errors.New("kiosk is not provisioned: run door provision")
 	// ErrProvisioned means that there is one already.
 	ErrProvisioned = errors.New("kiosk is provisioned already: to begin anew, move its state folder away first")
+	// ErrNotApproved means that the release role has approved no image yet.
+	ErrNotApproved = errors.New("no state of this kiosk is approved: have the release role approve its image")
 	// ErrDamaged means that a file of the root folder is not what provisioning or the release role wrote.
 	ErrDamaged = errors.New("file is damaged: provision the kiosk again, or have the release role approve its state again")
 )

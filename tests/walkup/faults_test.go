@@ -5,14 +5,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lintel-access/lintel/access"
 )
 
 // One desk, broken in turn: what dies comes back by itself, and the door keeps its duties meanwhile.
 func TestProgramsDieAndComeBack(t *testing.T) {
-	d := startDesk(t, filepath.Join(t.TempDir(), "state"))
+	d := startDesk(t, enrolledState(t))
 
 	t.Run("eye", func(t *testing.T) {
 		d.t = t
@@ -97,27 +100,37 @@ func TestProgramsDieAndComeBack(t *testing.T) {
 	})
 }
 
-// A desk that starts again knows its people, and history goes on.
+// A desk that starts again knows its people, and history goes on and says why it was interrupted.
 func TestRestartKeepsPeopleAndHistory(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
+	dir := enrolledState(t)
+	audit := filepath.Join(dir, "kiosk", "audit")
+	before := recorded(t, audit)
 	d := startDesk(t, dir)
-	before, err := d.state()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.stop()
+	d.walkUp("enrolled-2", "granted")
+	must(t, d.cmd.Process.Kill()) // as a power cut: the desk, its TPM and its programs go at once
+	_ = d.cmd.Wait()
 	d = startDesk(t, dir)
-	after, err := d.state()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if strings.Contains(d.out.String(), "Enrolling") {
 		t.Errorf("people were enrolled again after a restart\n%s", d.out)
 	}
-	if after.Records <= before.Records {
-		t.Errorf("%d audit records after the restart, %d before", after.Records, before.Records)
-	}
 	d.walkUp("enrolled-2", "granted")
+	d.stop()
+	after := recorded(t, audit)
+	if len(after) <= len(before) {
+		t.Fatalf("%d audit records after the restarts, %d before", len(after), len(before))
+	}
+	var causes []string
+	for _, r := range after[len(before):] {
+		if r.Event == access.EventPoweredOn {
+			causes = append(causes, r.Detail)
+		}
+	}
+	if want := []string{"after an orderly stop", "the kiosk had not been stopped in order: crash or power cut"}; !slices.Equal(causes, want) {
+		t.Errorf("the log has the causes %q, want %q", causes, want)
+	}
+	if n := count(after[len(before):], access.EventWalkupGranted); n != 2 {
+		t.Errorf("%d grants are recorded, want 2", n)
+	}
 }
 
 // Every program of a running desk has given up its privileges: the kernel's word for each of its threads.
@@ -125,7 +138,7 @@ func TestRestartKeepsPeopleAndHistory(t *testing.T) {
 // Control: C21
 // Control: C22
 func TestProgramsAreConfined(t *testing.T) {
-	d := startDesk(t, filepath.Join(t.TempDir(), "state"))
+	d := startDesk(t, enrolledState(t))
 	s, err := d.state()
 	if err != nil {
 		t.Fatal(err)

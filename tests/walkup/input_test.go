@@ -190,7 +190,7 @@ func TestBadScenes(t *testing.T) {
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(program("desk"), "-demo", "-cache", cache, "-scene", path).CombinedOutput()
+		out, err := exec.Command(program("desk"), "-demo", "-cache", cache, "-state", enrolledState(t), "-scene", path).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), tt.says) {
 			t.Errorf("%s: %v, does not say %q\n%s", name, err, tt.says, out)
 		}

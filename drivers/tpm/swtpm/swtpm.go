@@ -36,15 +36,22 @@ type Process struct {
 	once sync.Once
 }
 
+// Installed is ErrAbsent where the program is not to be found, and nil elsewhere.
+func Installed() error {
+	if _, err := exec.LookPath("swtpm"); err != nil {
+		return ErrAbsent
+	}
+	return nil
+}
+
 // Start is StartAt with the socket in the same folder.
 func Start(dir string) (*Process, error) { return StartAt(dir, filepath.Join(dir, "socket")) }
 
 // StartAt starts swtpm on the state in dir, which it makes when absent (mode 0700), and waits until it answers on the socket. The process ends with
 // Stop, or with this one.
 func StartAt(dir, socket string) (*Process, error) {
-	program, err := exec.LookPath("swtpm")
-	if err != nil {
-		return nil, ErrAbsent
+	if err := Installed(); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("start swtpm: %w", err)
@@ -56,7 +63,7 @@ func StartAt(dir, socket string) (*Process, error) {
 	if err := os.Remove(p.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("start swtpm: %w", err)
 	}
-	cmd := exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+dir+",mode=0600",
+	cmd := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+dir+",mode=0600",
 		"--server", "type=unixio,path="+p.socket+",mode=0600", "--flags", "startup-clear,not-need-init")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true} // not the terminal's interrupt: whoever uses the TPM ends first
 	started := make(chan error)

@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog"
@@ -31,6 +34,7 @@ const (
 // ground is what door stands on. Each part may be missing, with the reason: then the door works on in a degraded mode. REX, contact, fire and alarms
 // work on any ground; people are recognised on a whole one alone.
 type ground struct {
+	state     string        // its folder
 	root      *root.Root    // nil without a TPM
 	vault     *vault.Vault  // nil: nobody is recognised
 	log       *auditlog.Log // nil: nothing can be recorded
@@ -53,27 +57,27 @@ type finding struct {
 
 // layGround opens all that door stands on. Its error is one of the installation: another instance runs.
 func layGround(b board.Board, o options) (g *ground, err error) {
-	g = &ground{}
+	g = &ground{state: o.state}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.clear())
 		}
 	}()
 	if g.root, err = openRoot(b, o); err != nil {
-		g.missing(access.EventTPMSilent, fmt.Sprintf("TPM: %v", err))
+		g.lacks(access.EventTPMSilent, fmt.Errorf("TPM: %w", err))
 	} else if b.Lab {
 		// On a kiosk the boot chain has measured before us, and could not be overruled by us.
 		if err := g.measure(b); err != nil {
-			g.missing(access.EventMeasurementsDiffer, fmt.Sprintf("measure image: %v", err))
+			g.lacks(access.EventMeasurementsDiffer, fmt.Errorf("measure image: %w", err))
 		}
 	}
 	if g.root != nil {
 		if g.vault, err = openVault(g.root, o.state); errors.Is(err, vault.ErrInUse) {
 			return g, err
 		} else if errors.Is(err, tpm.ErrPCR) {
-			g.missing(access.EventMeasurementsDiffer, fmt.Sprintf("this image is not the approved one, or was changed while it ran: %v", err))
+			g.lacks(access.EventMeasurementsDiffer, err)
 		} else if err != nil {
-			g.missing(access.EventVaultRefused, err.Error())
+			g.lacks(access.EventVaultRefused, err)
 		}
 	}
 	if err := g.openLog(o.state); err != nil {
@@ -95,8 +99,26 @@ func (g *ground) missing(e access.Event, why string) {
 	if g.closed == "" {
 		g.closed = why
 	}
-	g.reasons = append(g.reasons, "nobody is recognised: "+why)
+	g.reasons = append(g.reasons, closedBecause+why)
 	g.found = append(g.found, finding{e, why})
+}
+
+// lacks is missing with an error: the page has the sentence of the manual, the log and the terminal have the error itself.
+func (g *ground) lacks(e access.Event, err error) {
+	full := strings.ReplaceAll(err.Error(), g.state+string(filepath.Separator), "")
+	fmt.Fprintln(os.Stderr, "missing ground:", full)
+	if say := remedy(err); say != "" {
+		g.missing(e, say)
+		g.found[len(g.found)-1].detail = full
+	} else {
+		g.missing(e, full)
+	}
+}
+
+// refuseVault goes on without a vault that was opened and cannot be used.
+func (g *ground) refuseVault(err error) {
+	g.lacks(access.EventVaultRefused, errors.Join(err, g.vault.Close()))
+	g.vault = nil
 }
 
 // clear closes what is open, in the order in which one needs the other.
@@ -137,7 +159,11 @@ func openRoot(b board.Board, o options) (*root.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return root.Open(path, o.state, tpm.Options{CPUSecret: secret})
+	r, err := root.Open(path, o.state, tpm.Options{CPUSecret: secret})
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
+		return nil, fmt.Errorf("%w: %w", errTPMAbsent, err)
+	}
+	return r, err
 }
 
 // measure does on a lab board what the boot chain does on a kiosk.
@@ -175,16 +201,16 @@ func (g *ground) openLog(state string) error {
 		case errors.Is(err, auditlog.ErrInUse):
 			return err
 		case errors.Is(err, auditlog.ErrCutOff):
-			g.missing(access.EventAuditCutOff, err.Error())
+			g.lacks(access.EventAuditCutOff, err)
 		default:
-			g.missing(access.EventStorageLow, err.Error())
+			g.lacks(access.EventStorageLow, err)
 		}
 		why = err
 	}
 	g.emergency = true
 	log, recovery, err := auditlog.Open(filepath.Join(state, emergencyFolder), emergencyOptions())
 	if err != nil {
-		g.missing(access.EventAuditWriteFailed, fmt.Sprintf("neither audit log opens, nothing is recorded: %v; %v", why, err))
+		g.lacks(access.EventAuditWriteFailed, fmt.Errorf("neither audit log opens, nothing is recorded: %w; %w", why, err))
 		return nil
 	}
 	g.log, g.recovery = log, recovery

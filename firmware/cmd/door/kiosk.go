@@ -80,7 +80,7 @@ func newKiosk(b board.Board, lines portal.Lines) (*kiosk, error) {
 // furnish takes the ground that was laid and makes the rest of the kiosk stand on it. It returns whether a lockdown stood before the start, which the
 // portal is to be told.
 func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown bool, err error) {
-	k.root, k.store, k.audit, k.closed, k.reasons = g.root, g.vault, g.log, g.closed, g.reasons
+	k.root, k.store, k.audit = g.root, g.vault, g.log
 	if k.root != nil && !g.emergency {
 		k.notary = newNotary(k.audit, k.root, k.notarised)
 		k.sign = k.signDeletion
@@ -89,36 +89,11 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	if err != nil {
 		return false, err
 	}
-	var failures []time.Duration
-	var store walkup.Store = nobody{k}
-	lockdown = true // a door that cannot read its order stays shut
-	if k.store != nil {
-		if k.boot, err = k.store.Boot(); err != nil {
-			return false, err
-		}
-		k.shelf = &shelf{vault: k.store, began: frames.Now()}
-		store = k.shelf
-		if k.shelf.key, err = k.store.SubjectKey(); err != nil {
-			return false, err
-		}
-		if lockdown, err = k.store.Lockdown(); err != nil {
-			return false, err
-		}
-	}
-	if k.root != nil {
-		if k.boot, err = k.root.Boot(); err != nil { // beside the vault's own: it counts where there is no vault, too
-			return false, err
-		}
-	}
-	if k.shelf != nil {
-		k.shelf.boot = k.boot
-		if failures, err = k.shelf.failures(k.policy.Door); err != nil {
-			return false, err
-		}
-	}
-	if k.gallery, err = walkup.NewPeople(store, calibration.Bundle, g.slab); err != nil {
+	failures, lockdown, err := k.moveIn(g, calibration.Bundle)
+	if err != nil {
 		return false, err
 	}
+	k.closed, k.reasons = g.closed, g.reasons
 	if k.walkup, err = walkup.New(walkup.Config{
 		Policy: k.policy, PolicyHash: k.hash, Boot: k.boot, Lamp: lamp{lines}, Door: k.portal, Log: k, Gallery: k.gallery,
 		Threshold: func(bundle [32]byte) (float32, bool) {
@@ -147,6 +122,46 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	return lockdown, nil
 }
 
+// moveIn takes from the vault what it keeps. A vault that fails at that is gone without: whatever is wrong with it, people must be able to leave.
+func (k *kiosk) moveIn(g *ground, bundle [32]byte) (failures []time.Duration, lockdown bool, err error) {
+	if k.root != nil {
+		if k.boot, err = k.root.Boot(); err != nil {
+			g.lacks(access.EventTPMSilent, fmt.Errorf("TPM: %w", err))
+		}
+	}
+	if k.store != nil {
+		if failures, lockdown, err = k.fromVault(g, bundle); err == nil {
+			return failures, lockdown, nil
+		}
+		g.refuseVault(err)
+		k.store, k.shelf = nil, nil
+	}
+	k.gallery, err = walkup.NewPeople(nobody{k}, bundle, g.slab)
+	return nil, true, err // a door that cannot read its order stays shut
+}
+
+func (k *kiosk) fromVault(g *ground, bundle [32]byte) (failures []time.Duration, lockdown bool, err error) {
+	boot, err := k.store.Boot() // beside the TPM's, which counts where there is no vault, too
+	if err != nil {
+		return nil, false, err
+	}
+	if k.boot == 0 {
+		k.boot = boot
+	}
+	k.shelf = &shelf{vault: k.store, boot: k.boot, began: frames.Now()}
+	if k.shelf.key, err = k.store.SubjectKey(); err != nil {
+		return nil, false, err
+	}
+	if lockdown, err = k.store.Lockdown(); err != nil {
+		return nil, false, err
+	}
+	if failures, err = k.shelf.failures(k.policy.Door); err != nil {
+		return nil, false, err
+	}
+	k.gallery, err = walkup.NewPeople(k.shelf, bundle, g.slab)
+	return failures, lockdown, err
+}
+
 // nobody is the store of a kiosk without a vault: no walk-up reaches it, since eye is not heard then.
 type nobody struct{ *kiosk }
 
@@ -162,7 +177,7 @@ func (k *kiosk) shut() error {
 	if k.store != nil {
 		return nil
 	}
-	return fmt.Errorf("nobody is recognised: %s", k.closed)
+	return errors.New(closedBecause + k.closed)
 }
 
 func (k *kiosk) signDeletion(receipt []byte) ([]byte, error) {
@@ -311,7 +326,7 @@ func (k *kiosk) booted(g *ground) {
 	}
 	for _, d := range r.Damage {
 		k.note(access.EventAuditRepaired, d.Error())
-		k.reasons = append(k.reasons, d.Error())
+		k.reasons = append(k.reasons, d.Error()+": what they said is lost; check the disk, and if it is well treat it as an attack")
 	}
 	for _, n := range r.Notes {
 		k.note(access.EventAuditRepaired, n)
