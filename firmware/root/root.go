@@ -100,6 +100,16 @@ func (r *Root) judge(err error) error {
 	return err
 }
 
+// with asks the TPM something, and takes note when it fails for good.
+func with[T any](r *Root, ask func(*tpm.TPM) (T, error)) (answer T, err error) {
+	t, err := r.open()
+	if err != nil {
+		return answer, err
+	}
+	answer, err = ask(t)
+	return answer, r.judge(err)
+}
+
 // Away says why the TPM cannot be used at the moment; nil when it can.
 func (r *Root) Away() error {
 	r.mu.Lock()
@@ -139,16 +149,14 @@ func (r *Root) Unseal() (key [32]byte, err error) {
 }
 
 func (r *Root) unseal() ([]byte, error) {
-	t, err := r.open()
-	if err != nil {
-		return nil, err
-	}
-	secret, err := t.Unseal(r.id.Data, r.approvals...)
-	if err == nil && len(secret) != sealedBytes {
-		clear(secret)
-		err = ErrDamaged
-	}
-	return secret, r.judge(err)
+	return with(r, func(t *tpm.TPM) ([]byte, error) {
+		secret, err := t.Unseal(r.id.Data, r.approvals...)
+		if err == nil && len(secret) != sealedBytes {
+			clear(secret)
+			err = ErrDamaged
+		}
+		return secret, err
+	})
 }
 
 // Fresh says that the data key has sealed no vault yet: only then is an absent or plain one taken over.
@@ -178,40 +186,20 @@ func (r *Root) AuditCounter() (uint64, error) { return r.counter(tpm.AuditCounte
 func (r *Root) RaiseAudit() (uint64, error) { return r.raise(tpm.AuditCounter) }
 
 func (r *Root) counter(i tpm.Index) (uint64, error) {
-	t, err := r.open()
-	if err != nil {
-		return 0, err
-	}
-	n, err := t.Counter(i)
-	return n, r.judge(err)
+	return with(r, func(t *tpm.TPM) (uint64, error) { return t.Counter(i) })
 }
 
 func (r *Root) raise(i tpm.Index) (uint64, error) {
-	t, err := r.open()
-	if err != nil {
-		return 0, err
-	}
-	n, err := t.Raise(i)
-	return n, r.judge(err)
+	return with(r, func(t *tpm.TPM) (uint64, error) { return t.Raise(i) })
 }
 
 // ReadAnchor is the audit log's Anchor.
-func (r *Root) ReadAnchor() ([]byte, error) {
-	t, err := r.open()
-	if err != nil {
-		return nil, err
-	}
-	b, err := t.ReadAnchor()
-	return b, r.judge(err)
-}
+func (r *Root) ReadAnchor() ([]byte, error) { return with(r, (*tpm.TPM).ReadAnchor) }
 
 // WriteAnchor is the audit log's Anchor.
 func (r *Root) WriteAnchor(b []byte) error {
-	t, err := r.open()
-	if err != nil {
-		return err
-	}
-	return r.judge(t.WriteAnchor(b))
+	_, err := with(r, func(t *tpm.TPM) (struct{}, error) { return struct{}{}, t.WriteAnchor(b) })
+	return err
 }
 
 // timeRecord is an attestation of the TPM's clock as it is kept beside the checkpoint whose root it names.
@@ -223,13 +211,9 @@ type timeRecord struct {
 // AttestTime has the TPM sign its clock over the root of the log's tree. It returns the attestation, encoded, and its SHA-256, which stands in the
 // checkpoint.
 func (r *Root) AttestTime(_ context.Context, top [32]byte) (attestation []byte, sum [32]byte, err error) {
-	t, err := r.open()
+	a, err := with(r, func(t *tpm.TPM) (tpm.Attestation, error) { return t.AttestTime(top[:]) })
 	if err != nil {
 		return nil, sum, err
-	}
-	a, err := t.AttestTime(top[:])
-	if err != nil {
-		return nil, sum, r.judge(err)
 	}
 	if attestation, err = wire.Marshal(timeRecord{a.Body, a.Signature}); err != nil {
 		return nil, sum, err
@@ -245,27 +229,20 @@ type auditKey struct{ *Root }
 func (k auditKey) Public() crypto.PublicKey { return k.audit }
 
 func (k auditKey) Sign(random io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, error) {
-	t, err := k.open()
-	if err != nil {
-		return nil, err
-	}
-	s, err := t.AuditKey(k.id.Audit, k.approvals...)
-	if err != nil {
-		return nil, k.judge(err)
-	}
-	signature, err := s.Sign(random, digest, o)
-	return signature, k.judge(err)
+	return with(k.Root, func(t *tpm.TPM) ([]byte, error) {
+		s, err := t.AuditKey(k.id.Audit, k.approvals...)
+		if err != nil {
+			return nil, err
+		}
+		return s.Sign(random, digest, o)
+	})
 }
 
 // TLSPublic is the public half of the TLS key, for a certificate.
 func (r *Root) TLSPublic() (*ecdsa.PublicKey, error) {
-	t, err := r.open()
+	s, err := r.tls()
 	if err != nil {
 		return nil, err
-	}
-	s, err := t.TLSKey(r.id.TLS, r.approvals...)
-	if err != nil {
-		return nil, r.judge(err)
 	}
 	public, _ := s.Public().(*ecdsa.PublicKey)
 	return public, nil
@@ -273,14 +250,14 @@ func (r *Root) TLSPublic() (*ecdsa.PublicKey, error) {
 
 // SignTLS signs a client's CertificateVerify of TLS 1.3, and refuses every other message: the one key that another program may use.
 func (r *Root) SignTLS(message []byte) ([]byte, error) {
-	t, err := r.open()
+	s, err := r.tls()
 	if err != nil {
 		return nil, err
 	}
-	s, err := t.TLSKey(r.id.TLS, r.approvals...)
-	if err != nil {
-		return nil, r.judge(err)
-	}
 	signature, err := s.SignMessage(nil, message, crypto.SHA256)
 	return signature, r.judge(err)
+}
+
+func (r *Root) tls() (*tpm.TLSSigner, error) {
+	return with(r, func(t *tpm.TPM) (*tpm.TLSSigner, error) { return t.TLSKey(r.id.TLS, r.approvals...) })
 }

@@ -58,7 +58,7 @@ func program(name string) string {
 }
 
 var lookAtSources = sync.OnceValue(func() error {
-	for _, room := range []string{"access", "board", "firmware", "inference", "sync", "go.mod", "go.sum"} {
+	for _, room := range []string{"access", "board", "drivers", "firmware", "inference", "sync", "go.mod", "go.sum"} {
 		err := filepath.WalkDir(filepath.Join("../..", room), func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.Type().IsRegular() && !strings.HasSuffix(path, "_test.go") {
 				_, err = os.Stat(path)
