@@ -1,5 +1,6 @@
 // Package tpm is the kiosk's TPM 2.0: numbers that only rise, measurements, keys that never leave the chip, and secrets that open only in a
-// measured and approved state. It speaks to /dev/tpmrm0 on a kiosk and to Debian's swtpm over a Unix socket on a desk. There is no key in software.
+// measured and approved state. It speaks to /dev/tpmrm0 on a kiosk, over a Line where the kernel has no driver (package tis:
+// a chip on SPI), and to Debian's swtpm over a Unix socket on a desk. There is no key in software.
 //
 //	TPM seeds (in the chip, one each)
 //	├── endorsement ── attestation key AK          restricted: signs only what the TPM itself says (time, quote, certify)

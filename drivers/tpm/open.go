@@ -52,13 +52,14 @@ type TPM struct {
 // Open opens the provisioned TPM at path, a character device or a Unix socket of swtpm, checks the pin, makes the TPM prove that it holds the
 // pinned key, and shuts the platform hierarchy until the next reset.
 func Open(path string, o Options) (*TPM, error) {
-	if o.Pin == (Pin{}) {
-		return nil, fmt.Errorf("open tpm: %w: no pin given", ErrOtherTPM)
-	}
 	w, sole, err := dial(path, o.Deadline)
 	if err != nil {
 		return nil, fmt.Errorf("open tpm: %w", err)
 	}
+	return openWire(w, sole, o)
+}
+
+func openWire(w *wire, sole bool, o Options) (*TPM, error) {
 	t, err := open(w, sole, o)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open tpm: %w", err), w.Close())
@@ -67,6 +68,9 @@ func Open(path string, o Options) (*TPM, error) {
 }
 
 func open(w transport.TPMCloser, sole bool, o Options) (*TPM, error) {
+	if o.Pin == (Pin{}) {
+		return nil, fmt.Errorf("%w: no pin given", ErrOtherTPM)
+	}
 	if sole {
 		if err := flushAll(w); err != nil {
 			return nil, err

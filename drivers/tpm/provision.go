@@ -54,6 +54,10 @@ func Provision(path string, s Secrets, o Options) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("provision tpm: %w", err)
 	}
+	return provisionWire(w, sole, s, o)
+}
+
+func provisionWire(w *wire, sole bool, s Secrets, o Options) (Identity, error) {
 	p := &provisioner{TPM: TPM{options: o, wire: w}, secrets: s}
 	p.options.Endorsement = s.Endorsement()
 	id, err := p.run(sole, p.steps())

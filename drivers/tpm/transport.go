@@ -22,26 +22,25 @@ const (
 	defaultDeadline = 5 * time.Second
 )
 
-// line is one open connection to a TPM.
-type line interface {
-	io.ReadWriteCloser
-	SetDeadline(time.Time) error
-}
-
 // wire carries one command at a time and bounds the wait for its answer. After the first failed exchange question and answer could no longer be
 // paired, so it is unusable from then on. It is not safe for concurrent use.
 type wire struct {
-	line     line
+	line     Line
 	deadline time.Duration
 	dead     error
 	buf      [maxAnswer]byte
 }
 
-// dial opens the TPM at path: a character device or the Unix socket of swtpm.
-func dial(path string, deadline time.Duration) (*wire, bool, error) {
+func newWire(l Line, deadline time.Duration) *wire {
 	if deadline == 0 {
 		deadline = defaultDeadline
 	}
+	return &wire{line: l, deadline: deadline}
+}
+
+// dial opens the TPM at path: a character device or the Unix socket of swtpm.
+func dial(path string, deadline time.Duration) (*wire, bool, error) {
+	w := newWire(nil, deadline)
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, false, err
@@ -53,13 +52,15 @@ func dial(path string, deadline time.Duration) (*wire, bool, error) {
 		if err != nil {
 			return nil, false, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
-		return &wire{line: &device{fd: fd}, deadline: deadline}, false, nil
+		w.line = &device{fd: fd}
+		return w, false, nil
 	case fs.ModeSocket:
-		c, err := net.DialTimeout("unix", path, deadline)
+		c, err := net.DialTimeout("unix", path, w.deadline)
 		if err != nil {
 			return nil, false, err
 		}
-		return &wire{line: c, deadline: deadline}, true, nil
+		w.line = c
+		return w, true, nil
 	}
 	return nil, false, fmt.Errorf("%q is neither a character device nor a socket", path)
 }
@@ -71,7 +72,7 @@ func (w *wire) Send(command []byte) ([]byte, error) {
 	}
 	answer, err := w.exchange(command)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("%w within %v", ErrSilent, w.deadline)
+		err = fmt.Errorf("%w (deadline %v): %w", ErrSilent, w.deadline, err)
 	}
 	if err != nil {
 		w.dead = err

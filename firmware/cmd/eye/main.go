@@ -30,6 +30,13 @@ import (
 const exitConfig = 78
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "cameras" {
+		if err := camerasCommand(os.Args[2:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "eye:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	switch err := run(ctx, os.Args[1:]); {
@@ -61,7 +68,8 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.bundle, "bundle", ".lintel/bundle", "folder of the prepared models; their hashes are checked")
 	fs.StringVar(&o.library, "library", ".lintel/ort/libonnxruntime.so.1", "the ONNX Runtime library; its hash is checked")
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "eye looks at camera frames and tells door what it measured. The desk and the device's supervisor start it.")
+		fmt.Fprintln(fs.Output(), "eye looks at camera frames and tells door what it measured. The desk and the device's supervisor start it.\n"+
+			"eye cameras lists the video devices of this machine.")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
@@ -102,7 +110,7 @@ func run(ctx context.Context, args []string) error {
 		return &configError{err}
 	}
 	defer engine.Close()
-	source, err := open(b, o.run)
+	source, dim, err := open(b, o.run)
 	if err != nil {
 		return err
 	}
@@ -120,6 +128,9 @@ func run(ctx context.Context, args []string) error {
 	hello := ipc.Hello{Camera: source.Camera(), Bundle: manifest.Hash(), Name: manifest.Name, Provider: engine.Report.Provider}
 	for _, d := range engine.Report.Dropped {
 		hello.Degraded = append(hello.Degraded, clip("execution provider "+d.Provider+" dropped: "+d.Reason))
+	}
+	if dim != "" {
+		hello.Degraded = append(hello.Degraded, clip(dim))
 	}
 	for _, d := range report.Degraded {
 		hello.Degraded = append(hello.Degraded, clip("eye: "+d))
@@ -170,14 +181,20 @@ func watch(ctx context.Context, source frames.Source, engine *inference.Engine, 
 	return err
 }
 
-// open opens the camera that the board names.
-func open(b board.Board, run string) (frames.Source, error) {
+// open opens the camera that the board names. degraded says what it lacks.
+func open(b board.Board, run string) (source frames.Source, degraded string, err error) {
 	switch b.Camera.Kind {
 	case board.CameraTwin:
-		return frames.Dial(filepath.Join(run, "frames.sock"))
-	default:
-		return nil, &configError{fmt.Errorf("board %q: no driver for a camera of kind %q in this program", b.Name, b.Camera.Kind)}
+		source, err = frames.Dial(filepath.Join(run, "frames.sock"))
+		return source, "", err
+	case board.CameraV4L2:
+		l, degraded, err := openLens(b)
+		if err != nil {
+			return nil, "", err
+		}
+		return l, degraded, nil
 	}
+	return nil, "", &configError{fmt.Errorf("board %q: no driver for a camera of kind %q in this program", b.Name, b.Camera.Kind)}
 }
 
 // providers takes the board's execution providers in their order.

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"time"
+
+	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/drivers/camera"
+	"github.com/lintel-access/lintel/firmware/frames"
+)
+
+// lens is a V4L2 camera as a source of frames.
+type lens struct {
+	camera   *camera.Camera
+	about    frames.Camera
+	image    *image.Gray
+	exposure time.Duration
+}
+
+// assumedExposure is the part of the interval that a camera exposes whose exposure nobody knows, in the dark that it is meant for.
+const assumedExposure = 3 // of 4
+
+// openLens opens the one camera that fits the board, and locks its exposure if it can be locked. degraded says if not.
+func openLens(b board.Board) (l *lens, degraded string, err error) {
+	c := b.Camera
+	want := camera.Settings{
+		Path: c.Device, Format: camera.Format(c.Format), Width: c.Width, Height: c.Height, Rate: c.FPS,
+		AllowVirtual: c.Loopback, AllowColour: !c.Infrared,
+	}
+	found, err := camera.Match(camera.List(), c.Bus, want)
+	if err != nil {
+		return nil, "", err
+	}
+	want.Path = found.Path
+	opened, err := camera.Open(want)
+	if err != nil {
+		return nil, "", err
+	}
+	interval := opened.Interval()
+	l = &lens{camera: opened, image: image.NewGray(image.Rect(0, 0, c.Width, c.Height)), exposure: interval * assumedExposure / 4}
+	light, err := opened.Lock(camera.Light{Exposure: interval / 4})
+	switch {
+	case errors.Is(err, camera.ErrUnlockable):
+		degraded = "camera cannot hold its exposure and gain still: " + err.Error()
+	case err != nil:
+		return nil, "", errors.Join(err, opened.Close())
+	case light.Exposure > 0 && light.Exposure < interval:
+		l.exposure = light.Exposure
+	}
+	l.about = frames.Camera{
+		Driver: found.Driver, Card: found.Card, Bus: found.Bus, Format: fmt.Sprintf("%s %dx%d", c.Format, c.Width, c.Height),
+		Interval: interval, Virtual: found.Virtual,
+	}
+	return l, degraded, nil
+}
+
+// Next waits for a newer frame. A camera that is gone or broken ends eye: the confined process could not open it again, and the supervisor starts a
+// new one, each time later.
+func (l *lens) Next(ctx context.Context) (frames.Frame, error) {
+	f, err := l.camera.Next(ctx, l.image.Pix)
+	switch {
+	case errors.Is(err, camera.ErrStalled):
+		return frames.Frame{}, frames.ErrStalled
+	case errors.Is(err, camera.ErrGone), errors.Is(err, camera.ErrBroken), errors.Is(err, os.ErrClosed):
+		return frames.Frame{}, fmt.Errorf("%w: %w", io.EOF, err)
+	case err != nil:
+		return frames.Frame{}, err
+	}
+	stamp := f.Stamp
+	if f.AtStart {
+		stamp += l.exposure
+	}
+	return frames.Frame{Image: l.image, Seq: f.Seq, Stamp: stamp, Exposure: l.exposure}, nil
+}
+
+// Camera is what the kernel says of it.
+func (l *lens) Camera() frames.Camera { return l.about }
+
+// Close ends the stream.
+func (l *lens) Close() error { return l.camera.Close() }
+
+// camerasCommand lists every video device of this machine, and what speaks for or against it.
+func camerasCommand(args []string, out io.Writer) error {
+	fs := flag.NewFlagSet("eye cameras", flag.ContinueOnError)
+	fs.Usage = func() {
+		fmt.Fprintln(fs.Output(), "eye cameras lists every video device of this machine: its driver and place, whether it counts as infrared and on what evidence,\n"+
+			"whether light falls on it at all, and its gray formats. The bus is what a board file names to pin the camera.")
+	}
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; see eye cameras -h", fs.Arg(0))
+	}
+	list := camera.List()
+	for _, f := range list {
+		fmt.Fprint(out, f)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(out, "this machine has no video device: plug the camera in, and see that the kernel has its driver (uvcvideo for USB)")
+	}
+	return nil
+}
