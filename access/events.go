@@ -25,6 +25,7 @@ const (
 	EventSelfTestPassed  Event = 110
 	EventSelfTestFailed  Event = 111
 	EventPoweredOn       Event = 112
+	EventDoorHung        Event = 113
 
 	// 200: walk-ups
 	EventWalkupGranted       Event = 200
@@ -172,6 +173,8 @@ func (e Event) describe() (name string, s Severity) {
 		return "self-test failed", Alert
 	case EventPoweredOn:
 		return "powered on", Notice
+	case EventDoorHung:
+		return "door hung", Alert
 
 	case EventWalkupGranted:
 		return "walk-up granted", Info

@@ -30,6 +30,7 @@ var goldenEvents = []struct {
 	{110, "self-test passed", "notice"},
 	{111, "self-test failed", "alert"},
 	{112, "powered on", "notice"},
+	{113, "door hung", "alert"},
 	{200, "walk-up granted", "info"},
 	{201, "walk-up denied", "notice"},
 	{202, "walk-up ended for a retry", "info"},

@@ -23,6 +23,9 @@ type Report struct {
 	Degraded []string // what this kernel cannot enforce; shown as degraded modes
 }
 
+// scopes is the version of Landlock that can forbid abstract sockets (Linux 6.12).
+const scopes = 6
+
 // Apply confines the whole process to p, for good, and proves it. It must come after everything that p forbids has been done and
 // may be called once. After an error the process may be half confined and must end.
 func Apply(p Profile) (Report, error) {
@@ -34,6 +37,8 @@ func Apply(p Profile) (Report, error) {
 	if err != nil || abi < 1 {
 		abi = 0
 		r.Degraded = append(r.Degraded, "landlock absent: files are guarded by system call and mode alone")
+	} else if abi < scopes {
+		r.Degraded = append(r.Degraded, fmt.Sprintf("landlock version %d: abstract sockets of others can be reached", abi))
 	}
 	if abi > 0 {
 		if err := restrictPaths(p); err != nil {

@@ -265,15 +265,20 @@ func TestProfiles(t *testing.T) {
 			if o.Err != "" {
 				t.Fatal(o.Err)
 			}
-			landlocked := len(o.Report.Degraded) == 0
-			if !landlocked {
-				t.Logf("LANDLOCK IS ABSENT HERE: %v; what it alone would forbid is not asserted", o.Report.Degraded)
+			landlocked, scoped := true, true
+			for _, d := range o.Report.Degraded {
+				t.Logf("THIS KERNEL DOES NOT ENFORCE ALL, AND IT IS NOT ASSERTED: %s", d)
+				landlocked = landlocked && !strings.HasPrefix(d, "landlock absent")
+				scoped = false
 			}
 			if o.Report.Threads < 5 || len(o.Report.Denied) < len(noAnyone) {
 				t.Errorf("report %+v", o.Report)
 			}
 			for deed, failed := range o.Deeds {
 				want := slices.Contains(allowed, deed)
+				if !scoped && !want && deed == "abstract" {
+					continue
+				}
 				if !landlocked && !want && strings.Contains("abstract read strange write strange append make strange write models read models write null remove flags 62", deed) {
 					continue
 				}

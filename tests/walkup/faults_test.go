@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,6 +67,19 @@ func TestProgramsDieAndComeBack(t *testing.T) {
 		if after.Door.Released {
 			t.Error("the relay is released after the restart of door")
 		}
+		d.walkUp("enrolled-1", "granted")
+	})
+
+	// A door that hangs instead of dying proves no more that it lives: the dead-man ends it, and it comes back.
+	t.Run("door hangs", func(t *testing.T) {
+		d.t = t
+		before := d.until(10*time.Second, "the door is at rest", func(s state) bool { return s.Door.State == "secured" })
+		if err := syscall.Kill(before.pid("door"), syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		d.until(30*time.Second, "door was ended and is back", func(s state) bool {
+			return s.phase("door") == "running" && s.phase("eye") == "running" && s.pid("door") != before.pid("door")
+		})
 		d.walkUp("enrolled-1", "granted")
 	})
 

@@ -284,8 +284,10 @@ func children(o options, dir string) ([]runner.Program, error) {
 			Name: name, Path: filepath.Join(programs, name), Env: env, Args: append([]string{"-board", deskBoard, "-run", dir}, args...),
 		}
 	}
+	door := program("door", "-state", abs(o.disk()))
+	door.Watched = true
 	return []runner.Program{
-		program("door", "-state", abs(o.disk())),
+		door,
 		program("eye", "-bundle", abs(filepath.Join(o.cache, "bundle")), "-library", abs(filepath.Join(o.cache, "ort", "libonnxruntime.so.1"))),
 		program("link"),
 	}, nil

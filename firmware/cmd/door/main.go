@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog"
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/confine"
+	"github.com/lintel-access/lintel/firmware/deadman"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/portal"
 )
@@ -69,6 +71,7 @@ func (e *configError) Unwrap() error { return e.error }
 
 type options struct {
 	board, run, state string
+	deadman           int // descriptor of the dead-man's line; 0: none
 }
 
 func parse(args []string) (options, error) {
@@ -77,6 +80,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.board, "board", "desk", "name of the board that this program runs on")
 	fs.StringVar(&o.run, "run", "", "folder of the sockets (required)")
 	fs.StringVar(&o.state, "state", "", "folder of the vault and the audit log (required)")
+	fs.IntVar(&o.deadman, "deadman", 0, "descriptor of the dead-man's line that the supervisor left (0: none)")
 	fs.Usage = func() {
 		fmt.Fprintln(fs.Output(), "door decides who may enter and drives the lock. The desk and the device's supervisor start it.\n"+
 			"Other commands: door provision, door receipt, door verify-receipt; each has a -h.")
@@ -99,6 +103,12 @@ func run(ctx context.Context, args []string) (err error) {
 	o, err := parse(args)
 	if err != nil {
 		return err
+	}
+	var feeder *deadman.Feeder
+	if o.deadman != 0 {
+		if feeder, err = deadman.Inherit(o.deadman); err != nil {
+			return &configError{err}
+		}
 	}
 	b, err := board.Load(o.board)
 	if err != nil {
@@ -128,14 +138,30 @@ func run(ctx context.Context, args []string) (err error) {
 		cancel(fmt.Errorf("portal: %w", err))
 		portalEnded <- err
 	}()
+	ready := func() {}
+	if feeder != nil {
+		// The proof of life passes through the portal's loop: where that hangs, this hangs, and the supervisor ends us.
+		go func() { _ = feeder.Run(portalCtx, k.portal.Ping, k.lastWords) }() // a supervisor that is gone ends us by other means
+		ready = feeder.Ready
+	}
 	end := sync.OnceFunc(func() { stopPortal(); <-portalEnded })
 	defer end()
-	return k.work(ctx, b, lines, o, end)
+	return k.work(ctx, b, lines, o, ready, end)
+}
+
+// lastWords records that the door hangs and is about to be ended.
+func (k *kiosk) lastWords() error {
+	select {
+	case <-k.whole:
+		return k.append(auditlog.Vital, k.blank(access.EventDoorHung))
+	default:
+		return errNoLog
+	}
 }
 
 // work lays the ground, furnishes the kiosk on it and serves until ctx ends. Then it ends the portal, last of all but the ground: its last records
 // need one.
-func (k *kiosk) work(ctx context.Context, b board.Board, lines portal.Lines, o options, endPortal func()) (err error) {
+func (k *kiosk) work(ctx context.Context, b board.Board, lines portal.Lines, o options, ready, endPortal func()) (err error) {
 	g, err := layGround(b, o)
 	if err != nil {
 		return &configError{err}
@@ -163,6 +189,7 @@ func (k *kiosk) work(ctx context.Context, b board.Board, lines portal.Lines, o o
 		fmt.Fprintln(os.Stderr, "degraded:", why)
 	}
 	fmt.Fprintf(os.Stderr, "ready: boot %d, %d people, %d records, %d threads confined\n", k.boot, k.gallery.Len(), k.outbox().Records, report.Threads)
+	ready()
 	err = k.run(ctx, s)
 	k.fold.flush()
 	k.note(access.EventShutDown, "")

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lintel-access/lintel/firmware/deadman"
 )
 
 // ending says how one run of a child ended.
@@ -21,6 +23,9 @@ type ending struct {
 	refused bool // trying again at once is useless
 	lived   time.Duration
 }
+
+// firstExtra is the descriptor that a child finds its first extra file at.
+const firstExtra = 3
 
 // once runs one child from start to end. When ctx ends it asks with SIGTERM and insists with SIGKILL.
 func (r *Runner) once(ctx context.Context, i int) ending {
@@ -54,6 +59,15 @@ func (r *Runner) once(ctx context.Context, i int) ending {
 	defer stderr.Close()
 	cmd.Stdout, cmd.Stderr = outEnd, errEnd
 
+	var line *deadman.Line
+	if p.Watched {
+		if line, err = deadman.NewLine(); err != nil {
+			return ending{reason: err.Error()}
+		}
+		defer line.Close()
+		cmd.ExtraFiles = []*os.File{line.Far()}
+		cmd.Args = append(cmd.Args, "-deadman", fmt.Sprint(firstExtra))
+	}
 	started := time.Now()
 	err = cmd.Start()
 	outEnd.Close()
@@ -68,7 +82,20 @@ func (r *Runner) once(ctx context.Context, i int) ending {
 	readers.Go(func() { r.out.copy(p.Name, stdout) })
 	readers.Go(func() { last = r.out.copy(p.Name, stderr) })
 
+	watching, stopWatching := context.WithCancel(ctx)
+	if line != nil {
+		readers.Go(func() {
+			if err := deadman.Watch(watching, line, pid, deadman.Config{
+				Limits: deadman.DefaultLimits(), Now: func() time.Duration { return time.Since(started) },
+				Log: func(format string, args ...any) { r.out.write(p.Name, fmt.Sprintf(format, args...)) },
+			}); watching.Err() == nil {
+				r.out.write(p.Name, fmt.Sprintf("killed: %v", err))
+				_ = r.Kill(p.Name) // it may have ended by itself meanwhile
+			}
+		})
+	}
 	r.await(ctx, i, pid)
+	stopWatching()
 	werr := cmd.Wait()
 	lived := time.Since(started)
 
