@@ -4,6 +4,8 @@
 # Debian packages, verified by apt's signatures. A desk needs a software TPM; the tests need a browser and an ARM64 emulator besides.
 DEBIAN_RUN  := swtpm
 DEBIAN_TEST := chromium qemu-user-static
+# What the laboratory's kernel is built of; the source of v4l2loopback (0.12.7-2) is fetched by apt-get and unpacked only.
+DEBIAN_LAB  := linux-source-6.1 gcc make flex bison libelf-dev bc xz-utils kmod e2fsprogs util-linux
 # npm packages (ONNX Runtime, the models, the desk's photographs): pinned by SHA-256 in inference/model/prepare.
 # Go modules: pinned by go.sum.
 # -------------------------------------------------------------------------------------------------------------------------------
@@ -13,7 +15,7 @@ BIN   := $(CACHE)/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long bench eval power power-long theft deps deps-run build clean
+.PHONY: help run demo test test-long bench eval power power-long theft lab lab-long deps deps-run build clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +28,7 @@ demo: build ## the same without a browser: a script of walk-ups, a line each
 
 test: deps build ## all tests
 	go vet ./...
+	go vet -tags lab ./drivers/... ./firmware/deadman ./firmware/confine ./tests/lab/...
 	@[ "$$(id -u)" = 0 ] || echo "make test: NOT ROOT: the tests that read door's memory and fill its disk are left out; run it as root for all of them"
 	go test -p 1 -timeout 20m ./...  # one package at a time: many of them keep time
 
@@ -43,6 +46,14 @@ eval: deps-run ## accuracy on a folder of photographs: make eval DATA=dir [FORMA
 
 power: deps-run ## cut the power of sealed vault, audit log and their TPM 200 times and see what is left (power-long: 1,000, and a million events)
 	@go run ./tests/power
+
+lab: deps-run ## the drivers on real kernel interfaces, in a virtual machine (the first time its kernel is built: 7 minutes; lab-long: full length)
+	@.ci/debian $(DEBIAN_LAB)
+	@go run ./tests/lab
+
+lab-long: deps-run
+	@.ci/debian $(DEBIAN_LAB)
+	@go run ./tests/lab -long
 
 theft: build ## steal the disk, the box and yesterday's copy of a kiosk, and see what opens
 	@go run ./tests/theft -programs $(BIN)

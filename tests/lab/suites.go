@@ -1,0 +1,57 @@
+//go:build linux
+
+package main
+
+import "time"
+
+// suite is one package that runs in a machine of its own.
+type suite struct {
+	name, about string
+	folder      string            // of the package, below the tree
+	run         string            // which tests, as go test -run; empty: all
+	cgo         bool              // the test program has C code; it finds this machine's libraries in the laboratory
+	modules     map[string]string // parameters of modules, besides the usual ones
+	memory      int               // MB; 0: 512
+	disk        int               // MB of an ext4 disk that is kept over the boots of the suite; 0: none
+	deadline    time.Duration     // of one boot
+	long        time.Duration     // the same for -long; 0: deadline
+	boots       int               // most boots, for a suite that has its power cut; 0: 1
+}
+
+func suites() []suite {
+	return []suite{
+		{
+			name: "smoke", about: "every kernel interface that the other suites need is there",
+			folder: "tests/lab/smoke", disk: 64, deadline: time.Minute, boots: 3,
+		},
+		{
+			name: "confine", about: "programs confine themselves, Landlock and seccomp in this kernel too",
+			folder: "firmware/confine", deadline: 2 * time.Minute,
+		},
+		{
+			name: "gpio", about: "relay, contact and lamp on a real gpiochip",
+			folder: "drivers/gpio", deadline: 3 * time.Minute,
+		},
+		{
+			name: "camera", about: "vivid with all its faults, and a fed v4l2loopback, on a real /dev/video",
+			folder: "drivers/camera", cgo: true, deadline: 5 * time.Minute,
+		},
+		{
+			name: "watchdog", about: "the driver of the watchdog on the kernel's own core, and its bite",
+			folder: "drivers/watchdog", run: "^TestSoftdog$", deadline: time.Minute, boots: 2,
+		},
+		{
+			name: "deadman", about: "a machine whose door, judge or reboot hangs resets all the same",
+			folder: "firmware/deadman", run: "^TestMachineResets$", deadline: time.Minute, boots: 5,
+		},
+	}
+}
+
+// usual are the parameters of the modules: one camera of vivid with one webcam input that makes patterns, and one loopback camera that is fed.
+// With exclusive_caps the loopback is a camera only while it is fed, as a real one is only while it is plugged in.
+func usual() map[string]string {
+	return map[string]string{
+		"vivid":        "n_devs=1 node_types=0x1 num_inputs=1 input_types=0",
+		"v4l2loopback": "devices=1 video_nr=10 exclusive_caps=1",
+	}
+}
