@@ -85,7 +85,9 @@ func layGround(b board.Board, o options) (g *ground, err error) {
 	}
 	rows, release, isLocked, err := locked.Slab(walkup.SlabFloats(b.Gallery.References))
 	if err != nil {
-		return g, err
+		g.lacks(access.EventDegradedEntered, err)
+		g.slab = make([]float32, walkup.SlabFloats(1)) // an empty gallery is one all the same
+		return g, nil
 	}
 	g.slab, g.release = rows, release
 	if !isLocked || g.vault != nil && !g.vault.Locked() {

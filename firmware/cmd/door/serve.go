@@ -292,7 +292,9 @@ func (s *server) answer(ctx context.Context, conn *ipc.Conn, m ipc.Message) {
 	switch m.Kind {
 	case ipc.KindEnrol:
 		var req ipc.Enrol
-		if err = ipc.Decode(m, &req); err == nil {
+		if err = ipc.Decode(m, &req); err == nil && s.door.closed != "" {
+			err = errors.New(closedBecause + s.door.closed)
+		} else if err == nil {
 			kind = ipc.KindEnrolled
 			body, err = s.door.walkup.Enrol(ctx, req)
 		}
