@@ -216,6 +216,8 @@ func (k *kiosk) notarised(err error) {
 	if err != nil {
 		err = fmt.Errorf("the audit log is not signed: %w", err)
 		k.note(access.EventCheckpointFailed, err.Error())
+	} else {
+		k.note(access.EventDegradedLeft, "checkpoints")
 	}
 	k.trouble.set("checkpoints", err)
 	k.changed()

@@ -338,6 +338,25 @@ func TestRekeyedGallery(t *testing.T) {
 }
 
 // Control: G14
+// What the policy keeps no longer goes by itself: out of the vault, out of the gallery, and into the log.
+func TestSweep(t *testing.T) {
+	r := rest(t)
+	if err := r.revoke(access.PersonID{1}); err != nil {
+		t.Fatal(err)
+	}
+	r.wall = r.wall.Add(r.policy.Keep.Revoked - time.Hour)
+	r.sweep()
+	if r.standing() != access.Revoked {
+		t.Error("somebody revoked was removed before their time")
+	}
+	r.wall = r.wall.Add(2 * time.Hour)
+	r.sweep()
+	if c, err := r.gallery.Search(direction(3), r.bundle); err != nil || c.Found || r.store.Count() != 0 {
+		t.Errorf("after their time: found %v, %d in the vault, %v", c.Found, r.store.Count(), err)
+	}
+	r.wantEvents(access.EventRevoked, access.EventRetentionRemoved)
+}
+
 func TestPolicyChangeIsRecorded(t *testing.T) {
 	r := rest(t)
 	if err := r.keepPolicy(); err != nil {

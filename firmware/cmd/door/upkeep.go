@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -103,9 +104,11 @@ func (k *kiosk) sweep() {
 		var r access.Record
 		return wire.Unmarshal(last.Record, &r) == nil && r.Wall < oldest
 	})
-	if err != nil {
+	if errors.Is(err, auditlog.ErrCutOff) {
 		k.note(access.EventAuditCutOff, err.Error())
-	} else if gone > 0 {
+	}
+	k.degrade("expiry of records", err)
+	if gone > 0 {
 		k.note(access.EventRecordsExpired, fmt.Sprintf("%d records that headquarters has acknowledged", gone))
 	}
 }
