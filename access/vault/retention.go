@@ -2,6 +2,7 @@ package vault
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -77,7 +78,7 @@ func (r Retention) Validate() error {
 // Swept is what a sweep removed.
 type Swept struct {
 	People   []access.PersonID // to be taken out of the gallery too
-	Receipts []Receipt         // one for each
+	Receipts []Receipt         // in their order; none for a last one who is removed, but not finally: ErrUnacknowledged
 	Lockouts int
 }
 
@@ -118,10 +119,13 @@ func (v *Vault) sweep(r Retention) (done Swept, err error) {
 	}
 	for _, id := range due {
 		receipt, err := v.erase(id, 0)
+		if err == nil || errors.Is(err, ErrUnacknowledged) {
+			done.People = append(done.People, id)
+		}
 		if err != nil {
 			return done, err
 		}
-		done.People, done.Receipts = append(done.People, id), append(done.Receipts, receipt)
+		done.Receipts = append(done.Receipts, receipt)
 	}
 	done.Lockouts, err = v.sweepLockouts(r, h)
 	return done, err

@@ -25,9 +25,10 @@ const (
 	batchFor = 50 * time.Second
 )
 
-// ErrUnacknowledged means that a change is in the file, but the counter could not be raised: it holds unless an older copy of the file
-// is put back. Nothing is to be acknowledged; the next change, Settle and the next start try again.
-var ErrUnacknowledged = errors.New("change is stored, but the TPM's counter did not rise: check the TPM; nothing is acknowledged until it answers")
+// ErrUnacknowledged means that a change is in the file and not final: the counter could not be raised, so that it holds only unless an older copy of
+// the file is put back, or what it freed could not be overwritten. Nothing is to be acknowledged; the next restricting change, Settle and the next
+// start try again.
+var ErrUnacknowledged = errors.New("change is stored, but not final: check the TPM and the disk; nothing is acknowledged until the TPM's counter has risen and what was freed is overwritten")
 
 // sealing is what an open sealed vault knows beside its file. All of it belongs to Vault.mu.
 type sealing struct {
@@ -37,8 +38,10 @@ type sealing struct {
 	counter uint64 // the root's, when it was last known
 	unsure  bool   // a raise failed: it may have happened or not
 	batched bool   // a change waits for the counter
-	since   time.Duration
-	budget  uint32
+	// unscrubbed says that free pages may hold what a change dropped.
+	unscrubbed bool
+	since      time.Duration
+	budget     uint32
 
 	now     func() time.Duration
 	last    time.Duration // when the clock was last moved on
@@ -114,14 +117,27 @@ func (v *Vault) change(u urgency, f func(book) error) error {
 		err = s.complete()
 		s.reach("after raise")
 	}
-	if b.dropped {
-		err = errors.Join(err, scrub(v.db))
+	s.unscrubbed = s.unscrubbed || b.dropped
+	if b.dropped || u == restricting {
+		err = errors.Join(err, v.scrubbed())
 		s.reach("after scrub")
 	}
 	if err == nil {
 		err = waiting
 	}
 	return err
+}
+
+// scrubbed overwrites what earlier changes freed, if that has not been done yet.
+func (v *Vault) scrubbed() error {
+	if !v.sealed.unscrubbed {
+		return nil
+	}
+	if err := scrub(v.db); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnacknowledged, err)
+	}
+	v.sealed.unscrubbed = false
+	return nil
 }
 
 // count decides whether a change raises the counter, and sets the version and the budget accordingly. A version that still waits for
@@ -165,6 +181,7 @@ func (s *sealing) complete() error {
 	}
 	s.unsure = false
 	if now != s.head.Version {
+		s.unsure = true // or each try would raise it further
 		return fmt.Errorf("%w: raise counter: it is %d, the vault's version %d; something else raises it", ErrUnacknowledged, now, s.head.Version)
 	}
 	s.counter = now
@@ -189,6 +206,7 @@ func (v *Vault) Settle() error {
 	case now-s.last >= saveAge:
 		err = v.change(quiet, func(book) error { return nil })
 	}
+	err = errors.Join(err, v.scrubbed())
 	if err != nil {
 		return fmt.Errorf("settle vault: %w", err)
 	}
