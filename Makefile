@@ -33,7 +33,7 @@ test: deps build ## all tests
 	go test -p 1 -timeout 20m ./...  # one package at a time: many of them keep time
 
 test-long: deps build ## all tests with the race detector, and every fuzz target with 100,000 tries
-	go test -race ./...
+	go test -race -p 1 -timeout 60m ./...
 	.ci/fuzz 100000x
 
 bench: deps-run ## speed of the evidence path, the search, the audit log and the start on a TPM, against a floor in the same run

@@ -55,7 +55,7 @@ func main() {
 
 const usage = `usage: lab [-suite name,…] [-long] [-keep] [-kernel]
 
-Builds the laboratory's kernel (once: about four minutes, 2 GB of disk while it works), boots it for each suite, prints each test's line,
+Builds the laboratory's kernel (once: about seven minutes, 2 GB of disk while it works), boots it for each suite, prints each test's line,
 and then "lab: N passed, N failed". Exit status 1 unless all passed. Consoles are kept in .lintel/lab/console.
 
 `

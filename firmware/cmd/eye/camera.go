@@ -45,13 +45,13 @@ func openLens(b board.Board) (l *lens, degraded string, err error) {
 	interval := opened.Interval()
 	l = &lens{camera: opened, image: image.NewGray(image.Rect(0, 0, c.Width, c.Height)), exposure: interval * assumedExposure / 4}
 	light, err := opened.Lock(camera.Light{Exposure: interval / 4})
-	switch {
-	case errors.Is(err, camera.ErrUnlockable):
+	if light.Exposure > 0 && light.Exposure < interval {
+		l.exposure = light.Exposure // also where the gain cannot be held
+	}
+	if errors.Is(err, camera.ErrUnlockable) {
 		degraded = "camera cannot hold its exposure and gain still: " + err.Error()
-	case err != nil:
+	} else if err != nil {
 		return nil, "", errors.Join(err, opened.Close())
-	case light.Exposure > 0 && light.Exposure < interval:
-		l.exposure = light.Exposure
 	}
 	l.about = frames.Camera{
 		Driver: found.Driver, Card: found.Card, Bus: found.Bus, Format: fmt.Sprintf("%s %dx%d", c.Format, c.Width, c.Height),
