@@ -106,7 +106,7 @@ func (s *space) bury(tombs []uint64) error {
 // Expire removes segments from the oldest on, as long as old says so of a segment's last record, and returns how many records that
 // were. A tombstone with their hashes is durable before a segment goes. Records that headquarters has not acknowledged never
 // expire, nor does the segment that is being filled, nor one whose records are not those that were hashed: that is an error, and
-// evidence. A segment without a readable last record passes an Entry without Record.
+// evidence. Of a segment whose last records are damaged it is the last one that can be read, and an Entry without Record when none can.
 func (l *Log) Expire(old func(last Entry) bool) (records uint64, err error) {
 	l.expiring.Lock()
 	defer l.expiring.Unlock()
@@ -133,8 +133,8 @@ func (l *Log) expireOne(old func(Entry) bool) (uint64, error) {
 		return 0, err
 	}
 	last := Entry{Seq: until - 1}
-	if n := len(s.frames); n > 0 && s.frames[n-1].seq == last.Seq {
-		last.Record = s.frames[n-1].record
+	if n := len(s.frames); n > 0 {
+		last = Entry{Seq: s.frames[n-1].seq, Record: s.frames[n-1].record}
 	}
 	if !old(last) {
 		return 0, nil
@@ -157,6 +157,9 @@ func (l *Log) expireOne(old func(Entry) bool) (uint64, error) {
 	l.out.tombs = append(l.out.tombs, from)
 	if err := l.out.bury(l.out.tombs); err != nil {
 		return 0, err
+	}
+	if l.out.expired != until {
+		return 0, fmt.Errorf("tombstone of record %d does not read back as it was written", from)
 	}
 	return until - from, syncDir(l.out.dir)
 }

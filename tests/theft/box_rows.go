@@ -147,6 +147,9 @@ func (t *theft) loot(k *kiosk) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if people == 0 || templates == 0 {
+		return "", errEmpty
+	}
 	return fmt.Sprintf("OPENS, as the threat model says: %d people, %d templates", people, templates), nil
 }
 
