@@ -357,6 +357,7 @@ func TestSweep(t *testing.T) {
 	r.wantEvents(access.EventRevoked, access.EventRetentionRemoved)
 }
 
+// Control: G14
 func TestPolicyChangeIsRecorded(t *testing.T) {
 	r := rest(t)
 	if err := r.keepPolicy(); err != nil {
