@@ -4,6 +4,7 @@ package board
 
 import "embed"
 
-// files are the boards of products. There is none until a driver for real lines exists, so a kiosk image refuses to start
-// instead of guessing.
+// files are the boards of products. What a lab may do is in no kiosk image, not even as data.
+//
+//go:embed rpi4.json rpi5.json
 var files embed.FS

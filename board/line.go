@@ -5,10 +5,11 @@ import "time"
 // Line names one wire of the door by what it does. The board file says which pin it is and which level means on.
 type Line string
 
-// The lines that a board may have. Relay, Lamp and the indicators are outputs, the others inputs.
+// The lines that a board may have. Relay, lamps and indicators are outputs, the others inputs.
 const (
 	Relay    Line = "relay"   // on releases the door
 	Lamp     Line = "lamp"    // on lights the infrared lamp
+	Lamp2    Line = "lamp-2"  // on lights the second lamp
 	Contact  Line = "contact" // on: the door stands open
 	REX      Line = "rex"     // on: somebody inside asks to leave
 	Tamper   Line = "tamper"  // on: the enclosure is open

@@ -18,7 +18,8 @@ import (
 // twice and then descriptor 0.
 //
 // That is also what periph does itself to a chip that it finds under two names (gpiochip4 is a link on a Raspberry Pi): hence
-// standard input is put back, and hence no other goroutine may open files meanwhile. periph logs what it cannot open, chips of
+// standard input is put back, and hence no other goroutine may open files meanwhile. Drivers of periph's that a program has for
+// other buses start beside this one; nobody here uses what they open then. periph logs what it cannot open, chips of
 // others mostly; the errors of this package name the chips that were found instead.
 func discover() ([]*gpioioctl.GPIOChip, error) {
 	defer log.SetOutput(log.Writer())
@@ -32,10 +33,9 @@ func discover() ([]*gpioioctl.GPIOChip, error) {
 	}
 	defer unix.Close(stdin)
 	_, initErr := driverreg.Init()
-	if _, err := unix.FcntlInt(0, unix.F_GETFD, 0); errors.Is(err, unix.EBADF) {
-		if err := unix.Dup3(stdin, 0, 0); err != nil {
-			return nil, fmt.Errorf("put standard input back: %w", err)
-		}
+	// Whether or not it is missing: another driver of periph may have opened a file in its place.
+	if err := unix.Dup3(stdin, 0, 0); err != nil {
+		return nil, fmt.Errorf("put standard input back: %w", err)
 	}
 	if initErr != nil {
 		return nil, fmt.Errorf("find chips: %w", initErr)

@@ -17,6 +17,16 @@ const (
 	Low  Level = "low"
 )
 
+// Pull is the resistor of the controller at an input. The zero value leaves it as it is found: the board has one of its own. A controller that has
+// none ignores the wish.
+type Pull string
+
+// The pulls.
+const (
+	Up   Pull = "up"
+	Down Pull = "down"
+)
+
 // Kind is what a line is for.
 type Kind string
 
@@ -41,6 +51,7 @@ type Line struct {
 	Offset   int           // on that chip
 	Kind     Kind          // direction and care
 	Active   Level         // the electrical level that means on
+	Pull     Pull          // inputs: the controller's own resistor; optional
 	Debounce time.Duration // inputs: how long a level must last to count; optional
 	// Alarm, for inputs, optional: a line that chatters for a second without rest counts as on. Without it, it keeps its level.
 	Alarm   bool
@@ -96,6 +107,10 @@ func (c Config) check(name string, line Line) error {
 		return fmt.Errorf("kind %q is neither input nor output nor indicator", line.Kind)
 	case line.Active != High && line.Active != Low:
 		return fmt.Errorf("active level %q is neither high nor low", line.Active)
+	case line.Pull != "" && line.Pull != Up && line.Pull != Down:
+		return fmt.Errorf("pull %q is neither up nor down", line.Pull)
+	case line.Kind != Input && line.Pull != "":
+		return fmt.Errorf("pull is for inputs, this is an %s", line.Kind)
 	case line.Debounce < 0 || line.Debounce > maxDebounce:
 		return fmt.Errorf("debounce %v is outside 0 to %v", line.Debounce, maxDebounce)
 	case line.Kind != Input && (line.Debounce != 0 || line.Alarm):

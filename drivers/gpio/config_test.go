@@ -51,6 +51,8 @@ func TestConfigRefuses(t *testing.T) {
 		"no active level":      {bend("relay", func(l *Line) { l.Active = "" }), `line "relay": active level "" is neither`},
 		"unknown active level": {bend("relay", func(l *Line) { l.Active = "HIGH" }), `line "relay": active level "HIGH" is neither`},
 		"both directions":      {bend("rex", func(l *Line) { l.Offset = 0 }), `line "rex": chip "c" offset 0 is already "relay", an output`},
+		"unknown pull":         {bend("rex", func(l *Line) { l.Pull = "UP" }), `line "rex": pull "UP" is neither`},
+		"output pulled":        {bend("relay", func(l *Line) { l.Pull = Up }), `line "relay": pull is for inputs, this is an output`},
 		"negative debounce":    {bend("rex", func(l *Line) { l.Debounce = -1 }), `line "rex": debounce -1ns is outside`},
 		"endless debounce":     {bend("rex", func(l *Line) { l.Debounce = time.Hour }), `line "rex": debounce 1h0m0s is outside`},
 		"output debounced":     {bend("relay", func(l *Line) { l.Debounce = 1 }), `line "relay": debounce and alarm are for inputs`},

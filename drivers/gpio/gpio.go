@@ -108,7 +108,7 @@ func (l *Lines) claim(cfg Config) error {
 		}
 		l.chips = append(l.chips, c)
 		chips[label] = c
-		errs = append(errs, l.claimSet(c, Input, by[label][Input]))
+		errs = append(errs, l.claimInputs(c, by[label][Input]))
 	}
 	for label, c := range chips {
 		for _, name := range by[label][Output] {
@@ -121,7 +121,17 @@ func (l *Lines) claim(cfg Config) error {
 	return errors.Join(errs...)
 }
 
-// claimSet claims all inputs or all indicators of a chip.
+// claimInputs claims the inputs of a chip: those of one pull are one set.
+func (l *Lines) claimInputs(c *chip, names []string) error {
+	var errs []error
+	for _, pull := range []Pull{"", Up, Down} {
+		these := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return l.wires[name].Pull != pull })
+		errs = append(errs, l.claimSet(c, Input, these))
+	}
+	return errors.Join(errs...)
+}
+
+// claimSet claims inputs of one pull, or all indicators of a chip.
 func (l *Lines) claimSet(c *chip, kind Kind, names []string) error {
 	if len(names) == 0 {
 		return nil

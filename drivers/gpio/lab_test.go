@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	"periph.io/x/conn/v3/gpio"
 	"periph.io/x/host/v3/gpioioctl"
+	_ "periph.io/x/host/v3/sysfs" // door has it for the TPM's bus, so its drivers start there together with that of the lines
 )
 
 // These tests run on the kernel's gpio-sim, in the lab's VM. periph finds chips once in the life of a process: TestMain makes those
@@ -200,6 +201,34 @@ func TestOutputsDriveTheirWires(t *testing.T) {
 	for _, line := range []string{"contact", "siren"} {
 		if _, err := l.Set(line, true); err == nil {
 			t.Errorf("%s can be set", line)
+		}
+	}
+}
+
+// TestPulls: an input that nothing drives goes where the board says, and inputs of several pulls all tell their edges.
+func TestPulls(t *testing.T) {
+	s := chips["door"]
+	for _, at := range []int{contactAt, rexAt, fireAt} {
+		must(t, s.pull(at, at == rexAt)) // where the wire was left before
+	}
+	l := open(t, Config{Lines: map[string]Line{
+		"contact": {Chip: "door", Offset: contactAt, Kind: Input, Active: High, Pull: Up},
+		"rex":     {Chip: "door", Offset: rexAt, Kind: Input, Active: High, Pull: Down},
+		"fire":    {Chip: "door", Offset: fireAt, Kind: Input, Active: High},
+	}})
+	for name, want := range map[string]bool{"contact": true, "rex": false, "fire": false} {
+		if on, err := l.Level(name); err != nil || on != want {
+			t.Errorf("%s rests at %v (%v), want %v", name, on, err, want)
+		}
+	}
+	for _, c := range []struct {
+		line string
+		at   int
+		on   bool
+	}{{"contact", contactAt, false}, {"rex", rexAt, true}, {"fire", fireAt, true}} {
+		must(t, s.pull(c.at, c.on))
+		if e, alive := next(l, time.Second); !alive || e.Line != c.line || e.On != c.on {
+			t.Errorf("%s switched to %v: edge %+v, %v", c.line, c.on, e, alive)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // edge that is there.
 const shortest = time.Millisecond
 
-// set is all inputs, or all indicators, of a chip: one request, which periph carries. Inputs of one set keep their order.
+// set is all inputs of one pull, or all indicators, of a chip: one request, which periph carries. Inputs of one set keep their order.
 //
 // LineSet is used and never GPIOLine: that one's WaitForEdge cannot tell a vanished chip from a time-out, its Read logs its
 // errors and turns an output into an input, and after Close it would claim the line again.
@@ -57,11 +57,17 @@ func (c *chip) set(kind Kind, names []string, wires map[string]*wire) (*set, err
 		}
 		labels = append(labels, line.Name())
 	}
-	direction, edges := gpioioctl.LineInput, gpio.BothEdges
+	direction, edges, pull := gpioioctl.LineInput, gpio.BothEdges, gpio.PullNoChange
 	if kind == Indicator {
 		direction, edges = gpioioctl.LineOutput, gpio.NoEdge
 	}
-	lines, err := c.periph.LineSet(direction, edges, gpio.PullNoChange, labels...)
+	switch wires[names[0]].Pull {
+	case Up:
+		pull = gpio.PullUp
+	case Down:
+		pull = gpio.PullDown
+	}
+	lines, err := c.periph.LineSet(direction, edges, pull, labels...)
 	if err != nil {
 		return nil, c.blame(errno(err), names, wires)
 	}

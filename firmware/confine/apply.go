@@ -81,6 +81,9 @@ func restrictPaths(p Profile) error {
 		landlock.RWDirs(p.readWrite...),
 		landlock.ROFiles(p.optional...).IgnoreIfMissing(),
 	}
+	if p.device != "" { // a bare SPI bus is spoken to by ioctl
+		rules = append(rules, landlock.RWFiles(p.device).WithIoctlDev().IgnoreIfMissing())
+	}
 	if p.network {
 		config.HandledAccessNet = 0
 	}

@@ -21,6 +21,7 @@ type Profile struct {
 	readOnly  []string // folders whose files it may read
 	readWrite []string // folders in which it may do everything but execute
 	optional  []string // files it may read, if they exist
+	device    string   // that it may open again, if it exists; empty: none
 	calls     []grant  // system calls besides those every Go program needs
 	denied    []act    // what must fail for this program besides what must fail for all
 	files     uint64   // most descriptors open at once
@@ -42,11 +43,13 @@ func Eye(readOnly ...string) Profile {
 	}
 }
 
-// Door is the profile of the program that decides. state holds vault and audit log, run its sockets; both must exist.
-func Door(state, run string) Profile {
+// Door is the profile of the program that decides. state holds vault and audit log, run its sockets; both must exist. tpm is the TPM's device, which
+// is opened again after it fell silent; empty where it answers on a socket in run.
+func Door(state, run, tpm string) Profile {
 	return Profile{
 		name:      "door",
 		readWrite: []string{state, run},
+		device:    tpm,
 		files:     256, // segments, vault, lines and sockets are about 30
 		calls: slices.Concat(changeFiles, localSockets, serveSockets, []grant{
 			{name: "ioctl"},                    // GPIO lines are requested and set by ioctl

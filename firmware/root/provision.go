@@ -22,15 +22,15 @@ const (
 	sealedBytes  = dataKeyBytes + 8
 )
 
-// Provision takes the TPM at path, makes the kiosk's keys on it and writes the identity below the state folder, which exists. The secrets must have
+// Provision takes the TPM, makes the kiosk's keys on it and writes the identity below the state folder, which exists. The secrets must have
 // been stored durably, and belong to the owner of the fleet, not onto the kiosk. ErrProvisioned when an identity is there. After a cut it may be
 // repeated with the same secrets. Of o, CPUSecret and Deadline are used. fresh says that there is no audit log yet, so that whatever the TPM
 // remembers of an earlier one is let go.
-func Provision(path, state string, secrets tpm.Secrets, release *ecdsa.PublicKey, o tpm.Options, fresh bool) (Identity, error) {
+func Provision(way Way, state string, secrets tpm.Secrets, release *ecdsa.PublicKey, o tpm.Options, fresh bool) (Identity, error) {
 	if _, err := Load(state); !errors.Is(err, ErrNotProvisioned) {
 		return Identity{}, errors.Join(ErrProvisioned, err)
 	}
-	id, err := provision(path, secrets, release, o, fresh)
+	id, err := provision(way, secrets, release, o, fresh)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -55,8 +55,8 @@ type made struct {
 	verifier string // of the audit key
 }
 
-func provision(path string, secrets tpm.Secrets, release *ecdsa.PublicKey, o tpm.Options, fresh bool) (id made, err error) {
-	who, err := tpm.Provision(path, secrets, o)
+func provision(way Way, secrets tpm.Secrets, release *ecdsa.PublicKey, o tpm.Options, fresh bool) (id made, err error) {
+	who, err := way.provision(secrets, o)
 	if err != nil {
 		return id, err
 	}
@@ -72,7 +72,7 @@ func provision(path string, secrets tpm.Secrets, release *ecdsa.PublicKey, o tpm
 	if o.Authority, err = id.authority(); err != nil {
 		return id, err
 	}
-	t, err := tpm.Open(path, o)
+	t, err := way.open(o)
 	if err != nil {
 		return id, err
 	}

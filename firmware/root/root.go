@@ -23,23 +23,24 @@ var ErrAway = errors.New("tpm is away")
 type Root struct {
 	id        Identity
 	approvals []tpm.Approval
-	path      string
+	way       Way
 	options   tpm.Options
 
 	mu    sync.Mutex
-	tpm   *tpm.TPM // nil while it is away
-	away  error    // why
+	tpm   *tpm.TPM      // nil while it is away
+	away  error         // why
+	left  chan struct{} // closed when the handle of a TPM that went away is
 	audit *ecdsa.PublicKey
 }
 
-// Open opens the TPM at path, a device or the socket of swtpm, as the one that was provisioned. Every error says what is wrong with it: absent,
+// Open opens the TPM as the one that was provisioned. Every error says what is wrong with it: absent,
 // silent, another one. Whether the board's state is approved shows when something is unsealed.
-func Open(path, state string, o tpm.Options) (*Root, error) {
+func Open(way Way, state string, o tpm.Options) (*Root, error) {
 	id, err := Load(state)
 	if err != nil {
 		return nil, err
 	}
-	r := &Root{id: id, path: path, options: o}
+	r := &Root{id: id, way: way, options: o}
 	if r.approvals, err = readApprovals(state); err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func Open(path, state string, o tpm.Options) (*Root, error) {
 	if r.options.Authority, err = id.authority(); err != nil {
 		return nil, err
 	}
-	if r.tpm, err = tpm.Open(path, r.options); err != nil {
+	if r.tpm, err = way.open(r.options); err != nil {
 		return nil, err
 	}
 	audit, err := r.tpm.AuditKey(id.Audit, r.approvals...)
@@ -93,9 +94,12 @@ func (r *Root) judge(err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.tpm != nil {
-		t := r.tpm
-		r.tpm, r.away = nil, err
-		go t.Close() // after a silent device it may wait for the kernel's own time-out
+		t, left := r.tpm, make(chan struct{})
+		r.tpm, r.away, r.left = nil, err, left
+		go func() { // after a silent device it may wait for the kernel's own time-out
+			defer close(left)
+			t.Close()
+		}()
 	}
 	return err
 }
@@ -123,10 +127,18 @@ func (r *Root) Away() error {
 // Revive opens a TPM anew that was away. One that was reset meanwhile comes back without measurements: its counters and its anchor work, its keys do
 // not before the kiosk is restarted.
 func (r *Root) Revive() error {
-	if r.Away() == nil {
+	r.mu.Lock()
+	present, left := r.tpm != nil, r.left
+	r.mu.Unlock()
+	if present {
 		return nil
 	}
-	t, err := tpm.Open(r.path, r.options)
+	select {
+	case <-left:
+	default: // two programs on one bus would take each other's answers
+		return fmt.Errorf("%w: its old handle is not closed yet", ErrAway)
+	}
+	t, err := r.way.open(r.options)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {

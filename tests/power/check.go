@@ -19,6 +19,18 @@ import (
 // check opens what a cut has left in dir, with what the TPM holds then, and compares it with the history. What is found beyond what was
 // acknowledged belongs to the history from then on: it has been seen, so it must stay.
 func check(dir string, h *history, c chip) error {
+	if err := checkVaults(dir, h, c); err != nil {
+		return err
+	}
+	if err := checkLog(dir, h, c); err != nil {
+		return fmt.Errorf("audit log: %w", err)
+	}
+	clear(h.begun)
+	return nil
+}
+
+// checkVaults checks the vault, and what must not be taken for it.
+func checkVaults(dir string, h *history, c chip) error {
 	if err := checkOlder(dir, h, c); err != nil { // first: checkVault has the counter rise by itself
 		return fmt.Errorf("older vault: %w", err)
 	}
@@ -28,10 +40,6 @@ func check(dir string, h *history, c chip) error {
 	if err := mustRefuse(vaultFile(dir), vault.Options{}, vault.ErrSealed); err != nil {
 		return fmt.Errorf("vault without a TPM: %w", err)
 	}
-	if err := checkLog(dir, h, c); err != nil {
-		return fmt.Errorf("audit log: %w", err)
-	}
-	clear(h.begun)
 	return nil
 }
 
@@ -53,7 +61,7 @@ func checkVault(dir string, h *history, c chip) (err error) {
 	h.vault = found
 	// Raising the boot counter shows what it was, and that the vault can be written.
 	boot, err := v.Boot()
-	if err == nil && (boot < h.boots+1 || boot > h.boots+2) {
+	if err == nil && (boot < h.boots+1 || boot > h.boots+2+h.unended) {
 		err = fmt.Errorf("boot %d after %d acknowledged ones", boot, h.boots)
 	}
 	h.boots = boot
@@ -95,7 +103,7 @@ func checkOlder(dir string, h *history, c chip) error {
 		return nil
 	}
 	folder := filepath.Join(dir, "older")
-	if err := os.Mkdir(folder, 0o700); err != nil {
+	if err := errors.Join(os.RemoveAll(folder), os.Mkdir(folder, 0o700)); err != nil { // a check may have been cut, too
 		return err
 	}
 	defer os.RemoveAll(folder)
@@ -151,6 +159,9 @@ func checkLog(dir string, h *history, c chip) error {
 	defer func() { l.Close() }()
 	if len(r.Damage) > 0 {
 		return fmt.Errorf("damage where a power cut makes none: %+v", r)
+	}
+	if r.Torn > 0 {
+		h.seen.torn++
 	}
 	if err := checkRecords(l, h); err != nil {
 		return err

@@ -43,30 +43,36 @@ func startChip(dir string) (*swtpm.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := provision(dir); err != nil {
+	way := root.Path(socket(dir))
+	if err := errors.Join(provision(way, dir), measure(way, dir)); err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
 }
 
-func provision(dir string) (err error) {
+// measured is what the children run, as a board's start would find it.
+var measured = root.Measurements{{1}, {2}, {3}, {4}}
+
+// provision provisions a TPM and has what is measured approved. dir is what a kiosk keeps of it.
+func provision(way root.Way, dir string) error {
 	release, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}
-	id, err := root.Provision(socket(dir), dir, tpm.NewSecrets(), &release.PublicKey, tpm.Options{}, true)
+	id, err := root.Provision(way, dir, tpm.NewSecrets(), &release.PublicKey, tpm.Options{}, true)
 	if err != nil {
 		return err
 	}
-	measured := root.Measurements{{1}, {2}, {3}, {4}}
 	approval, err := root.Approve(release, id, measured, id.Floor)
 	if err != nil {
 		return err
 	}
-	if err := root.WriteApprovals(dir, approval); err != nil {
-		return err
-	}
-	r, err := openChip(dir)
+	return root.WriteApprovals(dir, approval)
+}
+
+// measure tells the TPM, once in each life of it, what runs.
+func measure(way root.Way, dir string) error {
+	r, err := root.Open(way, dir, tpm.Options{})
 	if err != nil {
 		return err
 	}
@@ -75,7 +81,9 @@ func provision(dir string) (err error) {
 }
 
 // openChip opens the TPM of a folder. It serves one side at a time: whoever comes second waits until the first has closed it or died.
-func openChip(dir string) (*root.Root, error) { return root.Open(socket(dir), dir, tpm.Options{}) }
+func openChip(dir string) (*root.Root, error) {
+	return root.Open(root.Path(socket(dir)), dir, tpm.Options{})
+}
 
 // born is the counter of a double that has sealed nothing yet.
 const born = 41

@@ -54,6 +54,8 @@ type history struct {
 	before, older []byte
 	restricted    int // such changes
 
+	unended uint64 // checks that were begun since, and cut before they ended
+
 	begun     map[string]string // number → words of what is not acknowledged
 	mayCursor uint64
 	lines     int
@@ -64,6 +66,7 @@ type history struct {
 type seen struct {
 	older int // older vaults that were refused
 	twice int // cuts with a command of the TPM under way
+	torn  int // logs that ended in half a record
 }
 
 func newHistory() *history {

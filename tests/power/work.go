@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -86,7 +87,7 @@ func openLog(dir string, c chip) (*auditlog.Log, auditlog.Recovery, error) {
 // teller writes one line a write: on a pipe such a line is whole or not there.
 type teller struct {
 	mu   sync.Mutex
-	pipe *os.File
+	pipe io.Writer
 	n    int
 }
 
@@ -118,6 +119,8 @@ type worker struct {
 	boot   uint64
 	rng    *rand.Rand
 	clock  time.Duration // of the vault: it runs ahead of the world, so that days pass
+
+	relay func(on bool) error // of the door; nil: it has none
 }
 
 // work does operations in dir, as many as said or until it is killed. chipDir is where a TPM was started; empty: there is a double.
@@ -137,9 +140,19 @@ func work(dir, chipDir string, seed uint64, operations int) error {
 		defer c.Close()
 		w.chip = c
 	}
+	return w.live(dir, operations)
+}
+
+// live opens vault and log in dir and works.
+func (w *worker) live(dir string, operations int) error {
 	if err := w.start(dir); err != nil {
 		return err
 	}
+	return w.goOn(operations)
+}
+
+// goOn does so many operations, and closes vault and log; 0: until it is killed.
+func (w *worker) goOn(operations int) error {
 	for i := 0; i < operations || operations == 0; i++ {
 		w.clock += time.Duration(w.rng.Int64N(int64(30 * time.Minute)))
 		if err := w.operate(); err != nil {
@@ -174,7 +187,7 @@ func (w *worker) operate() error {
 	id := personID(w.rng.IntN(people))
 	switch n := w.rng.IntN(100); {
 	case n < 30:
-		return errors.Join(w.append(access.EventWalkupGranted, id), w.append(access.EventDoorReleased, id), w.append(access.EventDoorOpened, id))
+		return w.grant(id)
 	case n < 40:
 		return errors.Join(w.append(access.EventWalkupDenied, access.PersonID{}), w.refuse())
 	case n < 46:
@@ -190,6 +203,23 @@ func (w *worker) operate() error {
 	default:
 		return w.expire()
 	}
+}
+
+// grant lets somebody in: the door is released when it is durable why.
+func (w *worker) grant(id access.PersonID) error {
+	if err := w.append(access.EventWalkupGranted, id); err != nil {
+		return err
+	}
+	if w.relay != nil {
+		if err := w.relay(true); err != nil {
+			return err
+		}
+	}
+	err := errors.Join(w.append(access.EventDoorReleased, id), w.append(access.EventDoorOpened, id))
+	if w.relay != nil {
+		err = errors.Join(err, w.relay(false))
+	}
+	return err
 }
 
 func (w *worker) append(e access.Event, id access.PersonID) error {

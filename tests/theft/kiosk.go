@@ -75,7 +75,7 @@ func (k *kiosk) off() error {
 
 // attach opens the root and measures an image, whoever's it is.
 func (k *kiosk) attach(image root.Measurements) (err error) {
-	if k.root, err = root.Open(k.socket(), k.disk(), k.options()); err != nil {
+	if k.root, err = root.Open(root.Path(k.socket()), k.disk(), k.options()); err != nil {
 		return err
 	}
 	_, err = k.root.Extend(image)

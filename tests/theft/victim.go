@@ -79,7 +79,7 @@ func newVictim(dir, programs string, cpu []byte) (v *victim, err error) {
 		for i := range v.image {
 			v.image[i] = sha256.Sum256([]byte{'i', byte(i)})
 		}
-		v.id, err = root.Provision(v.socket(), v.disk(), v.secrets, &v.release.PublicKey, v.options(), true)
+		v.id, err = root.Provision(root.Path(v.socket()), v.disk(), v.secrets, &v.release.PublicKey, v.options(), true)
 	} else {
 		err = v.provision()
 	}

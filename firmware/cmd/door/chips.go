@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"time"
 
@@ -21,8 +22,14 @@ type chips struct {
 	edges chan board.Edge
 }
 
+// errNoADC refuses a board whose door could be open without anybody seeing it.
+var errNoADC = errors.New("this program has no driver for the ADC of a supervised contact")
+
 // openChips claims the lines that the board names. It must come before other goroutines open files.
 func openChips(b board.Board) (wires, error) {
+	if b.Contact.Kind != board.PlainContact {
+		return nil, errNoADC
+	}
 	l, err := gpio.Open(chipConfig(b))
 	if err != nil {
 		return nil, err
@@ -43,8 +50,14 @@ func chipConfig(b board.Board) gpio.Config {
 	cfg := gpio.Config{Lines: map[string]gpio.Line{}}
 	for name, w := range b.Lines {
 		line := gpio.Line{Chip: w.Chip, Offset: w.Pin, Active: gpio.Level(w.Active), Kind: gpio.Input, Debounce: w.Debounce.Duration()}
+		switch w.Pull {
+		case board.PullUp:
+			line.Pull = gpio.Up
+		case board.PullDown:
+			line.Pull = gpio.Down
+		}
 		switch name {
-		case board.Relay, board.Lamp:
+		case board.Relay, board.Lamp, board.Lamp2:
 			line.Kind = gpio.Output
 		case board.LEDRed, board.LEDGreen, board.LEDBlue, board.Buzzer:
 			line.Kind = gpio.Indicator

@@ -17,6 +17,7 @@ import (
 	"github.com/lintel-access/lintel/access/vault/locked"
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/drivers/tpm"
+	"github.com/lintel-access/lintel/drivers/tpm/tis"
 	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/firmware/root"
 	"github.com/lintel-access/lintel/firmware/walkup"
@@ -141,19 +142,8 @@ func (g *ground) clear() error {
 	return errors.Join(errs...)
 }
 
-// tpmPath is where the board's TPM answers.
-func tpmPath(b board.Board, run string) (string, error) {
-	switch b.TPM.Transport {
-	case board.SWTPM:
-		return filepath.Join(run, "tpm.sock"), nil
-	case board.TPMRM0:
-		return "/dev/tpmrm0", nil
-	}
-	return "", fmt.Errorf("this program has no driver for a TPM by %q: let the kernel drive it and name the board's TPM %q", b.TPM.Transport, board.TPMRM0)
-}
-
 func openRoot(b board.Board, o options) (*root.Root, error) {
-	path, err := tpmPath(b, o.run)
+	way, err := root.WayTo(b.TPM, o.run)
 	if err != nil {
 		return nil, err
 	}
@@ -161,11 +151,16 @@ func openRoot(b board.Board, o options) (*root.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := root.Open(path, o.state, tpm.Options{CPUSecret: secret})
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
-		return nil, fmt.Errorf("%w: %w", errTPMAbsent, err)
+	r, err := root.Open(way, o.state, tpm.Options{CPUSecret: secret})
+	return r, absent(err)
+}
+
+// absent says of an error that it is because there is no TPM.
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, tis.ErrAbsent) {
+		return fmt.Errorf("%w: %w", errTPMAbsent, err)
 	}
-	return r, err
+	return err
 }
 
 // measure does on a lab board what the boot chain does on a kiosk.

@@ -179,7 +179,7 @@ func (k *kiosk) work(ctx context.Context, b board.Board, lines portal.Lines, o o
 	if err := s.listen(o.run, clients(b)); err != nil {
 		return err
 	}
-	report, err := confine.Apply(confine.Door(o.state, o.run))
+	report, err := confine.Apply(confine.Door(o.state, o.run, b.TPM.Device()))
 	if err != nil {
 		return errors.Join(err, s.close())
 	}

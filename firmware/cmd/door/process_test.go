@@ -117,7 +117,7 @@ func (p *process) provision(socket string) error {
 	if err != nil {
 		return err
 	}
-	id, err := root.Provision(socket, p.state, tpm.NewSecrets(), &release.PublicKey, tpm.Options{}, true)
+	id, err := root.Provision(root.Path(socket), p.state, tpm.NewSecrets(), &release.PublicKey, tpm.Options{}, true)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (p *process) provision(socket string) error {
 	if err != nil {
 		return err
 	}
-	r, err := root.Open(socket, p.state, tpm.Options{})
+	r, err := root.Open(root.Path(socket), p.state, tpm.Options{})
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ import (
 func provisionCommand(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("door provision", flag.ContinueOnError)
 	name := fs.String("board", "desk", "name of the board")
-	device := fs.String("tpm", "", "the TPM: a device, or the socket of swtpm (required)")
+	device := fs.String("tpm", "", "the TPM, if it is not where the board has it: a device, or the socket of swtpm (required on a board with a software one)")
 	state := fs.String("state", "", "state folder of the kiosk, mode 0700 (required)")
 	release := fs.String("release", "", "public key of the release role, PEM (required)")
 	secrets := fs.String("secrets", "", "file of the owner's secrets for this TPM; made when absent, and to be taken off the kiosk (required)")
@@ -35,10 +35,14 @@ func provisionCommand(args []string, out io.Writer) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if fs.NArg() > 0 || *device == "" || *state == "" || *release == "" || *secrets == "" {
-		return errors.New("say -tpm, -state, -release and -secrets; see door provision -h")
+	if fs.NArg() > 0 || *state == "" || *release == "" || *secrets == "" {
+		return errors.New("say -state, -release and -secrets; see door provision -h")
 	}
 	b, err := board.Load(*name)
+	if err != nil {
+		return err
+	}
+	way, err := wayTo(b, *device)
 	if err != nil {
 		return err
 	}
@@ -55,12 +59,23 @@ func provisionCommand(args []string, out io.Writer) error {
 		return err
 	}
 	_, missing := os.Stat(filepath.Join(*state, auditFolder))
-	id, err := root.Provision(*device, *state, owner, key, tpm.Options{CPUSecret: cpu}, missing != nil)
+	id, err := root.Provision(way, *state, owner, key, tpm.Options{CPUSecret: cpu}, missing != nil)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "provisioned: device %x, firmware floor %d, TPM pinned as %x\n", id.Device, id.Floor, id.Pin[2:10])
 	return nil
+}
+
+// wayTo is how the TPM is reached that is to be provisioned.
+func wayTo(b board.Board, device string) (root.Way, error) {
+	switch {
+	case device != "":
+		return root.Path(device), nil
+	case b.TPM.Transport == board.SWTPM:
+		return nil, fmt.Errorf("say -tpm: board %q has a software TPM, whose socket it does not name", b.Name)
+	}
+	return root.WayTo(b.TPM, "")
 }
 
 // sysfs is where the kernel shows the processor's memories.

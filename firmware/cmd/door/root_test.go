@@ -54,7 +54,7 @@ func groundOnTPM(t *testing.T, state string) (board.Board, *ground) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := root.Provision(chip.Socket(), state, tpm.NewSecrets(), &release.PublicKey, tpm.Options{}, true)
+	id, err := root.Provision(root.Path(chip.Socket()), state, tpm.NewSecrets(), &release.PublicKey, tpm.Options{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func groundOnTPM(t *testing.T, state string) (board.Board, *ground) {
 	}
 	b.Gallery.References = 64
 	g := &ground{slab: make([]float32, walkup.SlabFloats(b.Gallery.References)), release: func() {}}
-	if g.root, err = root.Open(chip.Socket(), state, tpm.Options{}); err == nil {
+	if g.root, err = root.Open(root.Path(chip.Socket()), state, tpm.Options{}); err == nil {
 		g.powered, err = g.root.Extend(image)
 	}
 	if err == nil {
