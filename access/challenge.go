@@ -112,10 +112,10 @@ func (l ChallengeLimits) Validate() error {
 
 // Answered checks whether the frames answer the code whose chips were shown. It returns ReasonNone when they do.
 //
-// A frame counts for a chip only when its whole exposure lies within the chip; every chip must have at least one such frame, else
+// A frame counts for a chip only when its whole exposure lies within the chip, its stamp being off by up to spread either way; every chip must have at least one such frame, else
 // the answer is ReasonFewFrames (a lost frame is nobody's fault and ends in a retry, while guessing over missing chips would
 // raise the guessing probability). Comparisons are written so that a level which is no number refuses.
-func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, l ChallengeLimits) Reason {
+func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, spread time.Duration, l ChallengeLimits) Reason {
 	n := int(b.length)
 	if n == 0 || code.Length != b.length || len(chips) != n {
 		return ReasonNotReady
@@ -123,7 +123,7 @@ func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, l Challe
 	var series [Patches + 1][16]float32 // the ring is the last row
 	var seen [16]float32
 	for _, f := range frames {
-		k := chipOf(chips, f)
+		k := chipOf(chips, f, spread)
 		if k < 0 || f.Track == 0 {
 			continue
 		}
@@ -176,10 +176,10 @@ func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, l Challe
 // darkFloor, in gray levels, keeps a ratio to a dark level meaningful: below it the level is mostly the sensor's own.
 const darkFloor = 3
 
-// chipOf finds the chip that holds the whole exposure of f, or -1.
-func chipOf(chips []Chip, f FrameEvidence) int {
+// chipOf finds the chip that holds the whole exposure of f wherever within the spread it lay, or -1.
+func chipOf(chips []Chip, f FrameEvidence, spread time.Duration) int {
 	for k, c := range chips {
-		if f.Stamp-f.Exposure >= c.From && f.Stamp <= c.To {
+		if f.Stamp-f.Exposure-spread >= c.From && f.Stamp+spread <= c.To {
 			return k
 		}
 	}

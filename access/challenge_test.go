@@ -85,11 +85,11 @@ func TestEveryCodeIsAnsweredByItselfAlone(t *testing.T) {
 	b := book(t)
 	for i := range b.Size() {
 		shown, _ := b.Code(i)
-		if r := b.Answered(shown, chips(shown), answer(shown, head(shown)), testLimits); r != ReasonNone {
+		if r := b.Answered(shown, chips(shown), answer(shown, head(shown)), 0, testLimits); r != ReasonNone {
 			t.Fatalf("code %d: a head that follows it is refused: %v", i, r)
 		}
 		other, _ := b.Code((i + 1) % b.Size())
-		if r := b.Answered(shown, chips(shown), answer(shown, head(other)), testLimits); r == ReasonNone {
+		if r := b.Answered(shown, chips(shown), answer(shown, head(other)), 0, testLimits); r == ReasonNone {
 			t.Fatalf("code %d: the answer to code %d passes", i, (i+1)%b.Size())
 		}
 	}
@@ -109,7 +109,7 @@ func TestAnswerWithoutTheCodePassesAtMostOnce(t *testing.T) {
 		passed := 0
 		for i := range b.Size() {
 			shown, _ := b.Code(i)
-			if b.Answered(shown, chips(shown), answer(shown, func(k int) (float32, float32) { return x[k], 30 }), testLimits) == ReasonNone {
+			if b.Answered(shown, chips(shown), answer(shown, func(k int) (float32, float32) { return x[k], 30 }), 0, testLimits) == ReasonNone {
 				passed++
 			}
 		}
@@ -155,7 +155,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		}, ReasonNoAnswer},
 	}
 	for _, tt := range tests {
-		if got := b.Answered(shown, chips(shown), answer(shown, tt.level), testLimits); got != tt.want {
+		if got := b.Answered(shown, chips(shown), answer(shown, tt.level), 0, testLimits); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
@@ -169,7 +169,7 @@ func TestOnePatchThatDoesNotFollowRefuses(t *testing.T) {
 		for i := range frames {
 			frames[i].Level[p] = 100
 		}
-		if got := b.Answered(shown, chips(shown), frames, testLimits); got != ReasonNoAnswer {
+		if got := b.Answered(shown, chips(shown), frames, 0, testLimits); got != ReasonNoAnswer {
 			t.Errorf("patch %d still: %v, want %v", p, got, ReasonNoAnswer)
 		}
 	}
@@ -182,18 +182,18 @@ func TestMissingChipIsARetry(t *testing.T) {
 	for k := range 12 {
 		frames := answer(shown, head(shown))
 		missing := append(frames[:k:k], frames[k+1:]...)
-		if got := b.Answered(shown, chips(shown), missing, testLimits); got != ReasonFewFrames {
+		if got := b.Answered(shown, chips(shown), missing, 0, testLimits); got != ReasonFewFrames {
 			t.Errorf("chip %d without a frame: %v, want %v", k, got, ReasonFewFrames)
 		}
 		frames[k].Stamp -= 15 * time.Millisecond // its exposure now reaches into the chip before
-		if got := b.Answered(shown, chips(shown), frames, testLimits); got != ReasonFewFrames {
+		if got := b.Answered(shown, chips(shown), frames, 0, testLimits); got != ReasonFewFrames {
 			t.Errorf("chip %d with a mixed frame: %v, want %v", k, got, ReasonFewFrames)
 		}
 	}
 }
 
 func TestZeroBookAnswersNothing(t *testing.T) {
-	if got := (Book{}).Answered(Code{}, nil, nil, testLimits); got != ReasonNotReady {
+	if got := (Book{}).Answered(Code{}, nil, nil, 0, testLimits); got != ReasonNotReady {
 		t.Errorf("zero book: %v, want %v", got, ReasonNotReady)
 	}
 }
@@ -227,7 +227,7 @@ func TestLevelsThatAreNoNumbersNeverPass(t *testing.T) {
 		for i := range frames {
 			spoil(&frames[i], code.Lit(i))
 		}
-		if r := b.Answered(code, chips(code), frames, testLimits); r == ReasonNone {
+		if r := b.Answered(code, chips(code), frames, 0, testLimits); r == ReasonNone {
 			t.Errorf("%s: accepted", name)
 		}
 	}

@@ -11,7 +11,8 @@ type Opened struct {
 	Track   uint32        // the face that the session was opened for
 	Start   time.Duration // CLOCK_MONOTONIC at which Observe was sent; no older frame belongs to the session
 	Code    Code
-	Chips   []Chip // the lamp as it was switched
+	Chips   []Chip        // the lamp as it was switched
+	Spread  time.Duration // how far the stamps of this camera may be off
 }
 
 // CaptureLimits bound the frames of a Presentation.
@@ -56,7 +57,7 @@ func Check(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimits
 			return ReasonTrackLost
 		}
 	}
-	if r := b.Answered(o.Code, o.Chips, p.Frames, l); r != ReasonNone {
+	if r := b.Answered(o.Code, o.Chips, p.Frames, o.Spread, l); r != ReasonNone {
 		return r
 	}
 	if c.MinLiveness > 0 && !(p.Liveness >= c.MinLiveness) {

@@ -21,6 +21,9 @@ const (
 	KindConclude     Kind = 19 // door → eye: the code has ended, present what you have
 	KindAbort        Kind = 20 // door → eye: forget the session
 	KindPresentation Kind = 21 // eye → door: access.Presentation
+	KindGauge        Kind = 22 // door → eye: tell how bright the frames are, no session runs
+	KindGauged       Kind = 23 // eye → door: answers Gauge, when its time is over
+	KindTiming       Kind = 24 // door → eye: how the camera's stamps lie against the light
 
 	// link and door
 	KindOutboxHead Kind = 32 // link → door: how far the log and the cursor are; answered by Outbox
@@ -79,6 +82,22 @@ type Observe struct {
 type Conclude struct {
 	Session access.SessionID `cbor:"1,keyasint"`
 	Until   time.Duration    `cbor:"2,keyasint"`
+}
+
+// Gauge has eye tell how bright each whole frame is, up to a stamp, while door plays the lamp.
+type Gauge struct {
+	Until time.Duration `cbor:"1,keyasint"` // CLOCK_MONOTONIC
+}
+
+// Gauged answers Gauge.
+type Gauged struct {
+	Frames []access.Glimpse `cbor:"1,keyasint"` // in the order of capture, at most access.MaxGlimpses
+}
+
+// Timing is what door found out about the camera's stamps. From then on eye reports frames by the time of their light.
+type Timing struct {
+	Delay    time.Duration `cbor:"1,keyasint"` // from the end of the exposure to the camera's stamp; negative when the stamp is earlier
+	Exposure time.Duration `cbor:"2,keyasint"` // how long light is gathered
 }
 
 // Abort forgets a session.
@@ -175,6 +194,7 @@ type Status struct {
 	Lockdown   bool                `cbor:"16,keyasint"`
 	Pending    Pending             `cbor:"18,keyasint"` // zero: no walk-up waits for an operator
 	Closed     bool                `cbor:"17,keyasint"` // nobody is recognised; the first of Degraded says why
+	Tested     bool                `cbor:"19,keyasint"` // the self-test that needs eye is over
 }
 
 // Pending is an uncertain walk-up that waits for an operator: one of two people stands there.

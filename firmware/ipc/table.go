@@ -67,10 +67,13 @@ var rules = [...]rule{
 	{Eye, toDoor, KindHello, 4 << 10, "door compares camera and model bundle with its pins before it opens a session"},
 	{Eye, toDoor, KindApproach, 192, "door starts sessions, eye only says that somebody stands there"},
 	{Eye, toDoor, KindPresentation, 24 << 10, "evidence of the session that door opened"},
+	{Eye, toDoor, KindGauged, 1536, "door measures how late the camera's frames are"},
 	{Eye, toDoor, KindPulse, nothing, "door notices an eye that hangs"},
 	{Eye, fromDoor, KindObserve, 96, "door alone opens sessions"},
 	{Eye, fromDoor, KindConclude, 48, "door alone knows when the lamp code has ended"},
 	{Eye, fromDoor, KindAbort, 32, "eye shall forget what it need not keep"},
+	{Eye, fromDoor, KindGauge, 16, "door alone knows when it plays the lamp"},
+	{Eye, fromDoor, KindTiming, 32, "eye reports frames by the time of their light"},
 	{Eye, fromDoor, KindOK, nothing, "answer to a pulse"},
 	{Eye, fromDoor, KindError, 256, "why door closes the connection"},
 
@@ -142,6 +145,12 @@ func (k Kind) String() string {
 		return "Abort"
 	case KindPresentation:
 		return "Presentation"
+	case KindGauge:
+		return "Gauge"
+	case KindGauged:
+		return "Gauged"
+	case KindTiming:
+		return "Timing"
 	case KindOutboxHead:
 		return "OutboxHead"
 	case KindConfirm:

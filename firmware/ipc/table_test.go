@@ -50,11 +50,15 @@ func largest() map[Kind]any {
 	sighting := Approach{moment, moment, 1<<32 - 1, access.Box{X1: 0.1, Y1: 0.1, X0: -0.1, Y0: -0.1}, access.HintSeveral, 255, 0.1, moment, moment}
 	status := Status{
 		Stamp: moment, Door: 255, Walkup: 255, Indication: access.Indication{Text: strings.Repeat("t", access.MaxText)}, Sighting: sighting,
-		Degraded: repeated(sentence, maxDegraded), People: 1<<32 - 1, Records: most, Cursor: most, Lockdown: true, Closed: true,
+		Degraded: repeated(sentence, maxDegraded), People: 1<<32 - 1, Records: most, Cursor: most, Lockdown: true, Closed: true, Tested: true,
 		Pending: Pending{session, access.PersonID{1}, access.PersonID{2}, moment},
 	}
 	for range maxOutcomes {
 		status.Decisions = append(status.Decisions, Outcome{Session: session, Verdict: 255, Reason: 1<<16 - 1, First: moment, Decided: moment, Released: moment})
+	}
+	var brightest Gauged
+	for range access.MaxGlimpses {
+		brightest.Frames = append(brightest.Frames, access.Glimpse{Stamp: moment, Level: 0.1})
 	}
 	return map[Kind]any{
 		KindError: Failure{sentence}, KindOK: nil, KindPulse: nil, KindRekey: nil, KindOutboxHead: nil,
@@ -63,7 +67,7 @@ func largest() map[Kind]any {
 			Name:   name, Degraded: repeated(sentence, maxDropped), Provider: name,
 		},
 		KindApproach: sighting, KindPresentation: fullPresentation(), KindObserve: Observe{session, [16]byte{}, 1<<32 - 1, moment},
-		KindConclude: Conclude{session, moment}, KindAbort: Abort{session}, KindOutbox: Outbox{most, most},
+		KindConclude: Conclude{session, moment}, KindGauge: Gauge{moment}, KindGauged: brightest, KindTiming: Timing{-maxTiming, maxTiming}, KindAbort: Abort{session}, KindOutbox: Outbox{most, most},
 		KindEnrol: Enrol{access.PersonID{1}, maxEnrol, 1<<63 - 1}, KindEnrolled: Enrolled{access.PersonID{1}, 1<<32 - 1, 1<<16 - 1, access.PersonID{2}},
 		KindSuspend: Suspend{access.PersonID{1}}, KindResume: Resume{access.PersonID{1}}, KindDelete: Delete{access.PersonID{1}},
 		KindConfirm: Confirm{session, access.PersonID{1}},
@@ -86,6 +90,12 @@ func decoded(k Kind) any {
 		return new(access.Presentation)
 	case KindObserve:
 		return new(Observe)
+	case KindGauge:
+		return new(Gauge)
+	case KindGauged:
+		return new(Gauged)
+	case KindTiming:
+		return new(Timing)
 	case KindConclude:
 		return new(Conclude)
 	case KindAbort:

@@ -26,6 +26,7 @@ const (
 	maxVerify   = 64 + 34 + 48    // bytes of a CertificateVerify's content: padding, context, transcript hash
 	// maxSignature is ECDSA P-256 in ASN.1.
 	maxSignature = 72
+	maxTiming    = 20 * time.Second // of exposure and delay; three frames of the slowest camera that door takes are 15 s
 )
 
 // Decode reads the body of m into v, a pointer to the message of that kind, and checks its bounds; a nil v wants a body that says
@@ -89,6 +90,26 @@ func (o Observe) Validate() error { return durations(o.Deadline) }
 
 // Validate checks the bounds of an order to present.
 func (c Conclude) Validate() error { return durations(c.Until) }
+
+// Validate checks the bounds of an order to measure.
+func (g Gauge) Validate() error { return durations(g.Until) }
+
+// Validate checks the bounds of what eye measured.
+func (g Gauged) Validate() error {
+	errs := []error{atMost("glimpses", len(g.Frames), access.MaxGlimpses)}
+	for _, f := range g.Frames {
+		errs = append(errs, durations(f.Stamp), levels(f.Level))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate wants what a camera can be.
+func (t Timing) Validate() error {
+	if t.Delay < -maxTiming || t.Delay > maxTiming || t.Exposure <= 0 || t.Exposure > maxTiming {
+		return fmt.Errorf("delay %v and exposure %v are not within %v", t.Delay, t.Exposure, maxTiming)
+	}
+	return nil
+}
 
 // Validate accepts every session.
 func (a Abort) Validate() error { return nil }

@@ -3,6 +3,7 @@
 package twin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,8 +24,22 @@ const slots = 4
 type Config struct {
 	FramesPath string // socket that serves the camera's frames
 	LinesPath  string // socket that serves the lines
-	Cast       Cast
-	Seed       uint64 // of noise and motion
+	// Devices, when not nil, take the place of both sockets.
+	Devices Devices
+	// Interval is the time from frame to frame; 0: a thirtieth of a second.
+	Interval time.Duration
+	Cast     Cast
+	Seed     uint64 // of noise and motion
+}
+
+// Devices are a camera and lines of the kernel that the simulated scene stands before: the laboratory's.
+type Devices interface {
+	// Show has the camera deliver a picture, FrameWidth x FrameHeight gray bytes, whose exposure ended at stamp, CLOCK_MONOTONIC.
+	Show(pix []byte, stamp time.Duration) error
+	// Outputs are the changes of the outputs since it was asked last, oldest first, with their CLOCK_MONOTONIC stamps.
+	Outputs() ([]board.Edge, error)
+	// Pull works an input.
+	Pull(line board.Line, on bool) error
 }
 
 // Board is the simulated board. Its methods may be called from any goroutine.
@@ -38,6 +53,9 @@ type Board struct {
 	wires  wires
 	term   *terminal
 
+	devices  Devices // nil: the sockets of ring and term
+	interval time.Duration
+
 	mu      sync.Mutex
 	show    *show // what plays, nil if nothing does
 	passes  bool  // as the scene said that played last
@@ -46,6 +64,7 @@ type Board struct {
 	last    []byte
 	seq     uint64
 	stamp   time.Duration
+	pulled  error // the first input of the devices that could not be worked; the lock of the wires guards it
 }
 
 // LinesState is the level of every line of the board.
@@ -53,14 +72,20 @@ type LinesState map[board.Line]bool
 
 // New makes a board and opens its sockets; they are served while Run runs.
 func New(c Config) (*Board, error) {
-	b := &Board{cast: c.Cast, seed: c.Seed, last: make([]byte, FrameWidth*FrameHeight)}
+	b := &Board{
+		cast: c.Cast, seed: c.Seed, last: make([]byte, FrameWidth*FrameHeight), devices: c.Devices, interval: cmp.Or(c.Interval, interval),
+	}
 	var err error
 	if b.scenes, err = Scenes(); err != nil {
 		return nil, err
 	}
+	if b.devices != nil {
+		b.wires.notify = b.pull
+		return b, nil
+	}
 	b.ring, err = frames.NewRing(frames.Camera{
 		Driver: "twin", Card: "simulated infrared camera", Bus: "none",
-		Format: fmt.Sprintf("GREY %dx%d", FrameWidth, FrameHeight), Interval: interval, Virtual: true,
+		Format: fmt.Sprintf("GREY %dx%d", FrameWidth, FrameHeight), Interval: b.interval, Virtual: true,
 	}, FrameWidth, FrameHeight, slots)
 	if err != nil {
 		return nil, err
@@ -77,22 +102,25 @@ func New(c Config) (*Board, error) {
 
 // Run delivers frames and serves the lines until ctx ends, and leaves nothing running. It may be called once.
 func (b *Board) Run(ctx context.Context) error {
+	if b.devices != nil {
+		return b.runDevices(ctx)
+	}
 	served := make(chan error, 2)
 	go func() { served <- b.ring.Serve(b.camera) }()
 	go func() { served <- b.term.serve(b.wiring) }()
-	b.expose(ctx)
+	err := b.expose(ctx, b.ring)
 	b.mu.Lock()
 	b.endShow()
 	b.mu.Unlock()
-	err := errors.Join(b.camera.Close(), b.wiring.Close())
+	err = errors.Join(err, b.camera.Close(), b.wiring.Close())
 	b.term.stop()
 	return errors.Join(err, <-served, <-served, b.ring.Close())
 }
 
 // expose is the camera: one frame an interval, stamped with the end of its exposure and rendered after it, as a sensor is read
 // out after it. A frame that comes out more than an interval late is left out, which shows as a gap in the sequence.
-func (b *Board) expose(ctx context.Context) {
-	r := newRenderer(b.seed)
+func (b *Board) expose(ctx context.Context, to display) error {
+	r, interval := newRenderer(b.seed), b.interval
 	things := make([]placed, 0, maxActors)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -106,20 +134,29 @@ func (b *Board) expose(ctx context.Context) {
 		timer.Reset(stamp - frames.Now())
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-timer.C:
 		}
 		seq := n + 1
+		if err := b.listen(); err != nil {
+			return err
+		}
 		light, t := b.step(stamp, r, &things)
 		light.lamp = b.wires.share(lampLine, stamp-exposure, stamp)
-		pix := b.ring.Begin()
+		pix := to.Begin()
 		r.draw(pix, things, light, t, seq)
 		b.mu.Lock()
 		copy(b.last, pix)
 		b.seq, b.stamp = seq, stamp
 		b.mu.Unlock()
-		b.ring.Publish(seq, stamp, exposure)
+		to.Publish(seq, stamp, exposure)
 	}
+}
+
+// display is where frames are drawn and shown.
+type display interface {
+	Begin() []byte
+	Publish(seq uint64, stamp, exposure time.Duration)
 }
 
 // lampLine and relayLine are places in lines.

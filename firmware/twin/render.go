@@ -11,8 +11,8 @@ import (
 // per row.
 const (
 	FrameWidth, FrameHeight = 640, 480
-	focal                   = 600.0 // pixels: 56 degrees across, a face of 0.15 m at 0.6 m is 150 pixels wide
-	interval                = time.Second / 30
+	focal                   = 600.0            // pixels: 56 degrees across, a face of 0.15 m at 0.6 m is 150 pixels wide
+	interval                = time.Second / 30 // unless the board is told otherwise
 	exposure                = 8 * time.Millisecond
 	// ambientLevel is the gray level of a white surface in normal indoor light; a face shows at about 60.
 	ambientLevel = 120.0

@@ -51,8 +51,10 @@ func (w *wires) set(line int, on bool) time.Duration {
 	return w.setLocked(line, on)
 }
 
-func (w *wires) setLocked(line int, on bool) time.Duration {
-	now := frames.Now()
+func (w *wires) setLocked(line int, on bool) time.Duration { return w.note(line, on, frames.Now()) }
+
+// note takes in that a line changed at now. Called with mu held; stamps must not run backwards.
+func (w *wires) note(line int, on bool, now time.Duration) time.Duration {
 	if w.level[line] == on {
 		return now
 	}

@@ -102,7 +102,7 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 			}
 			return b.shelfErr
 		},
-		Now: now, Wall: time.Now, Changed: func() {},
+		Gauged: func(access.Response, bool) {}, Now: now, Wall: time.Now, Changed: func() {},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -235,6 +235,9 @@ func (b *benchEye) Observe(o ipc.Observe) error {
 }
 
 func (b *benchEye) Abort(ipc.Abort) error { return nil }
+
+func (b *benchEye) Gauge(ipc.Gauge) error   { return nil }
+func (b *benchEye) Timing(ipc.Timing) error { return nil }
 
 // Conclude makes the frames that a camera would have taken of the lamp since the session began.
 func (b *benchEye) Conclude(c ipc.Conclude) error {

@@ -32,12 +32,21 @@ func (p phase) boundary(now time.Duration) time.Duration {
 	return first
 }
 
-// shine plays a code on the lamp, one chip a frame, beginning at boundary start, and returns the chips as they happened. The lamp
+// even are the beginnings of n chips of one length, and the end of the last, after the first.
+func even(n int, chip time.Duration) []time.Duration {
+	steps := make([]time.Duration, n+1)
+	for k := range steps {
+		steps[k] = chip * time.Duration(k)
+	}
+	return steps
+}
+
+// shine plays a code on the lamp, chip k from start + steps[k] to start + steps[k+1], and returns the chips as they happened. The lamp
 // is lit afterwards, whatever happened: people are found by its light.
 //
 // A chip begins when the line has really changed. One that was switched too late overlaps an exposure and loses that frame,
 // which access.Answered treats as missing, never as an answer.
-func shine(ctx context.Context, lamp Lamp, now func() time.Duration, code access.Code, start, interval time.Duration) (chips []access.Chip, err error) {
+func shine(ctx context.Context, lamp Lamp, now func() time.Duration, code access.Code, start time.Duration, steps []time.Duration) (chips []access.Chip, err error) {
 	defer func() {
 		if _, e := lamp.Set(true); e != nil && err == nil {
 			err = fmt.Errorf("light lamp after code: %w", e)
@@ -56,7 +65,7 @@ func shine(ctx context.Context, lamp Lamp, now func() time.Duration, code access
 	}
 	lit := true
 	for k := range int(code.Length) {
-		at := start + time.Duration(k)*interval
+		at := start + steps[k]
 		if err := wait(at); err != nil {
 			return nil, err
 		}
@@ -69,9 +78,9 @@ func shine(ctx context.Context, lamp Lamp, now func() time.Duration, code access
 		if k > 0 {
 			chips[k-1].To = min(chips[k-1].To, at)
 		}
-		chips = append(chips, access.Chip{From: at, To: start + time.Duration(k+1)*interval, Lit: lit})
+		chips = append(chips, access.Chip{From: at, To: start + steps[k+1], Lit: lit})
 	}
-	end := start + time.Duration(code.Length)*interval
+	end := start + steps[code.Length]
 	if err := wait(end); err != nil {
 		return nil, err
 	}

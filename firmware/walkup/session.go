@@ -62,7 +62,7 @@ func (w *Walkup) open(ctx context.Context) {
 	}
 	o := access.Opened{
 		Session: access.SessionID{Boot: w.cfg.Boot, Number: w.number},
-		Camera:  w.camera, Bundle: w.hello.Bundle, Track: w.sighting.Track, Start: now, Code: code,
+		Camera:  w.camera, Bundle: w.hello.Bundle, Track: w.sighting.Track, Start: now, Code: code, Spread: w.spread(),
 	}
 	if _, err := rand.Read(o.Nonce[:]); err != nil {
 		w.fail(ctx, access.ReasonNotReady)
@@ -80,13 +80,13 @@ func (w *Walkup) open(ctx context.Context) {
 	p := phase{stamp: w.sighting.Stamp, interval: w.hello.Camera.Interval, exposure: w.sighting.Exposure}
 	start := p.boundary(w.cfg.Now())
 	w.session.start = start
-	w.session.reveal = start + w.cfg.Policy.RevealAfter*time.Duration(w.stretch)
-	chip := p.interval * time.Duration(w.stretch)
+	w.session.reveal = start + w.cfg.Policy.RevealAfter*time.Duration(max(w.stretch, w.least()))
+	chip := p.interval * time.Duration(max(w.stretch, w.least()))
 	lampCtx, stop := context.WithCancel(ctx)
 	w.session.stop = stop
 	number := w.number
 	w.lamps.Go(func() {
-		chips, err := shine(lampCtx, w.cfg.Lamp, w.cfg.Now, code, start, chip)
+		chips, err := shine(lampCtx, w.cfg.Lamp, w.cfg.Now, code, start, even(int(code.Length), chip))
 		w.post(ctx, func(ctx context.Context) { w.played(ctx, number, chips, err) })
 	})
 }

@@ -23,6 +23,8 @@ type Eye interface {
 	Observe(ipc.Observe) error
 	Conclude(ipc.Conclude) error
 	Abort(ipc.Abort) error
+	Gauge(ipc.Gauge) error
+	Timing(ipc.Timing) error
 }
 
 // Door is the access point that a grant releases.
@@ -70,6 +72,8 @@ type Config struct {
 	// them, durably, and whether the person is locked out by them.
 	PersonFailures     func(access.PersonID) ([]time.Duration, error)
 	SavePersonFailures func(id access.PersonID, f []time.Duration, locked bool) error
+	// Gauged is told how the camera answers the lamp, once it is known, or that it does not seem to, after some tries; it must not block.
+	Gauged func(r access.Response, found bool)
 	// Show is told what the person shall see; it must not block.
 	Show func(access.Indication)
 	Now  func() time.Duration // CLOCK_MONOTONIC
@@ -86,6 +90,7 @@ type View struct {
 	Enrolling bool
 	Pending   ipc.Pending
 	Eye       bool
+	Gauged    bool // it is known how the camera answers the lamp, or it has been tried often enough
 	Provider  string
 	Degraded  []string // of eye
 }
@@ -128,20 +133,27 @@ type Walkup struct {
 	fruitless int           // sessions in a row that decided nothing
 	granted   uint32        // the track that was granted last; it opens nothing more for a while, or until it has left
 	pause     time.Duration // when it may try again
-	number    uint64
-	session   session
-	closer    bool     // the last session of this presence was ambiguous: the next one takes more frames
-	pending   *pending // waits for an operator
-	stretch   int      // frames that a chip is shown for
-	clean     int      // codes since the last one that lost frames
-	enrol     *enrolment
-	failures  []time.Duration
-	inForce   bool // the door's limit on failures
-	unsaved   bool // the newest failures could not be kept
-	unblamed  bool // nor the newest refusals of a person
-	timer     *time.Timer
-	outcomes  []ipc.Outcome
-	lamps     sync.WaitGroup // codes that are being played
+	gauging   *gauge        // the measurement that runs
+	response  *access.Response
+	measured  [32]byte // the camera that response is of
+	gauges    uint64
+	// gaugeFailed measurements in a row found nothing; the next one is not before gaugeNext.
+	gaugeFailed int
+	gaugeNext   time.Duration
+	number      uint64
+	session     session
+	closer      bool     // the last session of this presence was ambiguous: the next one takes more frames
+	pending     *pending // waits for an operator
+	stretch     int      // frames that a chip is shown for
+	clean       int      // codes since the last one that lost frames
+	enrol       *enrolment
+	failures    []time.Duration
+	inForce     bool // the door's limit on failures
+	unsaved     bool // the newest failures could not be kept
+	unblamed    bool // nor the newest refusals of a person
+	timer       *time.Timer
+	outcomes    []ipc.Outcome
+	lamps       sync.WaitGroup // codes that are being played
 
 	mu   sync.Mutex
 	view View
@@ -170,7 +182,7 @@ func New(cfg Config) (*Walkup, error) {
 	if err := cfg.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Lamp == nil || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.SaveFailures == nil ||
+	if cfg.Lamp == nil || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.Gauged == nil || cfg.SaveFailures == nil ||
 		cfg.PersonFailures == nil || cfg.SavePersonFailures == nil || cfg.Now == nil || cfg.Wall == nil || cfg.Changed == nil {
 		return nil, errors.New("make walk-up: a part is missing")
 	}
@@ -229,6 +241,11 @@ func (w *Walkup) EyeUp(ctx context.Context, eye Eye, hello ipc.Hello, camera [32
 			w.lose(ctx) // its session is nothing to the new one
 		}
 		w.eye, w.hello, w.camera = eye, hello, camera
+		w.missed = missedToLeave // nobody was seen by this one
+		if w.measured != camera {
+			w.response, w.measured = nil, camera
+		}
+		w.tell()
 	})
 }
 
@@ -243,6 +260,7 @@ func (w *Walkup) EyeDown(ctx context.Context, eye Eye) {
 
 // lose ends what eye had begun.
 func (w *Walkup) lose(ctx context.Context) {
+	w.ungauge()
 	w.eye, w.sighting, w.steady = nil, ipc.Approach{Hint: access.HintNobody}, 0
 	w.session.reason = access.ReasonEyeLost
 	w.step(ctx, access.EyeLost)
@@ -282,7 +300,7 @@ func (w *Walkup) publish() {
 	w.mu.Lock()
 	w.view = View{
 		State: w.state, Sighting: w.sighting, Outcomes: w.outcomes, Enrolling: w.enrol != nil, Pending: w.pending.view(),
-		Eye: w.eye != nil, Provider: w.hello.Provider, Degraded: w.hello.Degraded,
+		Eye: w.eye != nil, Gauged: w.response != nil || w.gaugeFailed >= gaugeTries, Provider: w.hello.Provider, Degraded: w.hello.Degraded,
 	}
 	w.mu.Unlock()
 	w.cfg.Changed()
@@ -299,6 +317,11 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 		w.missed++
 	}
 	w.sighting = a
+	if g := w.gauging; g != nil && a.Track != 0 {
+		w.ungauge()
+	} else if g != nil && w.cfg.Now() > g.until {
+		w.gauged(access.Response{}, false)
+	}
 	if w.missed == missedToLeave {
 		w.attempts, w.granted, w.closer = 0, 0, false
 		if w.pending != nil {
@@ -312,6 +335,10 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 		w.granted, w.attempts = 0, 0
 	}
 	if w.state != access.Idle || w.waits(a.Track) {
+		return
+	}
+	if w.gaugeable(a) {
+		w.measure(ctx)
 		return
 	}
 	if w.granted == 0 {

@@ -55,6 +55,15 @@ func (b *bench) run(ctx context.Context, s suite) ([]test, error) {
 	if err := b.goBuild(ctx, false, "build", "-trimpath", "-o", filepath.Join(dir, "init"), "./tests/lab/init"); err != nil {
 		return nil, err
 	}
+	if s.programs {
+		p.Programs = filepath.Join(dir, "programs") + string(filepath.Separator) // with the separator go build takes it for a folder
+		if err := b.goBuild(ctx, false, "build", "-trimpath", "-o", p.Programs, "./firmware/cmd/door", "./firmware/cmd/link"); err != nil {
+			return nil, err
+		}
+		if err := b.goBuild(ctx, true, "build", "-trimpath", "-o", p.Programs, "./firmware/cmd/eye"); err != nil {
+			return nil, err
+		}
+	}
 	if s.disk > 0 {
 		if err := makeDisk(ctx, filepath.Join(dir, "disk"), s.disk); err != nil {
 			return nil, err
@@ -62,7 +71,11 @@ func (b *bench) run(ctx context.Context, s suite) ([]test, error) {
 	}
 	fmt.Fprintf(b.progress, "%s: compiled in %.1f s\n", s.name, time.Since(start).Seconds())
 	var tests []test
-	for ; p.Boot < max(s.boots, 1); p.Boot++ {
+	most := max(s.boots, 1)
+	if b.long {
+		most = max(s.longBoots, most)
+	}
+	for ; p.Boot < most; p.Boot++ {
 		r, end, err := b.boot(ctx, s, p, dir)
 		if err != nil {
 			return append(tests, r.failed()...), fmt.Errorf("boot %d: %w", p.Boot, err)
@@ -72,7 +85,7 @@ func (b *bench) run(ctx context.Context, s suite) ([]test, error) {
 		}
 		tests = append(tests, r.failed()...)
 	}
-	return tests, fmt.Errorf("it asked for more than %d boots", max(s.boots, 1))
+	return tests, fmt.Errorf("it asked for more than %d boots", most)
 }
 
 // boot boots once, and again when the machine is lost.

@@ -9,6 +9,7 @@ type suite struct {
 	name, about string
 	folder      string            // of the package, below the tree
 	run         string            // which tests, as go test -run; empty: all
+	programs    bool              // the kiosk's own programs are built for it
 	cgo         bool              // the test program has C code; it finds this machine's libraries in the laboratory
 	modules     map[string]string // parameters of modules, besides the usual ones
 	memory      int               // MB; 0: 512
@@ -16,6 +17,7 @@ type suite struct {
 	deadline    time.Duration     // of one boot
 	long        time.Duration     // the same for -long; 0: deadline
 	boots       int               // most boots, for a suite that has its power cut; 0: 1
+	longBoots   int               // the same for -long; 0: boots
 }
 
 func suites() []suite {
@@ -43,6 +45,18 @@ func suites() []suite {
 		{
 			name: "deadman", about: "a machine whose door, judge or reboot hangs resets all the same",
 			folder: "firmware/deadman", run: "^TestMachineResets$", deadline: time.Minute, boots: 5,
+		},
+		{
+			name: "replay", about: "thousands of crash points of vault and audit log, replayed from what their disk was written",
+			folder: "tests/power", run: "^TestReplay", memory: 2048, deadline: 8 * time.Minute, long: 2 * time.Hour,
+		},
+		{
+			name: "cuts", about: "the machine loses its power at random moments, 40 times",
+			folder: "tests/power", run: "^TestMachineCuts$", disk: 64, deadline: time.Minute, boots: 41, longBoots: 1001,
+		},
+		{
+			name: "kiosk", about: "the whole kiosk: camera, lines and TPM of the kernel under the real programs",
+			folder: "firmware/cmd/desk", run: "^TestKioskInTheMachine$", programs: true, cgo: true, memory: 2048, deadline: 5 * time.Minute,
 		},
 	}
 }

@@ -163,7 +163,7 @@ func (b *bench) ready(ctx context.Context) (ipc.Status, error) {
 			}
 		}
 	}()
-	s, err := b.await(ctx, "eye and door are ready", func(s ipc.Status) bool { return s.Eye || s.Closed })
+	s, err := b.await(ctx, "eye and door are ready", func(s ipc.Status) bool { return s.Eye && s.Tested || s.Closed })
 	if err == nil && s.Closed {
 		err = errClosed
 		if len(s.Degraded) > 0 {

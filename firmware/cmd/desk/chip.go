@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 
 	"github.com/lintel-access/lintel/board"
-	"github.com/lintel-access/lintel/drivers/tpm/swtpm"
 	"github.com/lintel-access/lintel/firmware/root"
 )
 
@@ -61,56 +60,40 @@ func makePrivate(dir string) error {
 	return nil
 }
 
-// startChip starts the software TPM of the board on its socket, provisions it once, and approves the very build that is about to run: on a desk
-// whoever builds is the release role, too.
-func startChip(ctx context.Context, o options, socket string, progress io.Writer) (chip *swtpm.Process, err error) {
-	if chip, err = swtpm.StartAt(o.chip(), socket); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, chip.Stop())
-		}
-	}()
+// provision provisions the TPM at path once, and approves the very build that is about to run: on a desk whoever builds is the release role, too.
+func (o options) provision(ctx context.Context, at site, path string, progress io.Writer) error {
 	release, err := releaseKey(o.offline())
 	if err != nil {
-		return nil, err
-	}
-	programs, err := programFolder()
-	if err != nil {
-		return nil, err
+		return err
 	}
 	id, err := root.Load(o.disk())
 	if errors.Is(err, root.ErrNotProvisioned) {
 		fmt.Fprintln(progress, "taking the software TPM for this kiosk")
-		cmd := exec.CommandContext(ctx, filepath.Join(programs, "door"), "provision", "-board", deskBoard, "-tpm", socket, "-state", o.disk(),
+		cmd := exec.CommandContext(ctx, filepath.Join(at.programs, "door"), "provision", "-board", at.board, "-tpm", path, "-state", o.disk(),
 			"-release", filepath.Join(o.offline(), "release.pub"), "-secrets", filepath.Join(o.offline(), "owner"))
 		cmd.Env, cmd.Stdout, cmd.Stderr = []string{}, progress, progress
 		if err := cmd.Run(); err != nil {
-			return nil, fmt.Errorf("provision: %w; to begin anew, remove %q", err, o.state)
+			return fmt.Errorf("provision: %w; to begin anew, remove %q", err, o.state)
 		}
 		id, err = root.Load(o.disk())
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b, err := board.Load(deskBoard)
+	b, err := board.Load(at.board)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	image, err := root.MeasureImage(programs, b)
+	image, err := root.MeasureImage(at.programs, b)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	approval, err := root.Approve(release, id, image, id.Floor)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return chip, root.WriteApprovals(o.disk(), approval)
+	return root.WriteApprovals(o.disk(), approval)
 }
-
-// deskBoard is the board that the desk simulates.
-const deskBoard = "desk"
 
 // programFolder is where the kiosk's programs lie: beside this one.
 func programFolder() (string, error) {

@@ -79,20 +79,58 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
-	syscall.Umask(0o077)
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
 	}
+	// A program that is not to be had is said before anything is started.
+	if err := swtpm.Installed(); err != nil {
+		return err
+	}
+	programs, err := programFolder()
+	if err != nil {
+		return err
+	}
+	return o.open(ctx, onDesk(programs), out, progress)
+}
+
+// site is where the kiosk stands: its board, its programs, and what simulates the world around it.
+type site struct {
+	board, programs string
+	// startTPM makes the board's TPM answer at path. chip is the folder of its state, run that of the sockets.
+	startTPM func(chip, run string) (path string, stop func() error, err error)
+	// build makes the world around the board.
+	build func(run string, cast twin.Cast) (*twin.Board, error)
+}
+
+// onDesk is a board that is simulated down to its sockets.
+func onDesk(programs string) site {
+	return site{
+		board: "desk", programs: programs,
+		startTPM: func(chip, run string) (string, func() error, error) {
+			p, err := swtpm.StartAt(chip, filepath.Join(run, tpmSocket))
+			if err != nil {
+				return "", nil, err
+			}
+			return p.Socket(), p.Stop, nil
+		},
+		build: func(run string, cast twin.Cast) (*twin.Board, error) {
+			return twin.New(twin.Config{
+				FramesPath: filepath.Join(run, "frames.sock"), LinesPath: filepath.Join(run, "lines.sock"), Cast: cast, Seed: 1,
+			})
+		},
+	}
+}
+
+// open starts the kiosk of a site and serves it until ctx or the demo ends.
+func (o options) open(ctx context.Context, at site, out, progress io.Writer) (err error) {
+	syscall.Umask(0o077)
 	scenes, err := loadScenes(o)
 	if err != nil {
 		return err
 	}
-	// A program, a port or a lock that is not to be had is said before anything is started.
-	if err := swtpm.Installed(); err != nil {
-		return err
-	}
+	// A port or a lock that is not to be had is said before anything is started.
 	var listener net.Listener
 	if !o.demo {
 		if listener, err = page.Listen(o.addr); err != nil {
@@ -130,22 +168,19 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		return err
 	}
 	defer os.RemoveAll(dir)
-	simulated, err := twin.New(twin.Config{
-		FramesPath: filepath.Join(dir, "frames.sock"), LinesPath: filepath.Join(dir, "lines.sock"), Cast: people, Seed: 1,
-	})
+	simulated, err := at.build(dir, people)
 	if err != nil {
 		return err
 	}
-	chip, err := startChip(ctx, o, filepath.Join(dir, tpmSocket), progress)
+	path, stopTPM, err := at.startTPM(o.chip(), dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, chip.Stop()) }() // after door, which holds it
-	programs, err := children(o, dir)
-	if err != nil {
+	defer func() { err = errors.Join(err, stopTPM()) }() // after door, which holds it
+	if err := o.provision(ctx, at, path, progress); err != nil {
 		return err
 	}
-	supervisor, err := runner.New(progress, programs...)
+	supervisor, err := runner.New(progress, children(o, at, dir)...)
 	if err != nil {
 		return err
 	}
@@ -265,12 +300,8 @@ func findPeople(o options, progress io.Writer) (twin.Cast, error) {
 	return people, errors.Join(err, engine.Close())
 }
 
-// children are the programs of the kiosk, next to this one.
-func children(o options, dir string) ([]runner.Program, error) {
-	programs, err := programFolder()
-	if err != nil {
-		return nil, err
-	}
+// children are the programs of the kiosk.
+func children(o options, at site, dir string) []runner.Program {
 	abs := func(p string) string {
 		if a, e := filepath.Abs(p); e == nil {
 			return a
@@ -281,7 +312,7 @@ func children(o options, dir string) ([]runner.Program, error) {
 	env := []string{"PATH=/usr/bin:/bin"}
 	program := func(name string, args ...string) runner.Program {
 		return runner.Program{
-			Name: name, Path: filepath.Join(programs, name), Env: env, Args: append([]string{"-board", deskBoard, "-run", dir}, args...),
+			Name: name, Path: filepath.Join(at.programs, name), Env: env, Args: append([]string{"-board", at.board, "-run", dir}, args...),
 		}
 	}
 	door := program("door", "-state", abs(o.disk()))
@@ -290,5 +321,5 @@ func children(o options, dir string) ([]runner.Program, error) {
 		door,
 		program("eye", "-bundle", abs(filepath.Join(o.cache, "bundle")), "-library", abs(filepath.Join(o.cache, "ort", "libonnxruntime.so.1"))),
 		program("link"),
-	}, nil
+	}
 }

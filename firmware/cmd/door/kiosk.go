@@ -109,7 +109,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 		SavePersonFailures: func(id access.PersonID, f []time.Duration, locked bool) error {
 			return k.shelf.saveFailures(person(id), f, locked)
 		},
-		Show: k.portal.Show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
+		Gauged: k.gauged, Show: k.portal.Show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
 	}); err != nil {
 		return false, err
 	}
@@ -210,6 +210,21 @@ func (k *kiosk) degrade(part string, err error) {
 		k.note(access.EventDegradedLeft, part)
 	}
 }
+
+// gauged hears how the camera answers the lamp.
+func (k *kiosk) gauged(r access.Response, found bool) {
+	if !found {
+		k.degrade("lamp", errLampUnseen)
+		return
+	}
+	k.degrade("lamp", nil)
+	k.note(access.EventSelfTestPassed, fmt.Sprintf("lamp seen: %.0f levels, frames %v after their light, %v astray", r.Depth,
+		r.Delay.Round(100*time.Microsecond), r.Spread.Round(100*time.Microsecond)))
+	fmt.Fprintf(os.Stderr, "the camera sees the lamp: %.1f gray levels; frames are stamped %v after their light, up to %v astray; exposure %v (%d frames)\n",
+		r.Depth, r.Delay.Round(100*time.Microsecond), r.Spread.Round(100*time.Microsecond), r.Exposure.Round(100*time.Microsecond), r.Frames)
+}
+
+var errLampUnseen = errors.New("the camera does not see it: look for a covered lens, a dead lamp, the wrong camera")
 
 // notarised hears how the notary fares.
 func (k *kiosk) notarised(err error) {
@@ -412,7 +427,7 @@ func (k *kiosk) status() ipc.Status {
 		Walkup: w.State, Sighting: w.Sighting, Decisions: w.Outcomes, Enrolling: w.Enrolling, Pending: w.Pending, Eye: w.Eye, Link: k.linked.Load(),
 		People: uint32(k.gallery.Len()), Records: out.Records, Cursor: out.Cursor, Policy: k.hash,
 	}
-	s.Closed = k.closed != ""
+	s.Closed, s.Tested = k.closed != "", w.Gauged
 	s.Degraded = append(append(append(s.Degraded, k.reasons...), k.trouble.sentences()...), w.Degraded...)
 	if !w.Eye && !s.Closed {
 		s.Degraded = append(s.Degraded, "eye is not connected: nobody can be recognised")

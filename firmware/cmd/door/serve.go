@@ -122,6 +122,8 @@ type eyeConn struct{ *ipc.Conn }
 func (e eyeConn) Observe(o ipc.Observe) error   { return e.Send(ipc.KindObserve, 0, o) }
 func (e eyeConn) Conclude(c ipc.Conclude) error { return e.Send(ipc.KindConclude, 0, c) }
 func (e eyeConn) Abort(a ipc.Abort) error       { return e.Send(ipc.KindAbort, 0, a) }
+func (e eyeConn) Gauge(g ipc.Gauge) error       { return e.Send(ipc.KindGauge, 0, g) }
+func (e eyeConn) Timing(t ipc.Timing) error     { return e.Send(ipc.KindTiming, 0, t) }
 
 // silence is how long eye may say nothing before it counts as hung: it speaks at least once a second.
 const silence = 3 * time.Second
@@ -178,6 +180,12 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 				return err
 			}
 			s.door.walkup.Presented(ctx, eye, p)
+		case ipc.KindGauged:
+			var g ipc.Gauged
+			if err := ipc.Decode(m, &g); err != nil {
+				return err
+			}
+			s.door.walkup.Gauged(ctx, eye, g.Frames)
 		case ipc.KindPulse:
 		default:
 			return fmt.Errorf("%v has no place here", m.Kind)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -44,7 +45,7 @@ func openLens(b board.Board) (l *lens, degraded string, err error) {
 	}
 	interval := opened.Interval()
 	l = &lens{camera: opened, image: image.NewGray(image.Rect(0, 0, c.Width, c.Height)), exposure: interval * assumedExposure / 4}
-	light, err := opened.Lock(camera.Light{Exposure: interval / 4})
+	light, err := opened.Lock(camera.Light{Exposure: cmp.Or(time.Duration(c.Exposure)*time.Microsecond, interval/4), Gain: int32(c.Gain)})
 	if light.Exposure > 0 && light.Exposure < interval {
 		l.exposure = light.Exposure // also where the gain cannot be held
 	}

@@ -23,8 +23,10 @@ const (
 	idleEvery = 200 * time.Millisecond
 	// approachEvery bounds the sightings that door is told: 15 a second.
 	approachEvery = 66 * time.Millisecond
-	// coast is how many frames a face may be missing before it counts as lost: a lamp code leaves it dark for three.
-	coast = 5
+	// coast is how many frames a face may be missing before it counts as lost; during a session a lamp code leaves it dark for three chips, and a chip
+	// may last for three frames.
+	coast        = 5
+	coastSession = 11
 	// farewells is how often door is told that nobody is there when somebody was; it takes three for a fact.
 	farewells = 4
 	// maxFused bounds the frames that a probe is fused from; more add little and cost an extraction each.
@@ -58,6 +60,8 @@ type watcher struct {
 
 	mu      sync.Mutex // guards the rest: order and Run share it
 	session *session
+	gauging *gauge
+	timing  ipc.Timing
 	stamp   time.Duration // of the newest processed frame
 }
 
@@ -139,8 +143,13 @@ func (w *watcher) look(ctx context.Context) error {
 func (w *watcher) frame(f frames.Frame) error {
 	began := w.now()
 	w.mu.Lock()
+	err := w.glimpse(f)
+	f = w.timed(f)
 	in := w.session.covers(f)
 	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if !in && !w.have && f.Stamp-w.lastLook < idleEvery {
 		return nil
 	}
@@ -202,7 +211,13 @@ func (w *watcher) choose(f frames.Frame, faces []face.Face) access.Hint {
 // unseen counts a frame in which the face could not be measured, and gives the face up after a few.
 func (w *watcher) unseen(why access.Hint) access.Hint {
 	if w.have {
-		if w.missing++; w.missing > coast {
+		w.mu.Lock()
+		most := coast
+		if w.session != nil {
+			most = coastSession
+		}
+		w.mu.Unlock()
+		if w.missing++; w.missing > most {
 			w.have = false
 			clear(w.first)
 			w.engine.Face.Forget() // who comes now is somebody new, even in the same place
@@ -385,6 +400,14 @@ func (w *watcher) order(m ipc.Message) error {
 			w.session.until = c.Until
 		}
 		return w.presentIfReady()
+	case ipc.KindGauge:
+		var g ipc.Gauge
+		if err := ipc.Decode(m, &g); err != nil {
+			return err
+		}
+		w.gauging = &gauge{until: g.Until}
+	case ipc.KindTiming:
+		return ipc.Decode(m, &w.timing)
 	case ipc.KindAbort:
 		var a ipc.Abort
 		if err := ipc.Decode(m, &a); err != nil {

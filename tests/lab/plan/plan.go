@@ -30,6 +30,7 @@ type Plan struct {
 	Suite    string
 	Program  string            // test program, a path of the host
 	Folder   string            // where it runs, a path of the host: its package
+	Programs string            // folder of the kiosk's programs, a path of the host; empty if the suite needs none
 	Run      string            // which tests, as go test -run; empty: all
 	Outside  string            // path of the host
 	Modules  map[string]string // parameters, by module

@@ -25,6 +25,12 @@ const configfs = "/sys/kernel/config/gpio-sim"
 // NewChip makes a chip with named lines until the test ends.
 func NewChip(t testing.TB, lines ...string) *Chip {
 	t.Helper()
+	return NewLabelledChip(t, "", lines...)
+}
+
+// NewLabelledChip is NewChip with a label, by which a board names its chip.
+func NewLabelledChip(t testing.TB, label string, lines ...string) *Chip {
+	t.Helper()
 	c := &Chip{lines: lines}
 	must := func(err error) {
 		t.Helper()
@@ -45,6 +51,9 @@ func NewChip(t testing.TB, lines ...string) *Chip {
 	bank := filepath.Join(c.config, "bank")
 	must(os.Mkdir(bank, 0o755))
 	must(write(filepath.Join(bank, "num_lines"), strconv.Itoa(len(lines))))
+	if label != "" {
+		must(write(filepath.Join(bank, "label"), label))
+	}
 	for i, name := range lines {
 		line := filepath.Join(bank, "line"+strconv.Itoa(i))
 		must(os.Mkdir(line, 0o755))

@@ -105,6 +105,16 @@ func NewFeed(device string, width, height uint32, format string) (*Feed, error) 
 	return &Feed{f}, nil
 }
 
+// SetRate has the camera say that it delivers so many frames a second; how many it does is the writer's doing.
+func (f *Feed) SetRate(rate uint32) error {
+	// struct v4l2_streamparm: type V4L2_BUF_TYPE_VIDEO_OUTPUT, capability, mode, then the interval as a fraction
+	arg := make([]byte, 204)
+	for i, v := range []uint32{2, 0x1000, 0, 1, rate} {
+		binary.NativeEndian.PutUint32(arg[4*i:], v)
+	}
+	return videoCall(f.file, 22, arg)
+}
+
 // Write shows one whole frame.
 func (f *Feed) Write(frame []byte) (int, error) { return f.file.Write(frame) }
 

@@ -1,0 +1,161 @@
+package access
+
+import "time"
+
+// A Glimpse is how bright one frame was as a whole.
+type Glimpse struct {
+	Stamp time.Duration `cbor:"1,keyasint"` // CLOCK_MONOTONIC, as the camera gave it
+	Level float32       `cbor:"2,keyasint"` // mean gray level, 0..255
+}
+
+// MaxGlimpses bounds one measurement: a code of 16 chips of three frames, and as many frames again as a late camera needs.
+const MaxGlimpses = 64
+
+// Response is how a camera answers the lamp. A stamp is what the camera's driver says of a frame: on a USB camera its arrival, which is later than its
+// exposure by the time of readout and transfer, and not by the same time in every frame.
+type Response struct {
+	Delay    time.Duration // from the end of the exposure to the stamp
+	Exposure time.Duration // how long light was gathered, over all rows
+	Spread   time.Duration // how far off a stamp may be: what single frames need for an explanation, and what the measurement leaves open
+	Depth    float32       // gray levels between dark and lit frames
+	Frames   int           // that were looked at
+}
+
+// What a response must have to be one.
+const (
+	minResponseFrames = 12
+	// minResponseDepth is in gray levels of the whole picture: an empty room, far from the lamp. The mean over so many pixels has no noise to speak of.
+	minResponseDepth = .5
+	minExplained     = .8 // of the levels' variance
+	// An explanation whose residual is so many times the best one's, or so little in squared shares of the lamp's light, is as good.
+	alike = 1.5
+	slack = .00002
+	// explained is how far, in shares of the lamp's light, a single frame may lie off and needs no jitter to explain it.
+	explained = .2
+
+	steps    = 64 // of a frame interval, on which delays are tried
+	earliest = -steps / 4
+	latest   = 3 * steps // a camera that is later than three frames cannot be told from a relay of light
+)
+
+// Respond finds the delay and the exposure that explain best how bright the frames were while the lamp showed these chips; before and after them it was
+// lit. found is false when nothing explains them: the lamp is not seen, or something else moved or shone.
+func Respond(chips []Chip, frames []Glimpse, interval time.Duration) (r Response, found bool) {
+	if len(chips) == 0 || interval < steps {
+		return r, false
+	}
+	first, last := chips[0].From, chips[len(chips)-1].To+3*interval
+	var seen []Glimpse
+	for _, f := range frames {
+		if f.Stamp > first && f.Stamp <= last {
+			seen = append(seen, f)
+		}
+	}
+	if r.Frames = len(seen); len(seen) < minResponseFrames || len(seen) > MaxGlimpses {
+		return r, false
+	}
+	h := history{chips: chips}
+	step := interval / steps
+	var fits [16][latest - earliest + 1]fit
+	best := fit{unexplained: 1}
+	for e := range fits {
+		exposure := interval * time.Duration(e+1) / time.Duration(len(fits))
+		for d := range fits[e] {
+			f := h.explain(seen, step*time.Duration(d+earliest), exposure)
+			fits[e][d] = f
+			if f.depth >= minResponseDepth && f.unexplained < best.unexplained {
+				best = f
+			}
+		}
+	}
+	if !(best.unexplained <= 1-minExplained) {
+		return r, false
+	}
+	// Several explain it as well. Their mean is the least wrong, and by half of what lies between them it may be wrong all the same.
+	var exposure, delay, n, from, to time.Duration
+	for e := range fits {
+		for d, f := range fits[e] {
+			if f.depth >= minResponseDepth && f.residual <= max(best.residual*alike, slack) {
+				x, y := interval*time.Duration(e+1)/time.Duration(len(fits)), step*time.Duration(d+earliest)
+				middle := y + x/2
+				if n == 0 {
+					from, to = middle, middle
+				}
+				from, to = min(from, middle), max(to, middle)
+				exposure, delay, n = exposure+x, delay+y, n+1
+			}
+		}
+	}
+	if n == 0 {
+		return r, false // unreachable: the best is one of them
+	}
+	r.Exposure, r.Delay, r.Spread = exposure/n, delay/n, (to-from)/2
+	f := h.explain(seen, r.Delay, r.Exposure)
+	r.Depth = f.depth
+	for _, g := range seen {
+		r.Spread = max(r.Spread, h.jitter(g, r, f, step))
+	}
+	return r, true
+}
+
+// fit is how one delay and one exposure explain the frames.
+type fit struct {
+	dark, depth float32
+	residual    float32 // mean square, in shares of the depth
+	unexplained float32 // of the variance, 0..1
+}
+
+// history is the lamp's light over time.
+type history struct{ chips []Chip }
+
+// lit is how long the lamp was lit between a moment before its first chip and t.
+func (h history) lit(t time.Duration) (sum time.Duration) {
+	first, last := h.chips[0].From, h.chips[len(h.chips)-1].To
+	if t <= first {
+		return t - first
+	}
+	for _, c := range h.chips {
+		if c.Lit && t > c.From {
+			sum += min(t, c.To) - c.From
+		}
+	}
+	return sum + max(t-last, 0)
+}
+
+// share is the part of an exposure in which the lamp was lit.
+func (h history) share(end, exposure time.Duration) float32 {
+	return float32(h.lit(end)-h.lit(end-exposure)) / float32(exposure)
+}
+
+// explain fits a line through the levels over the shares of the lamp's light.
+func (h history) explain(seen []Glimpse, delay, exposure time.Duration) (f fit) {
+	n := float64(len(seen))
+	var sx, sy, sxx, sxy, syy float64
+	for _, g := range seen {
+		x, y := float64(h.share(g.Stamp-delay, exposure)), float64(g.Level)
+		sx, sy, sxx, sxy, syy = sx+x, sy+y, sxx+x*x, sxy+x*y, syy+y*y
+	}
+	vx, vxy, vy := sxx-sx*sx/n, sxy-sx*sy/n, syy-sy*sy/n
+	f.unexplained = 1
+	if !(vx > 0 && vy > 0) {
+		return f
+	}
+	depth := vxy / vx
+	left := max(vy-vxy*depth, 0)
+	return fit{
+		dark: float32((sy - depth*sx) / n), depth: float32(depth), unexplained: float32(left / vy), residual: float32(left / n / (depth * depth)),
+	}
+}
+
+// jitter is the least that the stamp of a frame must have been off for its level to be explained: half an interval when nothing less does.
+func (h history) jitter(g Glimpse, r Response, f fit, step time.Duration) time.Duration {
+	y := (g.Level - f.dark) / f.depth
+	for off := time.Duration(0); off <= step*steps/2; off += step {
+		for _, x := range [2]time.Duration{off, -off} {
+			if d := h.share(g.Stamp-r.Delay+x, r.Exposure) - y; d >= -explained && d <= explained {
+				return off
+			}
+		}
+	}
+	return step * steps / 2
+}

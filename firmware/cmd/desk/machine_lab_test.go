@@ -1,0 +1,179 @@
+//go:build lab
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/firmware/twin"
+	"github.com/lintel-access/lintel/tests/lab/plan"
+	"github.com/lintel-access/lintel/tests/lab/vm"
+)
+
+// world is the scene before the kernel's devices: what the lamp lights is filmed by a camera of the kernel, and what the relay moves is read from the
+// kernel's own record of the line.
+type world struct {
+	lines   map[board.Line]board.Wire
+	chip    *vm.Chip
+	tap     *vm.Tap
+	feed    *vm.Feed
+	outputs []string
+
+	latency time.Duration // from the end of a frame's light to its delivery
+	shown   int
+	late    time.Duration // the most that a delivery came after that
+
+	first, last time.Duration // stamps
+}
+
+func newWorld(t *testing.T, b board.Board) *world {
+	t.Helper()
+	w := &world{lines: b.Lines, latency: time.Second / time.Duration(b.Camera.FPS) * 3 / 4}
+	names := make([]string, len(b.Lines))
+	for line, wire := range b.Lines {
+		names[wire.Pin] = string(line)
+		if output(line) {
+			w.outputs = append(w.outputs, string(line))
+		}
+	}
+	w.chip = vm.NewLabelledChip(t, b.Lines[board.Relay].Chip, names...)
+	w.tap = w.chip.Tap(t)
+	feed, err := vm.NewFeed(b.Camera.Device, uint32(b.Camera.Width), uint32(b.Camera.Height), b.Camera.Format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { feed.Close() })
+	if err := feed.SetRate(uint32(b.Camera.FPS)); err != nil {
+		t.Fatal(err)
+	}
+	w.feed = feed
+	return w
+}
+
+func output(l board.Line) bool {
+	return !slices.Contains([]board.Line{board.Contact, board.REX, board.Tamper, board.Fire}, l)
+}
+
+// Show delivers a frame as a USB camera does: a readout and a transfer after its light, and the kernel stamps it when it is there. A camera does not
+// wait for the kiosk's processor, so its thread goes before all others of this machine, which has one.
+func (w *world) Show(pix []byte, stamp time.Duration) error {
+	if w.shown == 0 {
+		runtime.LockOSThread() // until the scene is over
+		if err := unix.SchedSetAttr(0, &unix.SchedAttr{
+			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 10, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
+		}, 0); err != nil {
+			return fmt.Errorf("put the camera before the others: %w", err)
+		}
+	}
+	until := unix.NsecToTimespec(int64(stamp + w.latency))
+	if err := unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &until, nil); err != nil && !errors.Is(err, unix.EINTR) {
+		return err
+	}
+	if w.shown == 0 {
+		w.first = stamp
+	}
+	w.last = stamp
+	w.late = max(w.late, frames.Now()-stamp-w.latency)
+	w.shown++
+	_, err := w.feed.Write(pix)
+	return err
+}
+
+func (w *world) Outputs() ([]board.Edge, error) {
+	written, err := w.tap.Read(w.outputs...)
+	edges := make([]board.Edge, 0, len(written))
+	for _, e := range written {
+		line := board.Line(e.Line)
+		edges = append(edges, board.Edge{Line: line, On: e.High == (w.lines[line].Active == board.High), Stamp: e.Stamp})
+	}
+	return edges, err
+}
+
+func (w *world) Pull(line board.Line, on bool) error {
+	return w.chip.Pull(string(line), on == (w.lines[line].Active == board.High))
+}
+
+// The whole kiosk in the machine: the real programs on the laboratory's board. Frames come through a real /dev/video, lamp, relay, contact and REX
+// go through a real gpiochip, the keys lie in a real /dev/tpmrm0, and the demo's walk-ups end as they do on the desk.
+func TestKioskInTheMachine(t *testing.T) {
+	p := vm.Plan(t)
+	b, err := board.Load("lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, b)
+	chip := vm.StartTPM(t, filepath.Join(plan.Scratch, "chip"))
+	o := options{cache: filepath.Join(p.Folder, "../../../.lintel"), state: filepath.Join(plan.Scratch, "desk"), demo: true}
+	o.people = filepath.Join(o.cache, "photos")
+	at := site{
+		board: b.Name, programs: p.Programs,
+		startTPM: func(string, string) (string, func() error, error) { return chip.Path, func() error { return nil }, nil },
+		build: func(_ string, cast twin.Cast) (*twin.Board, error) {
+			return twin.New(twin.Config{Devices: w, Interval: time.Second / time.Duration(b.Camera.FPS), Cast: cast, Seed: 1})
+		},
+	}
+	var said, told bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), p.Deadline-20*time.Second)
+	defer cancel()
+	err = o.open(ctx, at, &said, &told)
+	for line := range strings.Lines(said.String()) {
+		t.Log(strings.TrimRight(line, "\n"))
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, lastLines(told.String(), 60))
+	}
+	rate := float64(w.shown-1) / (w.last - w.first).Seconds()
+	vm.Measured(t, "%.1f frames a second of %dx%d (%d frames, up to %v later than a camera's own)", rate, b.Camera.Width, b.Camera.Height, w.shown,
+		w.late.Round(time.Millisecond))
+	if rate < 14.5 {
+		t.Errorf("%.1f frames a second, want 15", rate)
+	}
+	grants := latencies(said.String())
+	if len(grants) < 5 {
+		t.Fatalf("%d grants with a latency, want those of the demo", len(grants))
+	}
+	vm.Measured(t, "first frame with the face to the edge of the relay line: median %d ms, %d to %d ms, of %d grants", grants[len(grants)/2], grants[0],
+		grants[len(grants)-1], len(grants))
+	for line := range strings.Lines(told.String()) {
+		if _, seen, found := strings.Cut(line, "the camera sees the lamp: "); found {
+			vm.Measured(t, "lamp: %s", strings.TrimSpace(seen))
+			return
+		}
+	}
+	t.Error("door did not say how the camera answers the lamp")
+}
+
+// latencies are the milliseconds of the demo's grants, sorted.
+func latencies(said string) (list []int) {
+	for line := range strings.Lines(said) {
+		words := strings.Fields(line)
+		i := slices.Index(words, "allowed")
+		if i < 0 || i+1 == len(words) {
+			continue
+		}
+		if ms, err := strconv.Atoi(words[i+1]); err == nil {
+			list = append(list, ms)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func lastLines(s string, n int) string {
+	lines := strings.Split(s, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
