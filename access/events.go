@@ -61,6 +61,9 @@ const (
 	EventDoorFoundOpen  Event = 317
 	EventPortalStarted  Event = 318
 	EventPortalStopped  Event = 319
+	EventWiringStarted  Event = 320
+	EventWiringStep     Event = 321
+	EventWiringEnded    Event = 322
 
 	// 400: enrolment
 	EventEnrolled           Event = 400
@@ -239,6 +242,12 @@ func (e Event) describe() (name string, s Severity) {
 		return "portal started", Notice
 	case EventPortalStopped:
 		return "portal stopped", Notice
+	case EventWiringStarted:
+		return "wiring test started", Warning
+	case EventWiringStep:
+		return "line tested", Notice
+	case EventWiringEnded:
+		return "wiring test ended", Notice
 
 	case EventEnrolled:
 		return "person enrolled", Notice

@@ -6,6 +6,7 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/firmware/wiring"
 )
 
 const (
@@ -78,6 +79,16 @@ func sound(p access.BuzzerPattern) rhythm {
 	return rhythm{}
 }
 
+// beeps counts a number out, slowly enough for whoever stands on a ladder to count along.
+func beeps(n uint8) rhythm {
+	const ms = time.Millisecond
+	r := rhythm{once: true}
+	for range n {
+		r.times = append(r.times, 150*ms, 250*ms)
+	}
+	return r
+}
+
 // lit says which LEDs mix a colour. A board without a blue LED shows White as amber and leaves Blue dark.
 func lit(c access.Colour, l board.Line) bool {
 	switch l {
@@ -96,9 +107,9 @@ type indicator struct {
 	lines  Lines
 	has    []board.Line
 	now    func() time.Duration
-	failed func()                   // called once for each time that it starts failing
-	shown  func() access.Indication // what is to be played now
-	poked  chan struct{}            // it may have changed
+	failed func()                // called once for each time that it starts failing
+	shown  func() wiring.Display // what is to be played now
+	poked  chan struct{}         // it may have changed
 }
 
 // poke never blocks.
@@ -112,8 +123,9 @@ func (i *indicator) poke() {
 // play runs until ctx ends, and leaves the lines off.
 func (i *indicator) play(ctx context.Context) {
 	var (
-		in       access.Indication
-		begun    time.Duration
+		in       wiring.Display
+		begun    time.Duration // light
+		sounding time.Duration // since when
 		failing  bool
 		levels   = map[board.Line]bool{}
 		schedule = time.NewTimer(0)
@@ -125,10 +137,16 @@ func (i *indicator) play(ctx context.Context) {
 		}
 	}()
 	for {
-		if next := i.shown(); next.LED != in.LED || next.Pattern != in.Pattern || next.Buzzer != in.Buzzer {
-			in, begun = next, i.now()
+		next := i.shown()
+		changed := next.LED != in.LED || next.Pattern != in.Pattern || next.Buzzer != in.Buzzer
+		if changed {
+			begun = i.now()
 		}
-		wait, err := i.set(in, i.now()-begun, levels)
+		if next.Beeps != in.Beeps || next.Turn != in.Turn || changed && next.Beeps == 0 {
+			sounding = i.now()
+		}
+		in = next
+		wait, err := i.set(in, i.now()-begun, i.now()-sounding, levels)
 		if err != nil {
 			if !failing {
 				i.failed()
@@ -156,9 +174,13 @@ func (i *indicator) play(ctx context.Context) {
 }
 
 // set writes the lines that differ from what they show, and says for how long nothing changes.
-func (i *indicator) set(in access.Indication, elapsed time.Duration, levels map[board.Line]bool) (time.Duration, error) {
-	bright, forLight := light(in.Pattern).at(elapsed)
-	loud, forSound := sound(in.Buzzer).at(elapsed)
+func (i *indicator) set(in wiring.Display, lighting, sounding time.Duration, levels map[board.Line]bool) (time.Duration, error) {
+	tone := sound(in.Buzzer)
+	if in.Beeps > 0 {
+		tone = beeps(in.Beeps)
+	}
+	bright, forLight := light(in.Pattern).at(lighting)
+	loud, forSound := tone.at(sounding)
 	for _, l := range i.has {
 		on := bright && lit(in.LED, l)
 		if l == board.Buzzer {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/firmware/wiring"
 )
 
 // Lines are the wires of the door. They are used by several goroutines at once.
@@ -34,6 +35,7 @@ var (
 	ErrPassExpired = errors.New("release door: pass has expired")
 	ErrPassUsed    = errors.New("release door: pass, or a later one, was used before")
 	ErrLockedDown  = errors.New("release door: locked down")
+	ErrTesting     = errors.New("release door: its wiring is being tested")
 	ErrStopped     = errors.New("portal has stopped")
 )
 
@@ -52,12 +54,17 @@ type Config struct {
 	Lockdown bool                 // until Found says otherwise
 	Now      func() time.Duration // CLOCK_MONOTONIC
 	Changed  func()               // View has changed; must not block
+	// ReadBack, if set, is told what the relay was set to and what its line reads after it; must not block.
+	ReadBack func(want, have bool, err error)
 }
 
 // View is what others may know of the door.
 type View struct {
 	Point      access.AccessPoint
 	Indication access.Indication // what is shown, the walk-up's part included
+	Testing    bool              // an installer tests the wiring: nobody is to be recognised
+
+	test wiring.Display // of Testing
 }
 
 // Portal is one door. Run owns it; all other methods may be called from any goroutine.
@@ -76,8 +83,12 @@ type Portal struct {
 	used    access.SessionID                        // of the newest Pass
 	session access.SessionID                        // whose release the door is in
 	failed  error                                   // the line that could not be set
+	trying  [wiring.Timers]time.Duration            // the test's timers, as timers
+	told    [2]bool                                 // relay and lockdown as the test knows them
+	lamp    bool                                    // how the lamp was lit that the test plays with
 
 	mu     sync.Mutex
+	test   wiring.Test
 	point  access.AccessPoint
 	walkup access.Indication
 }
@@ -92,12 +103,12 @@ func New(cfg Config) (*Portal, error) {
 	}
 	p := &Portal{
 		cfg: cfg, times: cfg.Times, calls: make(chan func()), over: make(chan struct{}),
-		journal: newJournal(cfg.Recorder, cfg.Now),
+		journal: newJournal(cfg.Recorder, cfg.Now), test: wiring.New(cfg.Board),
 	}
 	p.relay = newRelay(cfg.Lines, cfg.Now, func() { p.note(access.EventReleaseGuarded, p.State().State, "") })
 	p.indicator = &indicator{
 		lines: cfg.Lines, now: cfg.Now, poked: make(chan struct{}, 1),
-		shown:  func() access.Indication { return p.View().Indication },
+		shown:  p.display,
 		failed: func() { p.note(access.EventIndicatorFailed, p.State().State, "") },
 	}
 	for _, l := range []board.Line{board.LEDRed, board.LEDGreen, board.LEDBlue, board.Buzzer} {
@@ -195,7 +206,12 @@ func (p *Portal) State() access.AccessPoint {
 func (p *Portal) View() View {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return View{Point: p.point, Indication: access.Combine(p.point, p.walkup)}
+	v := View{Point: p.point, Indication: access.Combine(p.point, p.walkup), Testing: p.test.Running()}
+	if v.Testing {
+		v.test = p.test.Display()
+		v.Indication = v.test.Indication
+	}
+	return v
 }
 
 // do has f called by the loop. Once the loop has taken it, f runs to its end before do returns; an error before that means that it

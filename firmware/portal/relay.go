@@ -75,6 +75,14 @@ func (r *relay) state() (on bool, latest time.Duration) {
 	return r.on, r.latest
 }
 
+// check says what the relay was set to last and what its line reads. Nobody sets it meanwhile, but for a guard that has lost its patience.
+func (r *relay) check() (want, have bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	have, err = r.lines.Level(board.Relay)
+	return r.on, have, err
+}
+
 func (r *relay) set(on bool) error {
 	if on {
 		r.on = true // before the attempt: one that fails half-way counts as released

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/firmware/wiring"
 )
 
 // Run serves the door until ctx ends or the lines fail, and returns why. The relay is secured by the first write and by the last;
@@ -90,6 +91,12 @@ func (p *Portal) powerOn() error {
 	if err = errors.Join(err, e); err != nil {
 		return fmt.Errorf("power on door: %w", err)
 	}
+	for line, on := range map[board.Line]bool{board.Fire: fire, board.REX: leaving, board.Contact: found.Ajar, board.Tamper: found.Tamper} {
+		p.try(wiring.Event{Kind: wiring.Found, Line: line, On: on})
+	}
+	if p.cfg.ReadBack != nil {
+		p.cfg.ReadBack(p.relay.check())
+	}
 	now := p.cfg.Now()
 	if err := p.happen(access.DoorEvent{Kind: access.PoweredOn, Found: found}, now); err != nil || !leaving {
 		return err
@@ -114,6 +121,7 @@ func (p *Portal) loop(ctx context.Context) error {
 	clock := time.NewTimer(0)
 	defer clock.Stop()
 	for p.failed == nil {
+		p.tryDoor()
 		p.wind(clock)
 		select {
 		case <-ctx.Done():
@@ -149,14 +157,17 @@ func (p *Portal) edge(e board.Edge) {
 		on = off
 	}
 	_ = p.happen(access.DoorEvent{Kind: on}, e.Stamp) // the loop ends by p.failed
+	p.try(wiring.Event{Kind: wiring.Moved, Line: e.Line, On: e.On})
 }
 
 // wind sets the clock to the timer that runs out next.
 func (p *Portal) wind(clock *time.Timer) {
 	next := time.Duration(0)
-	for _, t := range p.timers {
-		if t > 0 && (next == 0 || t < next) {
-			next = t
+	for _, list := range [][]time.Duration{p.timers[:], p.trying[:]} {
+		for _, t := range list {
+			if t > 0 && (next == 0 || t < next) {
+				next = t
+			}
 		}
 	}
 	if next == 0 {
@@ -174,6 +185,12 @@ func (p *Portal) timeOver() {
 			_ = p.happen(access.DoorEvent{Kind: access.TimeOver, Timer: access.DoorTimer(i)}, now) // the loop ends by p.failed
 		}
 	}
+	for i := range p.trying {
+		if t := p.trying[i]; t > 0 && t <= now {
+			p.trying[i] = 0
+			p.try(wiring.Event{Kind: wiring.TimeOver, Timer: wiring.Timer(i)})
+		}
+	}
 }
 
 // use checks what only the portal can know of a Pass, and releases the door.
@@ -188,6 +205,10 @@ func (p *Portal) use(pass access.Pass) (time.Duration, error) {
 		return 0, ErrPassUsed
 	}
 	p.used = session // whatever comes of it
+	if p.test.Running() {
+		p.note(access.EventReleaseRefused, p.point.State, "")
+		return 0, ErrTesting
+	}
 	before := p.session
 	p.session = session
 	if err := p.happen(access.DoorEvent{Kind: access.PassAccepted, Extended: pass.Extended()}, now); err != nil {
@@ -230,6 +251,9 @@ func (p *Portal) follow(e access.DoorEvent, stamp time.Duration, tell func(Entry
 		if err != nil && p.failed == nil {
 			p.failed = fmt.Errorf("set relay: %w", err)
 		}
+	}
+	if p.cfg.ReadBack != nil && next.Relay != p.point.Relay && p.failed == nil {
+		p.cfg.ReadBack(p.relay.check())
 	}
 	if next.State == access.Secured || next.State == access.LockedDown {
 		p.session = access.SessionID{}
