@@ -56,10 +56,12 @@ func Respond(chips []Chip, frames []Glimpse, interval time.Duration) (r Response
 	}
 	h := history{chips: chips}
 	step := interval / steps
-	var fits [16][latest - earliest + 1]fit
+	// A rolling shutter gathers light in some row or other for longer than a frame lasts.
+	const parts, longest = 16, 2
+	var fits [parts * longest][latest - earliest + 1]fit
 	best := fit{unexplained: 1}
 	for e := range fits {
-		exposure := interval * time.Duration(e+1) / time.Duration(len(fits))
+		exposure := interval * time.Duration(e+1) / parts
 		for d := range fits[e] {
 			f := h.explain(seen, step*time.Duration(d+earliest), exposure)
 			fits[e][d] = f
@@ -76,7 +78,7 @@ func Respond(chips []Chip, frames []Glimpse, interval time.Duration) (r Response
 	for e := range fits {
 		for d, f := range fits[e] {
 			if f.depth >= minResponseDepth && f.residual <= max(best.residual*alike, slack) {
-				x, y := interval*time.Duration(e+1)/time.Duration(len(fits)), step*time.Duration(d+earliest)
+				x, y := interval*time.Duration(e+1)/parts, step*time.Duration(d+earliest)
 				middle := y + x/2
 				if n == 0 {
 					from, to = middle, middle

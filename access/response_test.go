@@ -36,7 +36,7 @@ func TestRespond(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 400 {
 		delay := time.Duration(r.Int64N(int64(2 * frame)))
-		exposure := frame/8 + time.Duration(r.Int64N(int64(frame*3/4)))
+		exposure := frame/8 + time.Duration(r.Int64N(int64(frame*3/2)))
 		jitter := time.Duration(r.Int64N(int64(4 * time.Millisecond)))
 		chips, seen := filmed(r, delay, exposure, jitter, 5+60*r.Float64(), .2)
 		got, found := Respond(chips, seen, frame)

@@ -118,6 +118,16 @@ func (f *Findings) active() (in [modeEnd]bool) {
 	return in
 }
 
+// State is how a part was found last.
+func (f *Findings) State(p Part) State {
+	if p >= partEnd {
+		return Unknown
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.parts[p].state
+}
+
 // Profile is what the kiosk can do now.
 func (f *Findings) Profile() Profile {
 	f.mu.Lock()
@@ -168,16 +178,21 @@ func (f *Findings) Passed() bool {
 	return !slices.ContainsFunc(f.Modes(), func(m Mode) bool { return m == SelfTest || m.Policy().Entered == access.EventSelfTestFailed })
 }
 
-// Sentences name the modes, the most restrictive first, each with what it comes to and the reasons, at most MaxSentence bytes.
+// Sentences name the modes, the most restrictive first.
 func (f *Findings) Sentences() (list []string) {
 	for _, m := range f.Modes() {
-		s := fmt.Sprintf("%v: %v", m, m.Policy().Says)
-		if why := f.reasons(m); why != "" {
-			s += " (" + why + ")"
-		}
-		list = append(list, clip(s, MaxSentence))
+		list = append(list, f.Sentence(m))
 	}
 	return list
+}
+
+// Sentence names a mode with what it comes to and the reasons, at most MaxSentence bytes.
+func (f *Findings) Sentence(m Mode) string {
+	s := fmt.Sprintf("%v: %v", m, m.Policy().Says)
+	if why := f.reasons(m); why != "" {
+		s += " (" + why + ")"
+	}
+	return clip(s, MaxSentence)
 }
 
 // reasons are the details of the parts that a mode is due to; of the self-test, the parts.

@@ -129,7 +129,7 @@ func (m Mode) Policy() Policy {
 	case ExposureLoose:
 		return ordinary("exposure not held", "the camera cannot hold exposure and gain: office doors only; fit another camera for more", upTo(Office))
 	case LampUnseen:
-		return fault("lamp unseen", "nobody is recognised; the camera does not see the lamp switch: check the lamp, its cable and what covers it", nobody)
+		return fault("lamp unseen", "nobody is recognised; the camera does not see the lamp switch: check the lamp, its cable, what covers it, what moves before it", nobody)
 	case LampWeak:
 		return ordinary("lamp weak", "walk-ups may end for a retry; clean the window, check the lamp's supply")
 	case LampUntimed:

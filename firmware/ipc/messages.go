@@ -54,6 +54,7 @@ type Hello struct {
 	Name     string        `cbor:"3,keyasint"` // the bundle's name, at most 64 bytes
 	Degraded []string      `cbor:"4,keyasint"` // execution providers that were dropped, with the reason; at most 8 of 200 bytes
 	Provider string        `cbor:"5,keyasint"` // the one in use
+	Held     bool          `cbor:"6,keyasint"` // the camera holds exposure and gain still
 }
 
 // Approach tells door who stands in front of the camera before a session is open.

@@ -187,6 +187,16 @@ func (p *Portal) SetTimes(ctx context.Context, t access.DoorTimes) error {
 // Ping returns nil once the portal's loop has answered: the proof of life for a watchdog.
 func (p *Portal) Ping(ctx context.Context) error { return p.do(ctx, func() error { return nil }) }
 
+// Check has the relay's line read back.
+func (p *Portal) Check(ctx context.Context) error {
+	return p.do(ctx, func() error {
+		if p.cfg.ReadBack != nil {
+			p.cfg.ReadBack(p.relay.check())
+		}
+		return nil
+	})
+}
+
 // Show sets what the walk-up has to show; the zero Indication ends it. It never blocks.
 func (p *Portal) Show(in access.Indication) {
 	p.mu.Lock()

@@ -29,7 +29,7 @@ func (p *Portal) try(e wiring.Event) {
 		case wiring.SetLamp:
 			p.light(f.Line, f.On)
 		case wiring.GiveLamp:
-			p.light(f.Line, p.lamp)
+			p.light(f.Line, p.lamp || f.Line == board.Lamp) // by which people are found, whatever it was in the midst of
 		case wiring.Release:
 			// The door's own transition for a Pass, with its times, its watch over the contact and the relay's guard.
 			_ = p.happen(access.DoorEvent{Kind: access.PassAccepted}, now) // the loop ends by p.failed

@@ -91,14 +91,14 @@ func (r *Root) Extend(m Measurements) (fresh bool, err error) {
 		pcr := tpm.PCRImage + i
 		now, err := t.Read(pcr)
 		if err != nil {
-			return false, r.judge(err)
+			return false, r.judge(t, err)
 		}
 		if now[0] != (tpm.PCR{Index: pcr}) {
 			fresh = false
 			continue
 		}
 		if err := t.Extend(pcr, digest); err != nil {
-			return false, r.judge(err)
+			return false, r.judge(t, err)
 		}
 	}
 	return fresh, nil

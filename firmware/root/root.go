@@ -86,14 +86,14 @@ func (r *Root) open() (*tpm.TPM, error) {
 	return r.tpm, nil
 }
 
-// judge takes note of an error after which the handle is of no more use.
-func (r *Root) judge(err error) error {
+// judge takes note of an error after which a handle is of no more use.
+func (r *Root) judge(of *tpm.TPM, err error) error {
 	if err == nil || !errors.Is(err, tpm.ErrSilent) && !errors.Is(err, tpm.ErrUnusable) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.tpm != nil {
+	if r.tpm == of && of != nil { // a late word of an old handle says nothing about the new one
 		t, left := r.tpm, make(chan struct{})
 		r.tpm, r.away, r.left = nil, err, left
 		go func() { // after a silent device it may wait for the kernel's own time-out
@@ -111,7 +111,7 @@ func with[T any](r *Root, ask func(*tpm.TPM) (T, error)) (answer T, err error) {
 		return answer, err
 	}
 	answer, err = ask(t)
-	return answer, r.judge(err)
+	return answer, r.judge(t, err)
 }
 
 // Away says why the TPM cannot be used at the moment; nil when it can.
@@ -252,24 +252,23 @@ func (k auditKey) Sign(random io.Reader, digest []byte, o crypto.SignerOpts) ([]
 
 // TLSPublic is the public half of the TLS key, for a certificate.
 func (r *Root) TLSPublic() (*ecdsa.PublicKey, error) {
-	s, err := r.tls()
-	if err != nil {
-		return nil, err
-	}
-	public, _ := s.Public().(*ecdsa.PublicKey)
-	return public, nil
+	return with(r, func(t *tpm.TPM) (*ecdsa.PublicKey, error) {
+		s, err := t.TLSKey(r.id.TLS, r.approvals...)
+		if err != nil {
+			return nil, err
+		}
+		public, _ := s.Public().(*ecdsa.PublicKey)
+		return public, nil
+	})
 }
 
 // SignTLS signs a client's CertificateVerify of TLS 1.3, and refuses every other message: the one key that another program may use.
 func (r *Root) SignTLS(message []byte) ([]byte, error) {
-	s, err := r.tls()
-	if err != nil {
-		return nil, err
-	}
-	signature, err := s.SignMessage(nil, message, crypto.SHA256)
-	return signature, r.judge(err)
-}
-
-func (r *Root) tls() (*tpm.TLSSigner, error) {
-	return with(r, func(t *tpm.TPM) (*tpm.TLSSigner, error) { return t.TLSKey(r.id.TLS, r.approvals...) })
+	return with(r, func(t *tpm.TPM) ([]byte, error) {
+		s, err := t.TLSKey(r.id.TLS, r.approvals...)
+		if err != nil {
+			return nil, err
+		}
+		return s.SignMessage(nil, message, crypto.SHA256)
+	})
 }

@@ -102,11 +102,12 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 			}
 			return b.shelfErr
 		},
-		Gauged: func(access.Response, bool) {}, Now: now, Wall: time.Now, Changed: func() {},
+		Able: func() bool { return true }, Free: func() bool { return true }, Gauged: func(access.Response, bool) {}, Now: now, Wall: time.Now, Changed: func() {},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.response, w.measured = &access.Response{Exposure: benchExposure}, [32]byte{7} // TestGauge measures; the others have it behind them
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()

@@ -43,8 +43,14 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 		}
 		w.enrol = &enrolment{person: req.Person, until: req.Until, done: done}
 	})
+	giveUp := func() {
+		w.post(context.Background(), func(context.Context) {
+			w.endEnrolment(done, ipc.Enrolled{Person: req.Person, Reason: access.ReasonDeadline})
+		})
+	}
 	select {
 	case <-ctx.Done():
+		giveUp() // it may begin yet, and nobody would supervise it
 		return ipc.Enrolled{}, ctx.Err()
 	case <-w.over:
 		return ipc.Enrolled{}, context.Canceled
@@ -55,11 +61,6 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 	}
 	over := time.NewTimer(req.Within)
 	defer over.Stop()
-	giveUp := func() {
-		w.post(context.Background(), func(context.Context) {
-			w.endEnrolment(done, ipc.Enrolled{Person: req.Person, Reason: access.ReasonDeadline})
-		})
-	}
 	for {
 		select {
 		case e := <-done:

@@ -8,11 +8,11 @@ import (
 	"github.com/lintel-access/lintel/firmware/ipc"
 )
 
-// A gauge plays the lamp while nobody is in view and has eye tell how bright its frames were: whether the camera sees the lamp at all, how much later
-// than its light a frame is stamped, and how far stamps stray. Without one the stamps are believed as they are.
+// A gauge plays the lamp and has eye tell how bright its frames were: whether the camera sees the lamp at all, how much later than its light a frame
+// is stamped, and how far stamps stray. It comes first of all, once for each camera and start of door; whoever stands there already waits a second.
 //
-// Whoever held something before the lens that answers the lamp late could lengthen the delay that is found, and then answer codes as late. So it
-// is measured with no face in view, once for each camera and start of door, and a camera of more than three frames is not believed.
+// Whoever holds something before the lens at that very time that answers the lamp late can lengthen the delay that is found, and then answer codes as
+// late. They cannot choose the time but by cutting the power, and a camera later than three frames is not believed.
 type gauge struct {
 	number uint64 // each measurement has its own, so that what is late belongs to none
 	stop   context.CancelFunc
@@ -25,10 +25,12 @@ const (
 	gaugeWait = 3 * time.Second
 	// gaugeTail is how many frames are looked at after the last chip: as late as a camera may be.
 	gaugeTail = 3
-	// gaugeTries without a response are a fault of camera or lamp; it is tried on, ever more rarely.
+	// gaugeTries without a response are a fault of camera or lamp; it is tried on, more rarely.
 	gaugeTries = 3
-	gaugeSoon  = 2 * time.Second
-	gaugeLater = time.Minute
+	gaugeSoon  = 500 * time.Millisecond
+	gaugeLater = 10 * time.Second
+	// doubtful sessions in a row that lost frames or had the lamp answered wrongly or not at all, and a response is measured anew.
+	doubtful = 8
 )
 
 // gaugeSteps are the beginnings of n chips, and the end of the last, after the first. None of the chips is as long as another and none a number of
@@ -41,10 +43,12 @@ func gaugeSteps(n int, interval time.Duration) []time.Duration {
 	return steps
 }
 
-// gaugeable tells whether it is time to measure: not done yet for this camera, nobody there, nothing else to do.
-func (w *Walkup) gaugeable(a ipc.Approach) bool {
-	return w.eye != nil && w.gauging == nil && w.response == nil && w.state == access.Idle && w.pending == nil && a.Track == 0 && w.missed >= missedToLeave &&
-		w.hello.Camera.Interval > 0 && w.cfg.Now() >= w.gaugeNext
+// gaugeable tells whether it is time to measure. A response that is doubted is measured anew when nobody is in view, so that nobody can choose the time.
+func (w *Walkup) gaugeable() bool {
+	if w.response != nil && (w.doubts < doubtful || w.state != access.Idle || w.missed < missedToLeave) {
+		return false
+	}
+	return w.eye != nil && w.gauging == nil && w.cfg.Free() && w.hello.Camera.Interval > 0 && w.cfg.Now() >= w.gaugeNext
 }
 
 // measure begins a gauge.
@@ -77,7 +81,7 @@ func (w *Walkup) measure(ctx context.Context) {
 	})
 }
 
-// ungauge gives a measurement up: somebody walks up, and is not made to wait.
+// ungauge ends a measurement.
 func (w *Walkup) ungauge() {
 	if w.gauging != nil {
 		w.gauging.stop()
@@ -97,7 +101,12 @@ func (w *Walkup) Gauged(ctx context.Context, eye Eye, frames []access.Glimpse) {
 // gauged ends a measurement.
 func (w *Walkup) gauged(r access.Response, found bool) {
 	w.ungauge()
+	w.doubts = 0
 	if found {
+		if assumed := w.sighting.Exposure; !w.hello.Held && w.response == nil && assumed > r.Exposure {
+			// What it is now is not what it will be: what eye assumes of such a camera stays, around the same middle.
+			r.Delay, r.Exposure = r.Delay-(assumed-r.Exposure)/2, assumed
+		}
 		w.response, w.gaugeFailed = &r, 0
 		w.tell()
 		w.cfg.Gauged(r, true)
@@ -119,6 +128,22 @@ func (w *Walkup) tell() {
 	}
 }
 
+// mistrust counts sessions that a camera causes whose stamps are not what was found out about them. Attackers cause them, too.
+func (w *Walkup) mistrust(r access.Reason) {
+	switch r {
+	case access.ReasonFewFrames, access.ReasonNoAnswer, access.ReasonWrongAnswer:
+		w.doubts++
+	default:
+		w.doubts = 0
+	}
+}
+
+// light lights the lamp, and remembers when that failed: in the dark nobody is seen, and no session would light it again.
+func (w *Walkup) light() {
+	_, err := w.cfg.Lamp.Set(true)
+	w.unlit = err != nil
+}
+
 // spread is how far the stamps of the camera may be off.
 func (w *Walkup) spread() time.Duration {
 	if w.response == nil {
@@ -127,11 +152,14 @@ func (w *Walkup) spread() time.Duration {
 	return w.response.Spread
 }
 
+// slop is what a switch on an idle machine may come late, and a chip is longer for it.
+const slop = 2 * time.Millisecond
+
 // least is the least number of frames that a chip must last for to hold a whole exposure wherever its stamp strays.
 func (w *Walkup) least() int {
 	if w.response == nil {
 		return 1
 	}
-	need := w.response.Exposure + 2*w.response.Spread + lead
+	need := w.response.Exposure + 2*w.response.Spread + slop
 	return min(int((need+w.hello.Camera.Interval-1)/w.hello.Camera.Interval), maxStretch)
 }

@@ -53,7 +53,7 @@ func TestSightingsOfAnotherTimeOpenNothing(t *testing.T) {
 		"stamp without end":   {Stamp: math.MaxInt64, Exposure: benchExposure},
 		"stamp of long ago":   {Stamp: 1, Exposure: benchExposure},
 		"exposure of an age":  {Stamp: at, Exposure: math.MaxInt64},
-		"exposure as a frame": {Stamp: at, Exposure: benchInterval},
+		"exposure as a chip":  {Stamp: at, Exposure: maxStretch * benchInterval},
 		"first in the future": {Stamp: at, First: at + time.Hour, Exposure: benchExposure},
 	} {
 		a.Track = 5

@@ -23,9 +23,13 @@ type phase struct {
 // lead is the least time from planning a switch to switching: a goroutine woken late must still be early enough.
 const lead = 6 * time.Millisecond
 
-// boundary is the first moment, at least lead after now, that lies in the middle between two exposures.
-func (p phase) boundary(now time.Duration) time.Duration {
+// boundary is the first moment, at least lead after now, at which chips of so many frames may begin: it lies in the middle between two exposures, or, when
+// their number is even, in the middle of one. A frame then lies in the middle of each chip.
+func (p phase) boundary(now time.Duration, frames int) time.Duration {
 	first := p.stamp + (p.interval-p.exposure)/2
+	if frames%2 == 0 {
+		first += p.interval / 2
+	}
 	if n := now + lead - first; n > 0 {
 		first += (n + p.interval - 1) / p.interval * p.interval
 	}

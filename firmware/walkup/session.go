@@ -78,10 +78,11 @@ func (w *Walkup) open(ctx context.Context) {
 	w.cfg.Show(access.IndicateSession(access.Capturing, access.HintNone, access.Denied))
 
 	p := phase{stamp: w.sighting.Stamp, interval: w.hello.Camera.Interval, exposure: w.sighting.Exposure}
-	start := p.boundary(w.cfg.Now())
+	n := max(w.stretch, w.least())
+	start := p.boundary(w.cfg.Now(), n)
 	w.session.start = start
-	w.session.reveal = start + w.cfg.Policy.RevealAfter*time.Duration(max(w.stretch, w.least()))
-	chip := p.interval * time.Duration(max(w.stretch, w.least()))
+	w.session.reveal = start + w.cfg.Policy.RevealAfter*time.Duration(n)
+	chip := p.interval * time.Duration(n)
 	lampCtx, stop := context.WithCancel(ctx)
 	w.session.stop = stop
 	number := w.number
@@ -93,6 +94,7 @@ func (w *Walkup) open(ctx context.Context) {
 
 // played takes the lamp's history when the code has ended.
 func (w *Walkup) played(ctx context.Context, number uint64, chips []access.Chip, err error) {
+	w.unlit = w.unlit || err != nil && ctx.Err() == nil // it is tried again with the next sighting
 	if number != w.number || w.state != access.Capturing {
 		return
 	}
@@ -177,6 +179,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 		d = access.Decide(w.cfg.Policy, access.Question{Checked: true, Check: s.reason})
 	}
 	w.pace(d.Reason)
+	w.mistrust(d.Reason)
 	now := w.cfg.Now()
 	d = w.doubt(d, now)
 	switch err := w.cfg.Log.Append(w.record(d, now)); {

@@ -72,6 +72,9 @@ type Config struct {
 	// them, durably, and whether the person is locked out by them.
 	PersonFailures     func(access.PersonID) ([]time.Duration, error)
 	SavePersonFailures func(id access.PersonID, f []time.Duration, locked bool) error
+	// Able tells whether people may be recognised now: no session begins without. Free tells whether the lamp is not somebody else's at the moment.
+	// Neither may block.
+	Able, Free func() bool
 	// Gauged is told how the camera answers the lamp, once it is known, or that it does not seem to, after some tries; it must not block.
 	Gauged func(r access.Response, found bool)
 	// Show is told what the person shall see; it must not block.
@@ -137,6 +140,8 @@ type Walkup struct {
 	response  *access.Response
 	measured  [32]byte // the camera that response is of
 	gauges    uint64
+	doubts    int  // sessions in a row in which the lamp was not answered well
+	unlit     bool // the lamp could not be lit
 	// gaugeFailed measurements in a row found nothing; the next one is not before gaugeNext.
 	gaugeFailed int
 	gaugeNext   time.Duration
@@ -182,7 +187,7 @@ func New(cfg Config) (*Walkup, error) {
 	if err := cfg.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Lamp == nil || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.Gauged == nil || cfg.SaveFailures == nil ||
+	if cfg.Lamp == nil || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.Able == nil || cfg.Free == nil || cfg.Gauged == nil || cfg.SaveFailures == nil ||
 		cfg.PersonFailures == nil || cfg.SavePersonFailures == nil || cfg.Now == nil || cfg.Wall == nil || cfg.Changed == nil {
 		return nil, errors.New("make walk-up: a part is missing")
 	}
@@ -207,7 +212,7 @@ func (w *Walkup) Run(ctx context.Context) error {
 			w.session.stop()
 		}
 	}()
-	if _, err := w.cfg.Lamp.Set(true); err != nil {
+	if w.light(); w.unlit {
 		// Nobody is recognised without the lamp, and each session will say so; REX and alarms must not end with it.
 		w.note(access.EventDegradedEntered, access.ReasonNotReady)
 	}
@@ -241,9 +246,8 @@ func (w *Walkup) EyeUp(ctx context.Context, eye Eye, hello ipc.Hello, camera [32
 			w.lose(ctx) // its session is nothing to the new one
 		}
 		w.eye, w.hello, w.camera = eye, hello, camera
-		w.missed = missedToLeave // nobody was seen by this one
 		if w.measured != camera {
-			w.response, w.measured = nil, camera
+			w.response, w.measured, w.gaugeFailed, w.gaugeNext = nil, camera, 0, 0
 		}
 		w.tell()
 	})
@@ -317,9 +321,7 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 		w.missed++
 	}
 	w.sighting = a
-	if g := w.gauging; g != nil && a.Track != 0 {
-		w.ungauge()
-	} else if g != nil && w.cfg.Now() > g.until {
+	if g := w.gauging; g != nil && w.cfg.Now() > g.until {
 		w.gauged(access.Response{}, false)
 	}
 	if w.missed == missedToLeave {
@@ -337,8 +339,13 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 	if w.state != access.Idle || w.waits(a.Track) {
 		return
 	}
-	if w.gaugeable(a) {
+	if w.unlit {
+		w.light()
+	}
+	if w.gaugeable() {
 		w.measure(ctx)
+	}
+	if w.gauging != nil || !w.cfg.Able() {
 		return
 	}
 	if w.granted == 0 {
@@ -353,7 +360,7 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 // until then.
 func (w *Walkup) timely(a ipc.Approach) bool {
 	age := w.cfg.Now() - a.Stamp
-	return age >= 0 && age <= maxSightingAge && a.First <= a.Stamp && a.Exposure > 0 && a.Exposure < w.hello.Camera.Interval
+	return age >= 0 && age <= maxSightingAge && a.First <= a.Stamp && a.Exposure > 0 && a.Exposure < maxStretch*w.hello.Camera.Interval
 }
 
 // starts tells whether a face may open a session. What the lamp or the next frame can mend does not hold it back; a person who is

@@ -240,7 +240,7 @@ func TestBoundaryLiesBetweenExposures(t *testing.T) {
 	p := phase{stamp: time.Second, interval: 33 * time.Millisecond, exposure: 8 * time.Millisecond}
 	for ms := range 200 {
 		at := time.Second + time.Duration(ms)*time.Millisecond
-		b := p.boundary(at)
+		b := p.boundary(at, 1)
 		if b < at+lead || b > at+lead+p.interval {
 			t.Fatalf("boundary %v for %v: not the first one after the lead", b, at)
 		}

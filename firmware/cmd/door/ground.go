@@ -42,6 +42,7 @@ type ground struct {
 	emergency bool          // log is the emergency log
 	slab      []float32     // of the gallery
 	release   func()        // wipes it
+	locked    bool          // templates stay out of swap
 
 	recovery auditlog.Recovery
 	powered  bool // the TPM was reset before this start: power-on, not a restart of the program
@@ -91,7 +92,8 @@ func layGround(b board.Board, o options) (g *ground, err error) {
 		return g, nil
 	}
 	g.slab, g.release = rows, release
-	if !isLocked || g.vault != nil && !g.vault.Locked() {
+	g.locked = isLocked && (g.vault == nil || g.vault.Locked())
+	if !g.locked {
 		g.reasons = append(g.reasons, "templates are not locked in memory and may be swapped to disk: raise the limit of locked memory (ulimit -l), or run as root")
 	}
 	return g, nil
@@ -194,7 +196,7 @@ func (g *ground) openLog(state string) error {
 		switch {
 		case err == nil:
 			g.log, g.recovery = log, recovery
-			return g.takeOver(state)
+			return nil
 		case errors.Is(err, auditlog.ErrInUse):
 			return err
 		case errors.Is(err, auditlog.ErrCutOff):
@@ -219,15 +221,19 @@ func (g *ground) openLog(state string) error {
 //
 // Nothing signed those records, and who can write to the disk can write such a log. So they are announced before they come, each says that nobody
 // vouches for it, and of what it says only what a door that recognises nobody can have done is taken: no grant, no person, no order.
-func (g *ground) takeOver(state string) error {
-	dir := filepath.Join(state, emergencyFolder)
+//
+// It comes after the start, which looks back over the last records of before, and beside all else: it may take minutes.
+func (g *ground) takeOver() error {
+	if g.log == nil || g.emergency {
+		return nil
+	}
+	dir := filepath.Join(g.state, emergencyFolder)
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	taken, left, err := g.readEmergency(dir)
 	if err != nil {
-		g.reasons = append(g.reasons, fmt.Sprintf("emergency log was not taken over: %v", err))
-		return nil
+		return err
 	}
 	announced := access.Record{
 		Version: access.RecordVersion, Event: access.EventEmergencyLogTaken, Stamp: frames.Now(), Wall: time.Now().Unix(),
@@ -239,8 +245,7 @@ func (g *ground) takeOver(state string) error {
 			_, err = g.log.Append(auditlog.Vital, data)
 		}
 		if err != nil {
-			g.reasons = append(g.reasons, fmt.Sprintf("emergency log was not taken over: %v", err))
-			return nil
+			return err
 		}
 	}
 	return os.RemoveAll(dir)

@@ -24,6 +24,7 @@ type hostile struct {
 	conn   *ipc.Conn
 	hello  ipc.Hello
 	probe  []float32
+	lit    func(time.Duration) bool
 	order  ipc.Observe
 	began  time.Duration // when order came
 	orders chan ipc.Message
@@ -44,6 +45,9 @@ func (h *hostile) connect(dir string) {
 				return
 			}
 			m.Body = append([]byte(nil), m.Body...)
+			if m.Kind == ipc.KindGauge {
+				go answerGauge(conn, m, h.lit) // it does see the lamp
+			}
 			select {
 			case to <- m:
 			default:
@@ -104,7 +108,11 @@ func (h *hostile) presentation() access.Presentation {
 func (h *hostile) step() bool {
 	h.listen()
 	var err error
-	switch h.rng.IntN(12) {
+	switch h.rng.IntN(13) {
+	case 5:
+		if h.rng.IntN(10) == 0 {
+			err = h.conn.Send(ipc.KindGauged, 0, ipc.Gauged{Frames: []access.Glimpse{{Stamp: time.Duration(h.rng.Int64()), Level: 255}}})
+		}
 	case 0:
 		p := h.presentation()
 		err = h.conn.Send(ipc.KindPresentation, 0, p)
@@ -141,7 +149,7 @@ func TestCompromisedEyeOpensNothing(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	h := &hostile{
-		t: t, rng: rand.New(rand.NewPCG(seed, 1)), probe: probe,
+		t: t, rng: rand.New(rand.NewPCG(seed, 1)), probe: probe, lit: k.wires.litAt,
 		hello: ipc.Hello{Camera: frames.Camera{Driver: "twin", Interval: 10 * time.Millisecond}, Bundle: calibration.Bundle},
 	}
 	h.connect(k.run)

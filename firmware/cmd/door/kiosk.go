@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/firmware/health"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/portal"
 	"github.com/lintel-access/lintel/firmware/root"
@@ -33,18 +35,23 @@ type kiosk struct {
 	portal *portal.Portal
 
 	// What it stands on: set by furnish, before whole is closed.
-	whole   chan struct{}
-	boot    uint64
-	root    *root.Root    // nil without a TPM
-	store   *vault.Vault  // nil without a vault
-	audit   *auditlog.Log // nil when nothing can be recorded
-	shelf   *shelf        // nil without a vault
-	gallery *walkup.People
-	walkup  *walkup.Walkup
-	notary  *notary                      // nil without a log that the TPM remembers
-	sign    func([]byte) ([]byte, error) // by the kiosk's audit key; nil without one
-	closed  string                       // why nobody is recognised, if so
-	reasons []string                     // of degraded modes that only a restart ends
+	whole    chan struct{}
+	boot     uint64
+	state    string        // folder
+	earliest time.Time     // what the time cannot be before
+	root     *root.Root    // nil without a TPM
+	store    *vault.Vault  // nil without a vault
+	audit    *auditlog.Log // nil when nothing can be recorded
+	shelf    *shelf        // nil without a vault
+	gallery  *walkup.People
+	walkup   *walkup.Walkup
+	notary   *notary                      // nil without a log that the TPM remembers
+	sign     func([]byte) ([]byte, error) // by the kiosk's audit key; nil without one
+	closed   string                       // why the ground lets nobody be recognised, if so
+	test     *selfTest
+	able     func() bool // whether people may be recognised now
+	barred   atomic.Bool // they may not, and the door shows why
+	reasons  []string    // of degraded modes that only a restart ends
 
 	trouble troubles
 	fold    folder
@@ -63,6 +70,8 @@ type kiosk struct {
 func newKiosk(b board.Board, lines portal.Lines) (*kiosk, error) {
 	k := &kiosk{policy: access.DefaultPolicy(), whole: make(chan struct{}), wake: make(chan struct{})}
 	k.fold.write = k.append
+	k.test = newSelfTest(b, k.note, k.found)
+	k.able = func() bool { return k.test.found.Profile().Recognises() && !k.portal.View().Testing }
 	if err := k.policy.Validate(); err != nil {
 		return nil, err
 	}
@@ -72,7 +81,7 @@ func newKiosk(b board.Board, lines portal.Lines) (*kiosk, error) {
 	}
 	k.hash = sha256.Sum256(encoded)
 	k.portal, err = portal.New(portal.Config{
-		Board: b, Lines: lines, Recorder: (*recorder)(k), Times: k.policy.Times, Lockdown: true, Now: frames.Now, Changed: k.changed,
+		Board: b, Lines: lines, Recorder: (*recorder)(k), Times: k.policy.Times, Lockdown: true, Now: frames.Now, Changed: k.changed, ReadBack: k.test.readBack,
 	})
 	return k, err
 }
@@ -80,7 +89,8 @@ func newKiosk(b board.Board, lines portal.Lines) (*kiosk, error) {
 // furnish takes the ground that was laid and makes the rest of the kiosk stand on it. It returns whether a lockdown stood before the start, which the
 // portal is to be told.
 func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown bool, err error) {
-	k.root, k.store, k.audit = g.root, g.vault, g.log
+	k.root, k.store, k.audit, k.state = g.root, g.vault, g.log, g.state
+	k.earliest = k.notBefore()
 	if k.root != nil && !g.emergency {
 		k.notary = newNotary(k.audit, k.root, k.notarised)
 		k.sign = k.signDeletion
@@ -109,14 +119,14 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 		SavePersonFailures: func(id access.PersonID, f []time.Duration, locked bool) error {
 			return k.shelf.saveFailures(person(id), f, locked)
 		},
-		Gauged: k.gauged, Show: k.portal.Show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
+		Able: k.able, Free: func() bool { return !k.portal.View().Testing }, Gauged: k.gauged, Show: k.show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
 	}); err != nil {
 		return false, err
 	}
+	k.barred.Store(true) // until every part was looked at
+	k.portal.Show(access.IndicateStarting())
 	if k.closed != "" {
 		k.portal.Show(access.IndicateOutOfOrder())
-	} else {
-		k.portal.Show(access.Indication{})
 	}
 	close(k.whole)
 	return lockdown, nil
@@ -193,6 +203,7 @@ func (k *kiosk) run(ctx context.Context, s *server) error {
 	work.Go(func() { cancel(fmt.Errorf("walk-up: %w", k.walkup.Run(ctx))) })
 	work.Go(func() { cancel(fmt.Errorf("sockets: %w", s.serve(ctx))) })
 	work.Go(func() { k.upkeep(ctx) })
+	work.Go(func() { k.test.run(ctx) })
 	if k.notary != nil {
 		work.Go(func() { k.notary.run(ctx) })
 	}
@@ -213,21 +224,38 @@ func (k *kiosk) degrade(part string, err error) {
 
 // gauged hears how the camera answers the lamp.
 func (k *kiosk) gauged(r access.Response, found bool) {
+	k.test.gauged(r, found)
 	if !found {
-		k.degrade("lamp", errLampUnseen)
 		return
 	}
-	k.degrade("lamp", nil)
-	k.note(access.EventSelfTestPassed, fmt.Sprintf("lamp seen: %.0f levels, frames %v after their light, %v astray", r.Depth,
-		r.Delay.Round(100*time.Microsecond), r.Spread.Round(100*time.Microsecond)))
 	fmt.Fprintf(os.Stderr, "the camera sees the lamp: %.1f gray levels; frames are stamped %v after their light, up to %v astray; exposure %v (%d frames)\n",
 		r.Depth, r.Delay.Round(100*time.Microsecond), r.Spread.Round(100*time.Microsecond), r.Exposure.Round(100*time.Microsecond), r.Frames)
 }
 
-var errLampUnseen = errors.New("the camera does not see it: look for a covered lens, a dead lamp, the wrong camera")
+// found hears that a part was found otherwise than before, and has the door show it when nobody can be recognised any more, or somebody can again.
+func (k *kiosk) found() {
+	select {
+	case <-k.whole:
+		barred := !k.test.found.Profile().Recognises()
+		if was := k.barred.Swap(barred); was || barred {
+			k.show(access.Indication{})
+		}
+	default:
+	}
+	k.changed()
+}
+
+// show is what the walk-up shows; when it has nothing to show, and nobody can be recognised, the door says so.
+func (k *kiosk) show(in access.Indication) {
+	if in == (access.Indication{}) && k.barred.Load() {
+		in = k.test.shown()
+	}
+	k.portal.Show(in)
+}
 
 // notarised hears how the notary fares.
 func (k *kiosk) notarised(err error) {
+	k.test.suffers(health.Signing, err)
 	if err != nil {
 		err = fmt.Errorf("the audit log is not signed: %w", err)
 		k.note(access.EventCheckpointFailed, err.Error())
@@ -287,6 +315,7 @@ type recorder kiosk
 
 func (r *recorder) Record(ctx context.Context, e portal.Entry) error {
 	k := (*kiosk)(r)
+	k.test.saw(e)
 	select {
 	case <-k.whole:
 	case <-ctx.Done():
@@ -321,6 +350,8 @@ func clip(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s),
 func (k *kiosk) booted(g *ground) {
 	orderly := k.endedInOrder()
 	k.note(access.EventBooted, "")
+	k.test.stands(g)
+	k.look()
 	if g.powered {
 		cause := "the kiosk had not been stopped in order: crash or power cut"
 		if orderly {
@@ -428,18 +459,24 @@ func (k *kiosk) status() ipc.Status {
 		People: uint32(k.gallery.Len()), Records: out.Records, Cursor: out.Cursor, Policy: k.hash,
 	}
 	s.Closed, s.Tested = k.closed != "", w.Gauged
-	s.Degraded = append(append(append(s.Degraded, k.reasons...), k.trouble.sentences()...), w.Degraded...)
+	// What matters most comes first: there is no room for everything.
+	first := k.reasons[:min(len(k.reasons), 1)]
+	var now []string
 	if !w.Eye && !s.Closed {
-		s.Degraded = append(s.Degraded, "eye is not connected: nobody can be recognised")
+		now = append(now, "eye is not connected: nobody can be recognised")
+	}
+	if door.Testing {
+		now = append(now, "the wiring is being tested: nobody is recognised until that ends")
 	}
 	if k.audit == nil {
-		s.Degraded = append(s.Degraded, "nothing is recorded: no audit log could be opened")
+		now = append(now, "nothing is recorded: no audit log could be opened")
 	} else if have, want := k.audit.Reserve(); have < want || k.lost.Load() > 0 {
-		s.Degraded = append(s.Degraded, "storage is low: the audit log's reserve is not whole")
+		now = append(now, "storage is low: the audit log's reserve is not whole")
 	}
 	if k.broken.Load() {
-		s.Degraded = append(s.Degraded, "the audit log cannot be written: nobody is granted")
+		now = append(now, "the audit log cannot be written: nobody is granted")
 	}
+	s.Degraded = slices.Concat(first, now, k.test.sentences(s.Closed), k.trouble.sentences(), k.reasons[len(first):], w.Degraded)
 	s.Degraded = s.Degraded[:min(len(s.Degraded), maxDegraded)]
 	for i, d := range s.Degraded {
 		s.Degraded[i] = clip(d, maxSentence)

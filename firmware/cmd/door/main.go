@@ -184,6 +184,7 @@ func (k *kiosk) work(ctx context.Context, b board.Board, lines portal.Lines, o o
 		return errors.Join(err, s.close())
 	}
 	k.reasons = append(k.reasons, report.Degraded...)
+	k.test.supports(report.Degraded, o.deadman != 0)
 	k.booted(g)
 	for _, why := range k.reasons {
 		fmt.Fprintln(os.Stderr, "degraded:", why)

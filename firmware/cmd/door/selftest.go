@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -13,53 +14,57 @@ import (
 	"github.com/lintel-access/lintel/firmware/portal"
 )
 
-// selfTest keeps what was found of the kiosk's parts, at the start and ever after, and records the modes that come and go by it. What was found before
-// there is a log waits for it.
+// selfTest keeps what was found of the kiosk's parts, at the start and ever after. Whoever found something, the portal's loop among them, does not wait
+// for what follows from it: that is run's.
 type selfTest struct {
 	found   *health.Findings
 	board   board.Board
 	note    func(access.Event, string)
 	changed func()
+	began   time.Duration
+	news    chan struct{} // there is something to record
 
 	mu      sync.Mutex
-	open    bool
 	waiting []health.Transition
 	contact health.ContactWatch
 	clock   health.ClockWatch
 	passed  bool // it was recorded, and nothing has failed since
 }
 
+// slowest is the longest that another program takes to come.
+const slowest = 30 * time.Second
+
 func newSelfTest(b board.Board, note func(access.Event, string), changed func()) *selfTest {
-	return &selfTest{found: health.New(b), board: b, note: note, changed: changed}
+	return &selfTest{found: health.New(b), board: b, note: note, changed: changed, began: frames.Now(), news: make(chan struct{}, 1)}
 }
 
 // judge says how a part was found.
 func (s *selfTest) judge(p health.Part, state health.State, detail string) {
 	s.mu.Lock()
-	list := s.found.Set(p, state, detail)
-	s.waiting = append(s.waiting, list...)
+	s.waiting = append(s.waiting, s.found.Set(p, state, detail)...)
 	s.mu.Unlock()
-	s.tell()
-	if len(list) > 0 {
-		s.changed()
+	select {
+	case s.news <- struct{}{}:
+	default:
 	}
 }
 
-// begin is called once there is a log.
-func (s *selfTest) begin() {
-	s.mu.Lock()
-	s.open = true
-	s.mu.Unlock()
-	s.tell()
+// run records the modes that come and go, once there is a log, until ctx ends.
+func (s *selfTest) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.news:
+			s.tell()
+			s.changed()
+		}
+	}
 }
 
 // tell records what waits, and that the test was passed, once for each time that it is.
 func (s *selfTest) tell() {
 	s.mu.Lock()
-	if !s.open {
-		s.mu.Unlock()
-		return
-	}
 	list := s.waiting
 	s.waiting = nil
 	was := s.passed
@@ -77,18 +82,40 @@ func (s *selfTest) tell() {
 	}
 }
 
-// toldElsewhere are modes that whoever finds them records, with more than we know.
+// sentences say the modes that nobody else says. Where the ground lets nobody be recognised, what was not looked at is not waited for.
+func (s *selfTest) sentences(closed bool) (list []string) {
+	for _, m := range s.found.Modes() {
+		if !toldElsewhere(m) && !(closed && m == health.SelfTest) {
+			list = append(list, s.found.Sentence(m))
+		}
+	}
+	return list
+}
+
+// shown is what people see while nobody is recognised.
+func (s *selfTest) shown() access.Indication {
+	for _, m := range s.found.Modes() { // the most restrictive first
+		if m != health.SelfTest {
+			return m.Shown()
+		}
+	}
+	return health.SelfTest.Shown()
+}
+
+// toldElsewhere are modes that whoever finds them records and says, with more than we know.
 func toldElsewhere(m health.Mode) bool {
 	switch m {
+	case health.EmergencyOnly, health.HistoryDamaged, health.NoMemory, health.MemoryUnlocked, health.VaultImpaired, health.LooselyConfined:
+		return true
 	case health.EyeAway, health.LinkAway, health.TPMAbsent, health.TPMSilent, health.ImageRefused, health.VaultRefused, health.NothingRecorded,
-		health.StorageLow, health.StorageFull, health.Unsigned, health.IndicatorDead:
+		health.StorageLow, health.Unsigned, health.IndicatorDead:
 		return true
 	}
 	return false
 }
 
-// stands judges the ground. isLocked is whether the templates' memory is.
-func (s *selfTest) stands(g *ground, isLocked bool) {
+// stands judges the ground.
+func (s *selfTest) stands(g *ground) {
 	works := func(p health.Part, does bool) {
 		if does {
 			s.judge(p, health.Works, "")
@@ -99,8 +126,8 @@ func (s *selfTest) stands(g *ground, isLocked bool) {
 	works(health.Vault, g.vault != nil)
 	works(health.AuditLog, g.log != nil && !g.emergency)
 	works(health.Signing, g.root != nil && !g.emergency)
-	works(health.Memory, g.release != nil && isLocked)
-	if g.release != nil && !isLocked {
+	works(health.Memory, g.release != nil && g.locked)
+	if g.release != nil && !g.locked {
 		s.judge(health.Memory, health.Impaired, "")
 	}
 	if n := len(g.recovery.Damage) + len(g.recovery.Notes); n > 0 {
@@ -176,16 +203,16 @@ func (s *selfTest) watchContact(now time.Duration) {
 	s.judge(health.Contact, state, why)
 }
 
-// eyeUp hears what eye sees with; held is whether exposure and gain are. eye refuses a camera without the evidence of infrared that the board wants, and
+// eyeUp hears what eye sees with. eye refuses a camera without the evidence of infrared that the board wants, and
 // models that give wrong answers: an eye that is there has both.
-func (s *selfTest) eyeUp(h ipc.Hello, held bool) {
+func (s *selfTest) eyeUp(h ipc.Hello) {
 	s.judge(health.Eye, health.Works, "")
 	state, why := health.JudgeCamera(h.Camera, s.board.Camera)
 	s.judge(health.Camera, state, why)
 	if s.board.Camera.Infrared {
 		s.judge(health.Infrared, health.Works, "")
 	}
-	if held {
+	if h.Held {
 		s.judge(health.Exposure, health.Works, "")
 	} else {
 		s.judge(health.Exposure, health.Missing, "")
@@ -199,6 +226,13 @@ func (s *selfTest) eyeUp(h ipc.Hello, held bool) {
 
 // eyeDown hears that eye is gone, or did not come in time after the start.
 func (s *selfTest) eyeDown() { s.judge(health.Eye, health.Missing, "") }
+
+// absent judges a program of which nothing was heard.
+func (s *selfTest) absent(p health.Part) {
+	if s.found.State(p) == health.Unknown {
+		s.judge(p, health.Missing, "it did not come")
+	}
+}
 
 // link hears whether link is there.
 func (s *selfTest) link(up bool) {
@@ -240,8 +274,8 @@ func (s *selfTest) suffers(p health.Part, err error) {
 	}
 }
 
-// minute judges what changes by itself. floor is what the time cannot be before.
-func (s *selfTest) minute(floor time.Time, vouched bool, space health.Space, err error) {
+// often judges what changes by itself. floor is what the time cannot be before.
+func (s *selfTest) often(floor time.Time, vouched bool, space health.Space, err error) {
 	now := frames.Now()
 	s.mu.Lock()
 	s.clock = s.clock.Next(health.Reading{Wall: time.Now(), Stamp: now}, floor, vouched)
@@ -253,4 +287,8 @@ func (s *selfTest) minute(floor time.Time, vouched bool, space health.Space, err
 	}
 	s.judge(health.Storage, state, why)
 	s.watchContact(now)
+	if now-s.began > slowest {
+		s.absent(health.Eye)
+		s.absent(health.Link)
+	}
 }

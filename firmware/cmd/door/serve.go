@@ -116,6 +116,14 @@ func (s *server) accept(ctx context.Context, l *ipc.Listener) error {
 	}
 }
 
+// newest tells whether no other connection of its role has come after this one.
+func (s *server) newest(conn *ipc.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.peers[conn.Role()]
+	return now == nil || now == conn
+}
+
 // eyeConn is eye as the walk-up sees it.
 type eyeConn struct{ *ipc.Conn }
 
@@ -151,8 +159,12 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 		s.door.walkup.EyeUp(ctx, eye, hello, hello.Camera.Identity())
 	}
 	s.door.noteComing(&s.door.eyes, access.EventEyeBack)
+	s.door.test.eyeUp(hello)
 	defer func() {
 		s.door.walkup.EyeDown(ctx, eye)
+		if s.newest(conn) {
+			s.door.test.eyeDown()
+		}
 		s.door.noteComing(&s.door.eyes, access.EventEyeLost)
 	}()
 	for {
@@ -196,11 +208,13 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 // link serves the connection of link: how far the outbox is.
 func (s *server) link(ctx context.Context, conn *ipc.Conn) error {
 	s.door.linked.Store(true)
-	s.door.changed()
+	s.door.test.link(true)
 	s.door.noteComing(&s.door.links, access.EventLinkBack)
 	defer func() {
-		s.door.linked.Store(false)
-		s.door.changed()
+		if s.newest(conn) {
+			s.door.linked.Store(false)
+			s.door.test.link(false)
+		}
 		s.door.noteComing(&s.door.links, access.EventLinkLost)
 	}()
 	for {

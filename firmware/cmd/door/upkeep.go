@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog"
 	"github.com/lintel-access/lintel/access/vault"
+	"github.com/lintel-access/lintel/firmware/health"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -36,8 +39,12 @@ func (k *kiosk) upkeep(ctx context.Context) {
 		case <-settle.C:
 			k.fold.due()
 			if k.store != nil {
-				k.degrade("vault", k.store.Settle())
+				err := k.store.Settle()
+				k.degrade("vault", err)
+				k.test.suffers(health.Vault, err)
 			}
+			k.look()
+			_ = k.portal.Check(ctx) // it says itself when it ends
 		case <-beat.C:
 			k.beat()
 		case <-lease.C:
@@ -61,12 +68,45 @@ func (k *kiosk) beat() {
 	if err != nil {
 		err = fmt.Errorf("TPM does not answer: nothing is revoked for good or signed until it does; check it and restart the kiosk: %w", err)
 	}
+	k.test.suffers(health.TPM, err)
 	switch was := k.trouble.set("tpm", err); {
 	case err != nil && !was:
 		k.note(access.EventTPMSilent, err.Error())
 	case err == nil && was:
 		k.note(access.EventTPMBack, "")
 	}
+}
+
+// look sees to what changes by itself: the clock, the room on the disk, programs that never came.
+func (k *kiosk) look() {
+	var space health.Space
+	var fs unix.Statfs_t
+	err := unix.Statfs(k.state, &fs)
+	if err == nil {
+		space.Free = fs.Bavail * uint64(fs.Bsize)
+	}
+	if k.audit != nil {
+		space.Reserve, space.Want = k.audit.Reserve()
+		space.Turned = k.lost.Load() > 0
+	}
+	// A bench's own clock is believed: whoever works there sees it.
+	k.test.often(k.earliest, k.test.board.Lab, space, err)
+}
+
+// oldest is when this program cannot have run: before it was written.
+var oldest = time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
+
+// notBefore is the earliest that it can be: later than the newest record, if the log has one.
+func (k *kiosk) notBefore() time.Time {
+	if k.audit == nil || k.audit.Head() == 0 {
+		return oldest
+	}
+	newest, err := k.audit.Read(k.audit.Head()-1, 1)
+	var r access.Record
+	if err != nil || len(newest) == 0 || wire.Unmarshal(newest[0].Record, &r) != nil || r.Wall < oldest.Unix() {
+		return oldest
+	}
+	return time.Unix(r.Wall, 0)
 }
 
 // refresh follows leases that ended while the kiosk runs.

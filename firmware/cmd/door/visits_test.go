@@ -80,7 +80,13 @@ func (v *visits) connect(role ipc.Role, hear func(ipc.Message)) (*ipc.Conn, erro
 func (v *visits) open(camera string) (err error) {
 	v.heard, v.reasons = map[ipc.Role][]ipc.Message{}, map[access.Reason]int{}
 	v.orders, v.answer = make(chan ipc.Message, 64), make(chan ipc.Message, 16)
-	if v.eye, err = v.connect(ipc.Eye, func(m ipc.Message) { v.orders <- m }); err != nil {
+	if v.eye, err = v.connect(ipc.Eye, func(m ipc.Message) {
+		if m.Kind == ipc.KindGauge {
+			go answerGauge(v.eye, m, v.lit)
+		} else if m.Kind != ipc.KindTiming {
+			v.orders <- m
+		}
+	}); err != nil {
 		return err
 	}
 	v.desk, err = v.connect(ipc.Desk, func(m ipc.Message) {
@@ -91,13 +97,33 @@ func (v *visits) open(camera string) (err error) {
 	if err != nil {
 		return err
 	}
-	err = v.eye.Send(ipc.KindHello, 0, ipc.Hello{Camera: frames.Camera{Driver: camera, Interval: visitInterval}, Bundle: v.bundle})
+	err = v.eye.Send(ipc.KindHello, 0, ipc.Hello{
+		Camera: frames.Camera{Driver: camera, Format: "GREY 640x480", Interval: visitInterval}, Bundle: v.bundle, Held: true,
+	})
 	go func() {
 		for v.eye.Send(ipc.KindPulse, 0, nil) == nil { // until door ends
 			time.Sleep(time.Second)
 		}
 	}()
 	return err
+}
+
+// answerGauge tells how bright the frames were while door measured its lamp.
+func answerGauge(eye *ipc.Conn, m ipc.Message, lit func(time.Duration) bool) {
+	var g ipc.Gauge
+	if ipc.Decode(m, &g) != nil {
+		return
+	}
+	time.Sleep(g.Until - frames.Now() + visitInterval)
+	var seen ipc.Gauged
+	for stamp := grid(g.Until) - (access.MaxGlimpses-1)*visitInterval; stamp <= g.Until; stamp += visitInterval {
+		level := float32(20)
+		if lit(stamp - visitExposure/2) {
+			level = 60
+		}
+		seen.Frames = append(seen.Frames, access.Glimpse{Stamp: stamp, Level: level})
+	}
+	_ = eye.Send(ipc.KindGauged, 0, seen) // a connection that is gone has another gauge coming
 }
 
 // ask sends a request of the desk; the answer is to be waited for.
@@ -256,7 +282,7 @@ func (v *visits) enrol(id access.PersonID, come func() error) error {
 
 // presentation is what an honest eye would have measured: frames on the camera's grid, lit as the lamp was.
 func (v *visits) presentation(o ipc.Observe, until time.Duration, probe []float32) access.Presentation {
-	camera := frames.Camera{Driver: "twin", Interval: visitInterval}
+	camera := frames.Camera{Driver: "twin", Format: "GREY 640x480", Interval: visitInterval}
 	p := access.Presentation{
 		Session: o.Session, Nonce: o.Nonce, Camera: camera.Identity(), Bundle: v.bundle, Probe: probe, ProbeFrom: 6, Liveness: -1,
 	}

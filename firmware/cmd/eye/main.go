@@ -110,7 +110,7 @@ func run(ctx context.Context, args []string) error {
 		return &configError{err}
 	}
 	defer engine.Close()
-	source, dim, err := open(b, o.run)
+	source, loose, err := open(b, o.run)
 	if err != nil {
 		return err
 	}
@@ -125,12 +125,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	hello := ipc.Hello{Camera: source.Camera(), Bundle: manifest.Hash(), Name: manifest.Name, Provider: engine.Report.Provider}
+	hello := ipc.Hello{Camera: source.Camera(), Bundle: manifest.Hash(), Name: manifest.Name, Provider: engine.Report.Provider, Held: loose == ""}
 	for _, d := range engine.Report.Dropped {
 		hello.Degraded = append(hello.Degraded, clip("execution provider "+d.Provider+" dropped: "+d.Reason))
 	}
-	if dim != "" {
-		hello.Degraded = append(hello.Degraded, clip(dim))
+	if loose != "" {
+		fmt.Fprintln(os.Stderr, "degraded:", loose)
 	}
 	for _, d := range report.Degraded {
 		hello.Degraded = append(hello.Degraded, clip("eye: "+d))
@@ -181,18 +181,18 @@ func watch(ctx context.Context, source frames.Source, engine *inference.Engine, 
 	return err
 }
 
-// open opens the camera that the board names. degraded says what it lacks.
-func open(b board.Board, run string) (source frames.Source, degraded string, err error) {
+// open opens the camera that the board names. loose says why its exposure and gain cannot be held, if so.
+func open(b board.Board, run string) (source frames.Source, loose string, err error) {
 	switch b.Camera.Kind {
 	case board.CameraTwin:
 		source, err = frames.Dial(filepath.Join(run, "frames.sock"))
 		return source, "", err
 	case board.CameraV4L2:
-		l, degraded, err := openLens(b)
+		l, loose, err := openLens(b)
 		if err != nil {
 			return nil, "", err
 		}
-		return l, degraded, nil
+		return l, loose, nil
 	}
 	return nil, "", &configError{fmt.Errorf("board %q: no driver for a camera of kind %q in this program", b.Name, b.Camera.Kind)}
 }
