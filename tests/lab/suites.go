@@ -55,6 +55,10 @@ func suites() []suite {
 			folder: "tests/power", run: "^TestMachineCuts$", disk: 64, deadline: time.Minute, boots: 41, longBoots: 1001,
 		},
 		{
+			name: "doorcuts", about: "the same with the real door at work, 12 times",
+			folder: "tests/lab/cuts", programs: true, disk: 512, memory: 1024, deadline: time.Minute, boots: 13, longBoots: 301,
+		},
+		{
 			name: "kiosk", about: "the whole kiosk: camera, lines and TPM of the kernel under the real programs",
 			folder: "firmware/cmd/desk", run: "^TestKioskInTheMachine$", programs: true, cgo: true, memory: 2048, deadline: 5 * time.Minute,
 		},

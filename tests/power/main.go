@@ -17,6 +17,9 @@
 // restricting change must be refused as rolled back; the log must contain the last anchor and the last checkpoint, and take one more
 // record.
 //
+// In the laboratory (tests/lab, suites replay and cuts) the same worker meets real ones, and the same check follows: each crash point of what a file
+// system wrote to its disk, and a machine of its own that is killed with all that runs in it.
+//
 // With -bench it measures instead, each with its limit: durable appends against raw writes with fsync, what a million events need on the
 // disk, and the start with 10,000 people x 5 templates; with -full too, it fills a log of the default size and measures its opening
 // and checking (350 MB, a minute).
