@@ -89,8 +89,10 @@ const leastFree = 4 << 20
 // JudgeStorage judges the room on the partition.
 func JudgeStorage(s Space) (State, string) {
 	switch {
-	case s.Free < leastFree:
+	case s.Free < leastFree && s.Reserve == 0: // the log's reserve is there for grants when nothing else is
 		return Missing, fmt.Sprintf("%d KiB free", s.Free>>10)
+	case s.Free < leastFree:
+		return Impaired, fmt.Sprintf("%d KiB free", s.Free>>10)
 	case s.Reserve < s.Want || s.Turned:
 		return Impaired, fmt.Sprintf("%d of %d segments in reserve", s.Reserve, s.Want)
 	}

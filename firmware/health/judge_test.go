@@ -90,7 +90,7 @@ func TestJudgeStorage(t *testing.T) {
 		space Space
 		state State
 	}{
-		{Space{}, Missing}, {Space{Free: leastFree - 1, Reserve: 2, Want: 2}, Missing}, {Space{Free: leastFree, Reserve: 2, Want: 2}, Works},
+		{Space{}, Missing}, {Space{Free: leastFree - 1, Reserve: 2, Want: 2}, Impaired}, {Space{Free: leastFree - 1, Want: 2}, Missing}, {Space{Free: leastFree, Reserve: 2, Want: 2}, Works},
 		{Space{Free: 1 << 30, Reserve: 1, Want: 2}, Impaired}, {Space{Free: 1 << 30, Reserve: 2, Want: 2, Turned: true}, Impaired},
 	} {
 		if s, why := JudgeStorage(c.space); s != c.state || (why == "") != (s == Works) {

@@ -55,6 +55,9 @@ func works() *Findings {
 
 // TestEveryPartInEveryState goes through the table: alone, each part in each state gives its mode, its policy and its records.
 // Proves A15, N3.
+//
+// Control: A15
+// Control: N3
 func TestEveryPartInEveryState(t *testing.T) {
 	reached := map[Mode]bool{Whole: true}
 	for i, r := range rows {
@@ -210,6 +213,8 @@ func row(m Mode) string {
 
 // TestProfileHasNoOrder: whatever is found, and in whatever order, the kiosk can do the least of what each finding allows.
 // Proves A12.
+//
+// Control: A12
 func TestProfileHasNoOrder(t *testing.T) {
 	const seed = 20261122
 	random := rand.New(rand.NewPCG(seed, seed))

@@ -15,6 +15,8 @@ import (
 
 // TestInstallerFindsWhatIsMiswired lets an installer work at a site that is right, and at each way in which one can be wrong.
 // Proves Y2.
+//
+// Control: Y2
 func TestInstallerFindsWhatIsMiswired(t *testing.T) {
 	type results map[wiring.Step]wiring.Result
 	wrong := func(f wiring.Fault) wiring.Result { return wiring.Result{Verdict: wiring.Wrong, Fault: f} }

@@ -45,6 +45,12 @@ type bench struct {
 	refusals  map[access.PersonID]refusals
 	shelfErr  error // of reading and saving refusals
 	lease     int64 // of the newest enrolment
+
+	lag    time.Duration // from light to stamp
+	gauges int           // how often the lamp was measured
+	timing ipc.Timing
+	told   []bool // what was said of the lamp
+	unable bool
 }
 
 // refusals are what the bench's store remembers of a person.
@@ -102,7 +108,17 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 			}
 			return b.shelfErr
 		},
-		Able: func() bool { return true }, Free: func() bool { return true }, Gauged: func(access.Response, bool) {}, Now: now, Wall: time.Now, Changed: func() {},
+		Able: func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return !b.unable
+		},
+		Free: func() bool { return true },
+		Gauged: func(_ access.Response, found bool) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.told = append(b.told, found)
+		}, Now: now, Wall: time.Now, Changed: func() {},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -237,8 +253,34 @@ func (b *benchEye) Observe(o ipc.Observe) error {
 
 func (b *benchEye) Abort(ipc.Abort) error { return nil }
 
-func (b *benchEye) Gauge(ipc.Gauge) error   { return nil }
-func (b *benchEye) Timing(ipc.Timing) error { return nil }
+// Gauge tells how bright the room was, by frames that are stamped lag after their light, once the time is over.
+func (b *benchEye) Gauge(g ipc.Gauge) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gauges++
+	lag, blind := b.lag, b.deaf
+	time.AfterFunc(g.Until-now()+5*time.Millisecond, func() {
+		var seen []access.Glimpse
+		b.mu.Lock()
+		for stamp := grid(g.Until) - (access.MaxGlimpses-1)*benchInterval; stamp <= g.Until; stamp += benchInterval {
+			level := float32(20)
+			if b.litDuring(stamp-lag) && !blind {
+				level = 30
+			}
+			seen = append(seen, access.Glimpse{Stamp: stamp, Level: level})
+		}
+		b.mu.Unlock()
+		(*bench)(b).w.Gauged(b.ctx, b, seen)
+	})
+	return nil
+}
+
+func (b *benchEye) Timing(t ipc.Timing) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timing = t
+	return nil
+}
 
 // Conclude makes the frames that a camera would have taken of the lamp since the session began.
 func (b *benchEye) Conclude(c ipc.Conclude) error {

@@ -102,6 +102,9 @@ func (w *Walkup) Gauged(ctx context.Context, eye Eye, frames []access.Glimpse) {
 func (w *Walkup) gauged(r access.Response, found bool) {
 	w.ungauge()
 	w.doubts = 0
+	if found && w.gaugeFailed+1 < gaugeTries && r.Exposure+2*r.Spread+slop > w.hello.Camera.Interval {
+		found = false // frames were lost, or somebody moved: a measurement that leaves so much open is made again
+	}
 	if found {
 		if assumed := w.sighting.Exposure; !w.hello.Held && w.response == nil && assumed > r.Exposure {
 			// What it is now is not what it will be: what eye assumes of such a camera stays, around the same middle.

@@ -175,6 +175,8 @@ func TestWalk(t *testing.T) {
 
 // TestOneReleaseForAPress lets anything happen in the relay's step: the test releases at most once for each press of the button in it, and never ahead of one.
 // Proves Y2.
+//
+// Control: Y2
 func TestOneReleaseForAPress(t *testing.T) {
 	const seed = 20261122
 	random := rand.New(rand.NewPCG(seed, seed))
@@ -218,6 +220,8 @@ func TestOneReleaseForAPress(t *testing.T) {
 
 // TestBeginsByTheButtonAlone: an open enclosure and a button that is newly pressed and held, in this order, and nothing less.
 // Proves Y2.
+//
+// Control: Y2
 func TestBeginsByTheButtonAlone(t *testing.T) {
 	found := func(l board.Line, on bool) Event { return Event{Kind: Found, Line: l, On: on} }
 	moved := func(l board.Line, on bool) Event { return Event{Kind: Moved, Line: l, On: on} }

@@ -35,6 +35,8 @@ const (
 
 // The whole machine loses its power, again and again, at a random moment: kernel, file system and programs at once. Its disk stays as the cut leaves
 // it, and its TPM keeps what it has written, as a chip does. Each boot holds what it finds to what had been acknowledged; that is noted outside.
+//
+// Control: P3
 func TestMachineCuts(t *testing.T) {
 	p := vm.Plan(t)
 	cuts := machineCuts

@@ -163,6 +163,8 @@ func checkModes(folder string) error {
 }
 
 // Every crash point of what a worker's disk was written.
+//
+// Control: P3
 func TestReplay(t *testing.T) {
 	operations := replayed
 	if vm.Plan(t).Long {

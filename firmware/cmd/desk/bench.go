@@ -326,7 +326,7 @@ func (b *bench) State() page.State {
 		switch p.Phase {
 		case runner.Running:
 			phase = page.Starting
-			if p.Name == "eye" && s.Eye || p.Name == "link" && s.Link || p.Name == "door" && !b.heard.IsZero() {
+			if p.Name == "eye" && s.Eye && (s.Tested || s.Closed) || p.Name == "link" && s.Link || p.Name == "door" && !b.heard.IsZero() {
 				phase = page.Running
 			}
 		case runner.Refused:

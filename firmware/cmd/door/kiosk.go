@@ -49,9 +49,10 @@ type kiosk struct {
 	sign     func([]byte) ([]byte, error) // by the kiosk's audit key; nil without one
 	closed   string                       // why the ground lets nobody be recognised, if so
 	test     *selfTest
-	able     func() bool // whether people may be recognised now
-	barred   atomic.Bool // they may not, and the door shows why
-	reasons  []string    // of degraded modes that only a restart ends
+	able     func() bool  // whether people may be recognised now
+	barred   atomic.Bool  // they may not, and the door shows why
+	reasons  []string     // of degraded modes that only a restart ends
+	inherit  func() error // takes over what an emergency log holds
 
 	trouble troubles
 	fold    folder
@@ -103,7 +104,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	if err != nil {
 		return false, err
 	}
-	k.closed, k.reasons = g.closed, g.reasons
+	k.closed, k.reasons, k.inherit = g.closed, g.reasons, g.takeOver
 	if k.walkup, err = walkup.New(walkup.Config{
 		Policy: k.policy, PolicyHash: k.hash, Boot: k.boot, Lamp: lamp{lines}, Door: k.portal, Log: k, Gallery: k.gallery,
 		Threshold: func(bundle [32]byte) (float32, bool) {
@@ -204,6 +205,7 @@ func (k *kiosk) run(ctx context.Context, s *server) error {
 	work.Go(func() { cancel(fmt.Errorf("sockets: %w", s.serve(ctx))) })
 	work.Go(func() { k.upkeep(ctx) })
 	work.Go(func() { k.test.run(ctx) })
+	work.Go(func() { k.degrade("emergency log, not taken over", k.inherit()) })
 	if k.notary != nil {
 		work.Go(func() { k.notary.run(ctx) })
 	}
@@ -470,7 +472,7 @@ func (k *kiosk) status() ipc.Status {
 	}
 	if k.audit == nil {
 		now = append(now, "nothing is recorded: no audit log could be opened")
-	} else if have, want := k.audit.Reserve(); have < want || k.lost.Load() > 0 {
+	} else if have, want := k.audit.Reserve(); have < want || k.lost.Load() > 0 || k.test.found.State(health.Storage) == health.Impaired {
 		now = append(now, "storage is low: the audit log's reserve is not whole")
 	}
 	if k.broken.Load() {

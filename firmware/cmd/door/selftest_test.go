@@ -18,6 +18,8 @@ import (
 
 // TestSelfTestTells goes through a start: what is found before there is a log is recorded once there is one, what others record is not recorded again,
 // and the test is passed when every part was looked at.
+//
+// Control: A12
 func TestSelfTestTells(t *testing.T) {
 	b, err := board.Load("desk")
 	if err != nil {

@@ -46,6 +46,8 @@ const (
 // The real door works: people are suspended, resumed, revoked and deleted, the access point is locked down, somebody presses the button to leave. The
 // machine loses its power. In the next boot the relay stays off until the button is pressed, the vault has what door had acknowledged, the audit log
 // has every record that door had told of, and door finds nothing degraded.
+//
+// Control: P3
 func TestDoorCuts(t *testing.T) {
 	p := vm.Plan(t)
 	cuts := doorCuts

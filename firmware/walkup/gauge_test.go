@@ -1,0 +1,106 @@
+package walkup
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/ipc"
+)
+
+// another is an eye with a camera that was not measured yet.
+func (b *bench) another() {
+	b.w.EyeUp(b.ctx, (*benchEye)(b), b.hello, [32]byte{8})
+}
+
+// Before anybody is recognised by a camera, door finds out how late its frames are, and eye is told.
+//
+// Control: A12
+func TestGauge(t *testing.T) {
+	b := start(t, nil)
+	b.hello.Held = true
+	b.lag = 30 * time.Millisecond
+	b.another()
+	b.stand(0, access.HintNobody, func() bool { return b.w.View().Gauged })
+	b.locked(func() {
+		middle := b.timing.Delay + b.timing.Exposure/2
+		if off := middle - (b.lag + benchExposure/2); off.Abs() > 4*time.Millisecond {
+			t.Errorf("told %+v of frames that are %v late", b.timing, b.lag)
+		}
+		if b.gauges != 1 || len(b.told) != 1 || !b.told[0] {
+			t.Errorf("measured %d times, said %v", b.gauges, b.told)
+		}
+		if lit := b.lamp[len(b.lamp)-1].Lit; !lit {
+			t.Error("the lamp was left dark")
+		}
+	})
+	if v := b.w.View(); len(v.Outcomes) != 0 {
+		t.Errorf("the measurement was a walk-up: %+v", v.Outcomes)
+	}
+}
+
+// A lamp that the camera does not see is said, and tried again.
+//
+// Control: A12
+func TestGaugeOfALampUnseen(t *testing.T) {
+	b := start(t, nil)
+	b.another()
+	b.locked(func() { b.deaf = true })
+	b.stand(0, access.HintNobody, func() bool { return b.w.View().Gauged })
+	b.locked(func() {
+		if b.gauges < gaugeTries || len(b.told) != 1 || b.told[0] {
+			t.Errorf("measured %d times, said %v", b.gauges, b.told)
+		}
+	})
+}
+
+// Who may not be recognised opens no session, whoever they are.
+//
+// Control: A12
+func TestUnableOpensNoSession(t *testing.T) {
+	b := start(t, nil)
+	b.enrolled(0, access.Permitted)
+	b.locked(func() { b.unable = true })
+	until := time.Now().Add(200 * time.Millisecond)
+	b.stand(5, access.HintNone, func() bool { return time.Now().After(until) })
+	if v := b.w.View(); v.State != access.Idle || len(v.Outcomes) != 0 {
+		t.Errorf("state %v with %d outcomes", v.State, len(v.Outcomes))
+	}
+}
+
+// A lamp that could not be lit once is lit as soon as it can be.
+func TestLampIsLitAgain(t *testing.T) {
+	b := start(t, nil)
+	b.locked(func() { b.silent = true })
+	b.stand(5, access.HintNone, func() bool { return b.w.View().State == access.Capturing })
+	b.locked(func() { b.lampErr = errors.New("line is gone") })
+	b.stand(5, access.HintNone, func() bool { return b.w.View().State != access.Capturing })
+	b.locked(func() { b.lampErr = nil })
+	b.stand(0, access.HintNobody, func() (lit bool) {
+		b.locked(func() { lit = b.lamp[len(b.lamp)-1].Lit })
+		return lit
+	})
+}
+
+// Chips of every length that least asks for hold a whole frame, wherever within its spread the stamp strays.
+func TestLeastHoldsAFrame(t *testing.T) {
+	const interval = 33 * time.Millisecond
+	for _, r := range []access.Response{
+		{Exposure: 8 * time.Millisecond}, {Exposure: 25 * time.Millisecond, Spread: 5 * time.Millisecond}, {Exposure: 16 * time.Millisecond, Spread: 12 * time.Millisecond},
+		{Exposure: 40 * time.Millisecond, Spread: 2 * time.Millisecond}, {Exposure: 8 * time.Millisecond, Spread: 30 * time.Millisecond},
+	} {
+		w := &Walkup{response: &r, hello: ipc.Hello{}}
+		w.hello.Camera.Interval = interval
+		n := w.least()
+		p := phase{stamp: time.Second, interval: interval, exposure: r.Exposure}
+		from, held := p.boundary(time.Second, n), false
+		for k := range time.Duration(12) {
+			stamp := time.Second + k*interval
+			held = held || stamp-r.Exposure-r.Spread >= from && stamp+r.Spread <= from+time.Duration(n)*interval
+		}
+		if !held {
+			t.Errorf("%+v: a chip of %d frames holds none", r, n)
+		}
+	}
+}
