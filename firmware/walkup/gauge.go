@@ -12,12 +12,14 @@ import (
 // is stamped, and how far stamps stray. It comes first of all, once for each camera and start of door; whoever stands there already waits a second.
 //
 // Whoever holds something before the lens at that very time that answers the lamp late can lengthen the delay that is found, and then answer codes as
-// late. They cannot choose the time but by cutting the power, and a camera later than three frames is not believed.
+// late. They cannot choose the time but by a restart, and a camera later than three frames is not believed.
 type gauge struct {
 	number uint64 // each measurement has its own, so that what is late belongs to none
 	stop   context.CancelFunc
 	until  time.Duration // CLOCK_MONOTONIC: when eye's answer is to be there
 	chips  []access.Chip // nil while the lamp plays
+	frames []access.Glimpse
+	told   bool // frames are what eye saw
 }
 
 const (
@@ -76,6 +78,7 @@ func (w *Walkup) measure(ctx context.Context) {
 				if g.chips = chips; err != nil {
 					w.gauged(access.Response{}, false)
 				}
+				w.respond()
 			}
 		})
 	})
@@ -92,10 +95,18 @@ func (w *Walkup) ungauge() {
 // Gauged takes eye's answer to a gauge.
 func (w *Walkup) Gauged(ctx context.Context, eye Eye, frames []access.Glimpse) {
 	w.post(ctx, func(context.Context) {
-		if g := w.gauging; w.eye == eye && g != nil && g.chips != nil {
-			w.gauged(access.Respond(g.chips, frames, w.hello.Camera.Interval))
+		if g := w.gauging; w.eye == eye && g != nil && !g.told {
+			g.frames, g.told = frames, true
+			w.respond()
 		}
 	})
+}
+
+// respond ends a measurement of which both halves are there, whichever came first.
+func (w *Walkup) respond() {
+	if g := w.gauging; g != nil && g.chips != nil && g.told {
+		w.gauged(access.Respond(g.chips, g.frames, w.hello.Camera.Interval))
+	}
 }
 
 // gauged ends a measurement.
@@ -105,8 +116,13 @@ func (w *Walkup) gauged(r access.Response, found bool) {
 	if found && w.gaugeFailed+1 < gaugeTries && r.Exposure+2*r.Spread+slop > w.hello.Camera.Interval {
 		found = false // frames were lost, or somebody moved: a measurement that leaves so much open is made again
 	}
+	if !found && w.response != nil {
+		// What was found out before is kept: whoever covers the lens now must not shut the door for everybody.
+		w.doubts, w.gaugeNext = doubtful, w.cfg.Now()+gaugeLater
+		return
+	}
 	if found {
-		if assumed := w.sighting.Exposure; !w.hello.Held && w.response == nil && assumed > r.Exposure {
+		if assumed := min(w.sighting.Exposure, w.hello.Camera.Interval); !w.hello.Held && assumed > r.Exposure {
 			// What it is now is not what it will be: what eye assumes of such a camera stays, around the same middle.
 			r.Delay, r.Exposure = r.Delay-(assumed-r.Exposure)/2, assumed
 		}

@@ -25,10 +25,11 @@ func TestGauge(t *testing.T) {
 	b.stand(0, access.HintNobody, func() bool { return b.w.View().Gauged })
 	b.locked(func() {
 		middle := b.timing.Delay + b.timing.Exposure/2
-		if off := middle - (b.lag + benchExposure/2); off.Abs() > 4*time.Millisecond {
+		if off := middle - (b.lag + benchExposure/2); off.Abs() > 8*time.Millisecond {
 			t.Errorf("told %+v of frames that are %v late", b.timing, b.lag)
 		}
-		if b.gauges != 1 || len(b.told) != 1 || !b.told[0] {
+		// On a busy machine the first measurement may leave too much open.
+		if b.gauges > gaugeTries || len(b.told) != 1 || !b.told[0] {
 			t.Errorf("measured %d times, said %v", b.gauges, b.told)
 		}
 		if lit := b.lamp[len(b.lamp)-1].Lit; !lit {
@@ -51,6 +52,29 @@ func TestGaugeOfALampUnseen(t *testing.T) {
 	b.locked(func() {
 		if b.gauges < gaugeTries || len(b.told) != 1 || b.told[0] {
 			t.Errorf("measured %d times, said %v", b.gauges, b.told)
+		}
+	})
+}
+
+// A response that is doubted is measured anew, but not while somebody stands there, and a measurement that finds nothing takes nothing away.
+func TestDoubtedResponse(t *testing.T) {
+	b := start(t, nil)
+	b.enrolled(0, access.Permitted)
+	b.locked(func() { b.deaf = true })
+	b.stand(5, access.HintNone, func() bool { return len(b.w.View().Outcomes) >= doubtful })
+	b.locked(func() {
+		if b.gauges != 0 {
+			t.Errorf("measured %d times with somebody in view", b.gauges)
+		}
+	})
+	measured := 0
+	b.stand(0, access.HintNobody, func() bool { b.locked(func() { measured = b.gauges }); return measured > 0 })
+	time.Sleep(100 * time.Millisecond)
+	b.locked(func() { b.deaf = false })
+	b.stand(6, access.HintNone, func() (in bool) { b.locked(func() { in = b.released == 1 }); return in })
+	b.locked(func() {
+		if len(b.told) != 0 {
+			t.Errorf("said %v", b.told)
 		}
 	})
 }
