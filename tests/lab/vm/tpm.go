@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TPM is a swtpm behind the kernel's driver: /dev/tpmN and, with the kernel's resource manager, /dev/tpmrmN.
@@ -17,6 +18,8 @@ type TPM struct {
 	Path string // /dev/tpmrmN
 
 	process *exec.Cmd
+	said    bytes.Buffer
+	before  []string // devices that were there before it
 }
 
 // StartTPM starts one on the state in dir, until it is stopped or the test ends. In plan.Outside the state outlives a cut, as a chip's does.
@@ -25,32 +28,51 @@ func StartTPM(t testing.TB, dir string) *TPM {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	managers := func() []string {
-		found, _ := filepath.Glob("/dev/tpmrm*") // the pattern is right
-		return found
+	// The kernel asks a new TPM a few things and drops one that is slow to answer, as on a host with no time to spare: then it is plugged in again.
+	for try := 1; ; try++ {
+		p := startTPM(t, dir)
+		for until := time.Now().Add(5 * time.Second); p.Path == "" && time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+			p.look()
+		}
+		if p.Path != "" {
+			t.Cleanup(func() {
+				p.Stop()
+				if t.Failed() {
+					t.Logf("swtpm said %q", p.said.String())
+				}
+			})
+			return p
+		}
+		p.Stop()
+		if try == 3 {
+			t.Fatalf("the kernel took no TPM in %d tries; swtpm said %q", try, p.said.String())
+		}
 	}
-	before, said := managers(), &bytes.Buffer{}
-	p := &TPM{process: exec.Command("swtpm", "chardev", "--vtpm-proxy", "--tpm2", "--tpmstate", "dir="+dir, "--flags", "startup-clear")}
-	p.process.Stdout, p.process.Stderr = said, said
+}
+
+func startTPM(t testing.TB, dir string) *TPM {
+	t.Helper()
+	p := &TPM{process: exec.Command("swtpm", "chardev", "--vtpm-proxy", "--tpm2", "--tpmstate", "dir="+dir, "--flags", "startup-clear"), before: managers()}
+	p.process.Stdout, p.process.Stderr = &p.said, &p.said
 	p.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.process.Start(); err != nil {
 		t.Fatalf("start swtpm: %v", err)
 	}
-	t.Cleanup(func() {
-		p.Stop()
-		if t.Failed() {
-			t.Logf("swtpm said %q", said)
-		}
-	})
-	wait(t, "/dev/tpmrm*", func() bool {
-		for _, path := range managers() {
-			if !slices.Contains(before, path) {
-				p.Path = path
-			}
-		}
-		return p.Path != ""
-	})
 	return p
+}
+
+func managers() []string {
+	found, _ := filepath.Glob("/dev/tpmrm*") // the pattern is right
+	return found
+}
+
+// look finds the device that was not there before.
+func (p *TPM) look() {
+	for _, path := range managers() {
+		if !slices.Contains(p.before, path) {
+			p.Path = path
+		}
+	}
 }
 
 // Stop takes the TPM away while it may be in use. The state stays. A second time does nothing.
