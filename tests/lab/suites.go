@@ -60,7 +60,7 @@ func suites() []suite {
 		},
 		{
 			name: "kiosk", about: "the whole kiosk: camera, lines and TPM of the kernel under the real programs",
-			folder: "firmware/cmd/desk", run: "^TestKioskInTheMachine$", programs: true, cgo: true, memory: 2048, deadline: 5 * time.Minute,
+			folder: "firmware/cmd/desk", run: "^TestKioskInTheMachine$", programs: true, cgo: true, memory: 2048, deadline: 11 * time.Minute,
 		},
 	}
 }

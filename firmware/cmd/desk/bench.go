@@ -257,7 +257,7 @@ func (r *refusal) Error() string {
 }
 
 // enrolWithin bounds one enrolment: three walk-ups of a second each, and time for retries on a busy machine.
-const enrolWithin = 20 * time.Second
+const enrolWithin = 30 * time.Second
 
 func (b *bench) enrolOne(ctx context.Context, number int, id access.PersonID) (answer ipc.Enrolled, err error) {
 	scene, err := twin.Enrolment(number)

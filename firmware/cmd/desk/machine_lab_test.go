@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -33,16 +34,22 @@ type world struct {
 	feed    *vm.Feed
 	outputs []string
 
-	latency time.Duration // from the end of a frame's light to its delivery
-	shown   int
-	late    time.Duration // the most that a delivery came after that
+	interval time.Duration
+	latency  time.Duration // from the end of a frame's light to its delivery
+	shown    int
+	dropped  int // not delivered, because this machine was late
 
 	first, last time.Duration // stamps
 }
 
+// tolerance is how late a frame may be delivered. No camera is later because the kiosk's processor is busy, so a frame that would be is lost instead,
+// as in a camera whose buffers are full.
+func (w *world) tolerance() time.Duration { return w.interval / 8 }
+
 func newWorld(t *testing.T, b board.Board) *world {
 	t.Helper()
-	w := &world{lines: b.Lines, latency: time.Second / time.Duration(b.Camera.FPS) * 3 / 4}
+	interval := time.Second / time.Duration(b.Camera.FPS)
+	w := &world{lines: b.Lines, interval: interval, latency: interval * 3 / 4}
 	names := make([]string, len(b.Lines))
 	for line, wire := range b.Lines {
 		names[wire.Pin] = string(line)
@@ -87,8 +94,11 @@ func (w *world) Show(pix []byte, stamp time.Duration) error {
 		w.first = stamp
 	}
 	w.last = stamp
-	w.late = max(w.late, frames.Now()-stamp-w.latency)
 	w.shown++
+	if frames.Now()-stamp > w.latency+w.tolerance() {
+		w.dropped++
+		return nil
+	}
 	_, err := w.feed.Write(pix)
 	return err
 }
@@ -109,52 +119,88 @@ func (w *world) Pull(line board.Line, on bool) error {
 
 // The whole kiosk in the machine: the real programs on the laboratory's board. Frames come through a real /dev/video, lamp, relay, contact and REX
 // go through a real gpiochip, the keys lie in a real /dev/tpmrm0, and the demo's walk-ups end as they do on the desk.
+//
+// A virtual machine whose host is taken away for milliseconds is no kiosk. Where this one could not keep up with its camera, which its own clock and
+// counters tell, and not the walk-ups, the whole is done again.
 func TestKioskInTheMachine(t *testing.T) {
 	p := vm.Plan(t)
 	b, err := board.Load("lab")
 	if err != nil {
 		t.Fatal(err)
 	}
+	for try, again := 1, true; again; try++ {
+		t.Run(fmt.Sprintf("try %d", try), func(t *testing.T) {
+			keptUp, err := demoInTheMachine(t, p, b, filepath.Join(plan.Scratch, strconv.Itoa(try)))
+			if again = err != nil && !keptUp && try < 3; again {
+				t.Log(err)
+				vm.Measured(t, "not judged: the host of this machine is too busy for %d frames a second", b.Camera.FPS)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// demoInTheMachine plays the demo on b and reports whether the machine kept up with its camera.
+func demoInTheMachine(t *testing.T, p plan.Plan, b board.Board, dir string) (keptUp bool, err error) {
 	w := newWorld(t, b)
-	chip := vm.StartTPM(t, filepath.Join(plan.Scratch, "chip"))
-	o := options{cache: filepath.Join(p.Folder, "../../../.lintel"), state: filepath.Join(plan.Scratch, "desk"), demo: true}
+	chip := vm.StartTPM(t, filepath.Join(dir, "chip"))
+	o := options{cache: filepath.Join(p.Folder, "../../../.lintel"), state: filepath.Join(dir, "desk"), demo: true}
 	o.people = filepath.Join(o.cache, "photos")
 	at := site{
 		board: b.Name, programs: p.Programs,
 		startTPM: func(string, string) (string, func() error, error) { return chip.Path, func() error { return nil }, nil },
 		build: func(_ string, cast twin.Cast) (*twin.Board, error) {
-			return twin.New(twin.Config{Devices: w, Interval: time.Second / time.Duration(b.Camera.FPS), Cast: cast, Seed: 1})
+			return twin.New(twin.Config{Devices: w, Interval: w.interval, Cast: cast, Seed: 1})
 		},
 	}
 	var said, told bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), p.Deadline-20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), p.Deadline/3-10*time.Second)
 	defer cancel()
+	began, rested := uptime(t)
 	err = o.open(ctx, at, &said, &told)
+	ended, restedThen := uptime(t)
 	for line := range strings.Lines(said.String()) {
 		t.Log(strings.TrimRight(line, "\n"))
 	}
+	idle := (restedThen - rested) / (ended - began)
+	lost := float64(w.dropped) / float64(max(w.shown, 1))
+	keptUp = idle > 0.1 && lost < 0.01
+	vm.Measured(t, "%d of %d frames lost because this machine was late, %.0f %% of its time idle", w.dropped, w.shown, 100*idle)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, lastLines(told.String(), 60))
+		return keptUp, fmt.Errorf("%w\n%s", err, lastLines(told.String(), 60))
 	}
-	rate := float64(w.shown-1) / (w.last - w.first).Seconds()
-	vm.Measured(t, "%.1f frames a second of %dx%d (%d frames, up to %v later than a camera's own)", rate, b.Camera.Width, b.Camera.Height, w.shown,
-		w.late.Round(time.Millisecond))
-	if rate < 14.5 {
-		t.Errorf("%.1f frames a second, want 15", rate)
+	rate := float64(w.shown-1-w.dropped) / (w.last - w.first).Seconds()
+	vm.Measured(t, "%.1f frames a second of %dx%d", rate, b.Camera.Width, b.Camera.Height)
+	if want := 0.96 * float64(b.Camera.FPS); rate < want {
+		return keptUp, fmt.Errorf("%.1f frames a second, want %.1f", rate, want)
 	}
 	grants := latencies(said.String())
 	if len(grants) < 5 {
-		t.Fatalf("%d grants with a latency, want those of the demo", len(grants))
+		return true, fmt.Errorf("%d grants with a latency, want those of the demo", len(grants))
 	}
 	vm.Measured(t, "first frame with the face to the edge of the relay line: median %d ms, %d to %d ms, of %d grants", grants[len(grants)/2], grants[0],
 		grants[len(grants)-1], len(grants))
 	for line := range strings.Lines(told.String()) {
 		if _, seen, found := strings.Cut(line, "the camera sees the lamp: "); found {
 			vm.Measured(t, "lamp: %s", strings.TrimSpace(seen))
-			return
+			return keptUp, nil
 		}
 	}
-	t.Error("door did not say how the camera answers the lamp")
+	return true, errors.New("door did not say how the camera answers the lamp")
+}
+
+// uptime is how long this machine runs and how much of that it had nothing to do, in seconds.
+func uptime(t *testing.T) (up, idle float64) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(string(text), &up, &idle); err != nil {
+		t.Fatalf("/proc/uptime holds %q: %v", text, err)
+	}
+	return up, idle
 }
 
 // latencies are the milliseconds of the demo's grants, sorted.
