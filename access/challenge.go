@@ -2,8 +2,7 @@ package access
 
 import (
 	"errors"
-	"fmt"
-	"math/bits"
+	"math"
 	"time"
 )
 
@@ -13,64 +12,6 @@ import (
 // The decision is by rank, because then the guessing probability is exact and needs no model of noise: in every face patch the
 // measured series must fit the shown code better, by a margin, than every other code of the book. For any series that was fixed
 // without knowing the code at most one code of the book can be that best one, so it passes with probability at most 1/Size.
-
-// A Code is one balanced lamp pattern; bit k, counted from the lowest, is the lamp during chip k.
-type Code struct {
-	Bits   uint32
-	Length uint8
-}
-
-// Lit reports whether the lamp is on during chip k.
-func (c Code) Lit(k int) bool { return k >= 0 && k < int(c.Length) && c.Bits>>k&1 == 1 }
-
-// maxRun is the longest stretch of equal chips: longer ones would let a head movement pass for a modulation.
-const maxRun = 3
-
-// A Book is the set of all codes of one length: as many lit chips as dark ones and no run longer than maxRun.
-// The zero Book is empty and answers nothing.
-type Book struct {
-	length uint8
-	codes  []uint32
-}
-
-// NewBook lists the codes of a length, an even number from 8 to 16 chips. Twelve chips have 616 codes (office profile, more than
-// 2^9). The longer books of the stricter profiles need a search that does not list them and come with the PAD part.
-func NewBook(length int) (Book, error) {
-	if length < 8 || length > 16 || length%2 != 0 {
-		return Book{}, fmt.Errorf("make code book: length %d is not an even number from 8 to 16", length)
-	}
-	b := Book{length: uint8(length)}
-	for v := uint32(0); v < 1<<length; v++ {
-		if bits.OnesCount32(v) == length/2 && longestRun(v, length) <= maxRun {
-			b.codes = append(b.codes, v)
-		}
-	}
-	return b, nil
-}
-
-func longestRun(v uint32, length int) int {
-	longest, run := 1, 1
-	for k := 1; k < length; k++ {
-		if v>>k&1 == v>>(k-1)&1 {
-			run++
-		} else {
-			run = 1
-		}
-		longest = max(longest, run)
-	}
-	return longest
-}
-
-// Size is M, the number of codes; a guess passes with probability at most 1/M.
-func (b Book) Size() int { return len(b.codes) }
-
-// Code is the i-th code. Drawing i uniformly below Size, from a source the attacker cannot see, is the caller's duty.
-func (b Book) Code(i int) (Code, error) {
-	if i < 0 || i >= len(b.codes) {
-		return Code{}, fmt.Errorf("draw code %d: the book has %d", i, len(b.codes))
-	}
-	return Code{Bits: b.codes[i], Length: b.length}, nil
-}
 
 // A Chip is one stretch of the lamp's history as it happened: the times at which the lamp was really switched, not the plan.
 type Chip struct {
@@ -91,6 +32,13 @@ type ChallengeLimits struct {
 	MinRingRatio float32 `cbor:"3,keyasint"`
 	// BrightLevel is the dark-chip mean above which a missing depth is blamed on ambient light: retry, never acceptance.
 	BrightLevel float32 `cbor:"4,keyasint"`
+	// MinRelief is how much more the ridge of the nose must answer the lamp than its flanks, and a little how much more the middle of the face than its
+	// sides, relative to how bright each is without it and as a natural logarithm: there a head turns away from the lamp. Ambient light and reflectance
+	// cancel, so a flat sheet gives 0 whatever is printed on it; one bent round something as wide as a head has sides, but no nose. It can only be asked
+	// where there is light besides the lamp's, and not so much that the picture is saturated.
+	MinRelief float32 `cbor:"5,keyasint"`
+	// NeedRelief refuses whom relief could not be measured of.
+	NeedRelief bool `cbor:"6,keyasint"`
 }
 
 // Validate refuses limits that would accept anything.
@@ -107,74 +55,27 @@ func (l ChallengeLimits) Validate() error {
 	if !(l.BrightLevel >= 100 && l.BrightLevel <= 255) {
 		return errors.New("challenge limits: BrightLevel outside 100..255 gray levels")
 	}
+	if !(l.MinRelief >= 0 && l.MinRelief <= 1) {
+		return errors.New("challenge limits: MinRelief outside 0..1")
+	}
 	return nil
-}
-
-// Answered checks whether the frames answer the code whose chips were shown. It returns ReasonNone when they do.
-//
-// A frame counts for a chip only when its whole exposure lies within the chip, its stamp being off by up to spread either way; every chip must have at least one such frame, else
-// the answer is ReasonFewFrames (a lost frame is nobody's fault and ends in a retry, while guessing over missing chips would
-// raise the guessing probability). Comparisons are written so that a level which is no number refuses.
-func (b Book) Answered(code Code, chips []Chip, frames []FrameEvidence, spread time.Duration, l ChallengeLimits) Reason {
-	n := int(b.length)
-	if n == 0 || code.Length != b.length || len(chips) != n {
-		return ReasonNotReady
-	}
-	var series [Patches + 1][16]float32 // the ring is the last row
-	var seen [16]float32
-	for _, f := range frames {
-		k := chipOf(chips, f, spread)
-		if k < 0 || f.Track == 0 {
-			continue
-		}
-		for p, v := range f.Level {
-			series[p][k] += v
-		}
-		series[Patches][k] += f.Ring
-		seen[k]++
-	}
-	for k := range n {
-		if seen[k] == 0 {
-			return ReasonFewFrames
-		}
-		for p := range series {
-			series[p][k] /= seen[k]
-		}
-	}
-
-	var depth, dark [Patches + 1]float32
-	for p := range series {
-		lit, unlit := means(code, series[p][:n])
-		depth[p], dark[p] = lit-unlit, unlit
-	}
-	for p := range Patches {
-		if !(depth[p] >= l.MinDepth) {
-			if dark[p] >= l.BrightLevel {
-				return ReasonTooBright
-			}
-			if other := b.bestOther(code, series[p][:n]); other.depth >= l.MinDepth {
-				return ReasonWrongAnswer
-			}
-			return ReasonNoAnswer
-		}
-		if own := b.fit(code.Bits, series[p][:n]); !(own-b.bestOther(code, series[p][:n]).fit >= l.RankMargin*depth[p]) {
-			return ReasonWrongAnswer
-		}
-	}
-	var face, faceDark float32
-	for p := range Patches {
-		face += depth[p] / Patches
-		faceDark += dark[p] / Patches
-	}
-	ring, ringDark := depth[Patches], dark[Patches]
-	if !(face >= l.MinRingRatio*ring && face/max(faceDark, darkFloor) >= l.MinRingRatio*ring/max(ringDark, darkFloor)) {
-		return ReasonFlat
-	}
-	return ReasonNone
 }
 
 // darkFloor, in gray levels, keeps a ratio to a dark level meaningful: below it the level is mostly the sensor's own.
 const darkFloor = 3
+
+// A reply is how each place of the face, and the ring around it, followed the lamp.
+type reply struct {
+	series      [places][maxChips]float32 // mean level in each chip
+	depth, dark [places]float32           // mean lit less mean dark level, mean dark level
+}
+
+// What is measured: the patches, the ring, the edges.
+const (
+	ring   = Patches
+	edges  = Patches + 1
+	places = edges + Edges
+)
 
 // chipOf finds the chip that holds the whole exposure of f wherever within the spread it lay, or -1.
 func chipOf(chips []Chip, f FrameEvidence, spread time.Duration) int {
@@ -184,6 +85,42 @@ func chipOf(chips []Chip, f FrameEvidence, spread time.Duration) int {
 		}
 	}
 	return -1
+}
+
+// read reads the frames by the chips. It reports false when a chip has no frame: a lost frame is nobody's fault and ends in a retry, while guessing
+// over missing chips would raise the guessing probability.
+//
+// A frame counts for a chip only when its whole exposure, over all rows, lies within the chip, its stamp being off by up to spread either way.
+func (a *reply) read(code Code, chips []Chip, frames []FrameEvidence, spread time.Duration) bool {
+	var seen [maxChips]float32
+	for _, f := range frames {
+		k := chipOf(chips, f, spread)
+		if k < 0 {
+			continue
+		}
+		for p, v := range f.Level {
+			a.series[p][k] += v
+		}
+		a.series[ring][k] += f.Ring
+		for e, v := range f.Edge {
+			a.series[edges+e][k] += v
+		}
+		seen[k]++
+	}
+	n := len(chips)
+	for k := range n {
+		if seen[k] == 0 {
+			return false
+		}
+		for p := range a.series {
+			a.series[p][k] /= seen[k]
+		}
+	}
+	for p := range a.series {
+		lit, dark := means(code, a.series[p][:n])
+		a.depth[p], a.dark[p] = lit-dark, dark
+	}
+	return true
 }
 
 func means(code Code, x []float32) (lit, dark float32) {
@@ -198,32 +135,158 @@ func means(code Code, x []float32) (lit, dark float32) {
 	return lit / half, dark / half
 }
 
-// fit is the sum of the series over the lit chips of a code. All codes of a book have equally many, so it ranks as their
-// correlation does.
-func (b Book) fit(code uint32, x []float32) float32 {
-	var s float32
-	for k, v := range x {
-		if code>>k&1 == 1 {
-			s += v
+// margin is how much better the shown code fits the worst patch than any other code of the book, in shares of the patch's depth.
+func (a *reply) margin(b Book, code Code) float32 {
+	least := float32(math.Inf(1))
+	for p := range Patches {
+		x := a.series[p][:b.length]
+		m := (overLit(code.Bits, x) - b.bestOther(code, x).fit) / a.depth[p]
+		if !(m >= least) { // a margin that is no number is the least of all
+			least = m
 		}
 	}
-	return s
+	return least
 }
 
-type rival struct{ fit, depth float32 }
-
-// bestOther is the code of the book, other than the shown one, that fits best.
-func (b Book) bestOther(shown Code, x []float32) rival {
-	var best rival
-	first := true
-	for _, c := range b.codes {
-		if c == shown.Bits {
-			continue
-		}
-		if f := b.fit(c, x); first || f > best.fit {
-			lit, dark := means(Code{Bits: c, Length: b.length}, x)
-			best, first = rival{fit: f, depth: lit - dark}, false
+// shallowest is the patch with the least depth.
+func (a *reply) shallowest() (patch int) {
+	for p := range Patches {
+		if !(a.depth[p] >= a.depth[patch]) {
+			patch = p
 		}
 	}
-	return best
+	return patch
+}
+
+// fallOff is how many times more the face answers than the ring, the less of what depths and relative depths say.
+func (a *reply) fallOff() float32 {
+	var face, faceDark float32
+	for p := range Patches {
+		face += a.depth[p] / Patches
+		faceDark += a.dark[p] / Patches
+	}
+	around, aroundDark := a.depth[ring], a.dark[ring]
+	if !(around >= -255 && around <= 255) {
+		return 0
+	}
+	around = max(around, leastRing)
+	return min(face/around, face/max(faceDark, darkFloor)/(around/max(aroundDark, darkFloor)))
+}
+
+// leastRing, in gray levels, is the least depth that a ring counts with: what lies far away answers with noise of either sign.
+const leastRing = .25
+
+// The patches by name, in the order of FrameEvidence.Level.
+const (
+	forehead = iota
+	leftCheek
+	rightCheek
+	nose
+	chin
+)
+
+const (
+	saturated = 245 // gray levels, of a lit chip: above it a part of the patch is clipped
+	// sidesCount and most bound what the sides of the face add to the relief: a bent sheet has them, too.
+	sidesCount = .25
+	sidesMost  = .05
+)
+
+// relief is what the ridge of the nose answers more than its flanks, and a little for what the middle of the face answers more than its sides; see
+// ChallengeLimits.MinRelief. known is false when there is too little light besides the lamp's to relate it to.
+func (a *reply) relief() (value float32, known bool) {
+	var r [places]float64
+	for p := range r {
+		if p == ring {
+			continue
+		}
+		if !(a.dark[p] >= darkFloor) {
+			return 0, false
+		}
+		// An edge that does not answer at all, as where the lamp's light ends, answers as little as can be told.
+		r[p] = math.Log(float64(max(a.depth[p], leastRing) / a.dark[p]))
+	}
+	middle := (r[forehead] + r[leftCheek] + r[rightCheek] + r[nose]) / 4
+	across := middle - (r[edges]+r[edges+1])/2
+	ridge := r[edges+4] - (r[edges+2]+r[edges+3])/2
+	return float32(ridge + max(min(across*sidesCount, sidesMost), -sidesMost)), true
+}
+
+// clipped reports whether some place is saturated by the lamp. What is brightest then answers too little: relief can only be lost by it.
+func (a *reply) clipped() bool {
+	for p := range a.depth {
+		if !(a.dark[p]+a.depth[p] < saturated) {
+			return true
+		}
+	}
+	return false
+}
+
+// face is the mean series of the patches.
+func (a *reply) face(n int) (x [maxChips]float32) {
+	for p := range Patches {
+		for k := range n {
+			x[k] += a.series[p][k] / Patches
+		}
+	}
+	return x
+}
+
+// What a wrong answer must have to be given a name.
+const (
+	alikeAnswer = .8 // correlation with what it is called
+	mostLate    = 3  // chips
+)
+
+// wrong names an answer that is not the shown code's, for whoever reads the audit log: it decides nothing.
+func (a *reply) wrong(b Book, code Code, limit float32) Reason {
+	n := b.length
+	x := a.face(n)
+	other := b.bestOther(Code{}, x[:n])
+	if lit, dark := means(Code{Bits: other.bits, Length: code.Length}, x[:n]); !(lit-dark >= limit) {
+		return ReasonNoAnswer
+	}
+	switch own := correlation(code, x[:n], 0); {
+	case own <= -alikeAnswer:
+		return ReasonInverted
+	case own >= alikeAnswer:
+		return ReasonUneven // as when something passes before it, or the head turns
+	}
+	for late := 1; late <= mostLate; late++ {
+		if correlation(code, x[:n], late) >= alikeAnswer {
+			return ReasonLateAnswer
+		}
+		if correlation(code, x[:n], -late) >= alikeAnswer {
+			return ReasonEarlyAnswer
+		}
+	}
+	// One half follows the code and the other does not: two recordings put together.
+	half := n / 2
+	first := correlation(Code{Bits: code.Bits, Length: uint8(half)}, x[:half], 0)
+	second := correlation(Code{Bits: code.Bits >> half, Length: uint8(n - half)}, x[half:n], 0)
+	if max(first, second) >= alikeAnswer && min(first, second) < alikeAnswer/2 {
+		return ReasonSpliced
+	}
+	return ReasonWrongAnswer
+}
+
+// correlation is Pearson's between the series and the code that was shown late chips earlier, over the chips that both have; 0 when either is constant.
+func correlation(code Code, x []float32, late int) float32 {
+	var n, sx, sy, sxx, sxy, syy float64
+	for k, v := range x {
+		if k-late < 0 || k-late >= len(x) {
+			continue
+		}
+		var c float64
+		if code.Lit(k - late) {
+			c = 1
+		}
+		y := float64(v)
+		n, sx, sy, sxx, sxy, syy = n+1, sx+c, sy+y, sxx+c*c, sxy+c*y, syy+y*y
+	}
+	vx, vy := sxx-sx*sx/n, syy-sy*sy/n
+	if !(vx > 0 && vy > 0) {
+		return 0
+	}
+	return float32((sxy - sx*sy/n) / math.Sqrt(vx*vy))
 }

@@ -1,6 +1,10 @@
 package access
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Opened is what door remembers of a session that it opened: what eye's Presentation must fit.
 type Opened struct {
@@ -13,6 +17,8 @@ type Opened struct {
 	Code    Code
 	Chips   []Chip        // the lamp as it was switched
 	Spread  time.Duration // how far the stamps of this camera may be off
+
+	Interval time.Duration // between two frames of this camera; 0: unknown
 }
 
 // CaptureLimits bound the frames of a Presentation.
@@ -20,60 +26,40 @@ type CaptureLimits struct {
 	MaxGap      time.Duration `cbor:"1,keyasint"` // between the stamps of two frames that follow each other
 	MinFused    uint8         `cbor:"2,keyasint"` // frames that the probe must be fused from
 	MinLiveness float32       `cbor:"3,keyasint"` // learned score below which the session is refused; 0 switches the check off, it can only deny
+	MinOverlap  float32       `cbor:"4,keyasint"` // of the face's box from one frame to the next, 0..1
+	MinTexture  float32       `cbor:"5,keyasint"` // median standard deviation of the face at a pinned scale, gray levels
+}
+
+// Validate refuses limits that would accept anything.
+func (c CaptureLimits) Validate() error {
+	switch {
+	case c.MaxGap < 10*time.Millisecond || c.MaxGap > time.Second:
+		return fmt.Errorf("capture limits: frame gap %v outside 10ms..1s", c.MaxGap)
+	case c.MinFused == 0:
+		return errors.New("capture limits: a probe needs at least one frame")
+	case !(c.MinLiveness >= 0 && c.MinLiveness <= 1):
+		return errors.New("capture limits: MinLiveness outside 0..1")
+	case !(c.MinOverlap >= 0.1 && c.MinOverlap <= 0.9):
+		return errors.New("capture limits: MinOverlap outside 0.1..0.9")
+	case !(c.MinTexture >= 1 && c.MinTexture <= 64):
+		return errors.New("capture limits: MinTexture outside 1..64 gray levels")
+	}
+	return nil
 }
 
 // Check tells whether a Presentation belongs to the session, holds together in itself and answers the lamp. ReasonNone means
-// that a comparison may follow; nothing here says who it is. The first failed check ends it.
+// that a comparison may follow; nothing here says who it is. The first failed criterion ends it.
 func Check(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimits) Reason {
-	switch {
-	case p.Session != o.Session || p.Nonce != o.Nonce:
-		return ReasonOtherSession
-	case p.Camera != o.Camera:
-		return ReasonOtherCamera
-	case p.Bundle != o.Bundle:
-		return ReasonOtherBundle
-	case len(p.Frames) > MaxFrames || (len(p.Probe) != 0 && len(p.Probe) != ProbeSize):
-		return ReasonMalformed
-	case len(p.Frames) == 0:
-		return ReasonFewFrames
-	}
-	for i, f := range p.Frames {
-		if f.Stamp-f.Exposure < o.Start {
-			return ReasonFrameStale
-		}
-		if f.Exposure <= 0 {
-			return ReasonMalformed
-		}
-		if i > 0 {
-			before := p.Frames[i-1]
-			if f.Seq <= before.Seq || f.Stamp <= before.Stamp || f.Chain == before.Chain {
-				return ReasonFrameOrder
-			}
-			if f.Stamp-before.Stamp > c.MaxGap {
-				return ReasonFewFrames // a busy processor loses frames, too; what was in the gap nobody saw
-			}
-		}
-		if f.Track == 0 || f.Track != o.Track {
-			return ReasonTrackLost
-		}
-	}
-	if r := b.Answered(o.Code, o.Chips, p.Frames, o.Spread, l); r != ReasonNone {
-		return r
-	}
-	if c.MinLiveness > 0 && !(p.Liveness >= c.MinLiveness) {
-		return ReasonLiveness
-	}
-	if len(p.Probe) == 0 || p.ProbeFrom < uint32(c.MinFused) {
-		return ReasonNoProbe
-	}
-	return ReasonNone
+	f := Examine(p, o, b, c, l)
+	return f.First()
 }
 
 // Attack reports whether a reason is the mark of an attack rather than of a bad moment. An attack is denied and raises a warning.
 func (r Reason) Attack() bool {
 	switch r {
 	case ReasonMalformed, ReasonOtherSession, ReasonOtherCamera, ReasonOtherBundle, ReasonFrameOrder, ReasonFrameStale,
-		ReasonNoAnswer, ReasonWrongAnswer, ReasonFlat, ReasonLiveness:
+		ReasonNoAnswer, ReasonWrongAnswer, ReasonFlat, ReasonLiveness, ReasonLateAnswer, ReasonEarlyAnswer, ReasonInverted, ReasonSpliced,
+		ReasonNoRelief, ReasonNoTexture, ReasonPhase:
 		return true
 	}
 	return false
@@ -92,7 +78,8 @@ func (r Reason) Own() bool {
 // Again reports whether a failed check says nothing against the person, so that the walk-up ends in Retry.
 func (r Reason) Again() bool {
 	switch r {
-	case ReasonNoProbe, ReasonTrackLost, ReasonFewFrames, ReasonTooBright, ReasonLeft, ReasonEyeLost, ReasonDeadline:
+	case ReasonNoProbe, ReasonTrackLost, ReasonFewFrames, ReasonTooBright, ReasonLeft, ReasonEyeLost, ReasonDeadline,
+		ReasonJump, ReasonReliefUnknown, ReasonUneven:
 		return true
 	}
 	return false

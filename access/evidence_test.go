@@ -1,6 +1,7 @@
 package access
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -15,11 +16,11 @@ func presented(t *testing.T) (*Presentation, Opened, Book) {
 	}
 	o := Opened{
 		Session: SessionID{Boot: 3, Number: 9}, Nonce: [16]byte{1}, Camera: [32]byte{2}, Bundle: [32]byte{3}, Track: 1,
-		Start: time.Second - 100*time.Millisecond, Code: code, Chips: chips(code),
+		Start: time.Second - 100*time.Millisecond, Interval: testInterval, Code: code, Chips: chips(code),
 	}
 	p := &Presentation{
 		Session: o.Session, Nonce: o.Nonce, Camera: o.Camera, Bundle: o.Bundle,
-		Frames: answer(code, head(code)), Probe: make([]float32, ProbeSize), ProbeFrom: 6, Liveness: 0.9,
+		Frames: answers(code, head(code)), Probe: make([]float32, ProbeSize), ProbeFrom: 6, Liveness: 0.9,
 	}
 	p.Probe[0] = 1
 	return p, o, b
@@ -29,7 +30,7 @@ func presented(t *testing.T) (*Presentation, Opened, Book) {
 // Control: A17
 // Control: B05
 func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
-	limits := CaptureLimits{MaxGap: 150 * time.Millisecond, MinFused: 2, MinLiveness: 0.5}
+	limits := CaptureLimits{MaxGap: 150 * time.Millisecond, MinFused: 2, MinLiveness: 0.5, MinOverlap: 0.4, MinTexture: 3}
 	tests := []struct {
 		name string
 		bend func(*Presentation)
@@ -66,6 +67,18 @@ func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
 		}, ReasonTrackLost},
 		{"no face in one frame", func(p *Presentation) { p.Frames[2].Track = 0 }, ReasonTrackLost},
 		{"learned check", func(p *Presentation) { p.Liveness = 0.2 }, ReasonLiveness},
+		{"no texture", func(p *Presentation) {
+			for i := range p.Frames {
+				p.Frames[i].Texture = 1
+			}
+		}, ReasonNoTexture},
+		{"texture that is no number", func(p *Presentation) {
+			for i := range p.Frames {
+				p.Frames[i].Texture = float32(math.NaN())
+			}
+		}, ReasonNoTexture},
+		{"a face elsewhere", func(p *Presentation) { p.Frames[6].Box = Box{400, 0, 500, 100} }, ReasonJump},
+		{"a frame off the camera's beat", func(p *Presentation) { p.Frames[6].Stamp += 12 * time.Millisecond }, ReasonPhase},
 		{"no probe", func(p *Presentation) { p.Probe = nil }, ReasonNoProbe},
 		{"probe of one frame", func(p *Presentation) { p.ProbeFrom = 1 }, ReasonNoProbe},
 	}

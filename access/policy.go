@@ -21,12 +21,12 @@ type Policy struct {
 	// Margin is how far the best person must lie above the second best for the answer to be clear.
 	Margin float32 `cbor:"5,keyasint"`
 
-	CodeLength uint8           `cbor:"6,keyasint"` // chips of the lamp code
-	Challenge  ChallengeLimits `cbor:"7,keyasint"`
-	Capture    CaptureLimits   `cbor:"8,keyasint"`
+	Profile   Profile         `cbor:"6,keyasint"` // how long the lamp codes are
+	Challenge ChallengeLimits `cbor:"7,keyasint"`
+	Capture   CaptureLimits   `cbor:"8,keyasint"`
 
 	Deadline    time.Duration `cbor:"9,keyasint"`  // of a session, from its start to its outcome
-	RevealAfter time.Duration `cbor:"10,keyasint"` // every denial is shown this long after the code started, whatever its cause
+	RevealAfter time.Duration `cbor:"10,keyasint"` // every denial is shown this long after the end of the code, whatever its cause
 	ShowFor     time.Duration `cbor:"11,keyasint"` // how long an outcome is shown
 	Cooldown    time.Duration `cbor:"12,keyasint"`
 	// GrantPause is how long a face that was granted opens nothing more, so that who stays at the open door does not make it click.
@@ -63,19 +63,22 @@ func DefaultPolicy() Policy {
 		FalseMatchRate: 1e-5,
 		SiteOffset:     0.05,
 		Margin:         0.04,
-		CodeLength:     12,
+		Profile:        Office,
 		Challenge: ChallengeLimits{
 			MinDepth:     8, // about four times the noise of a patch mean on the twin's sensor
-			RankMargin:   0.35,
-			MinRingRatio: 2,
+			RankMargin:   0.5,
+			MinRingRatio: 1.7,
+			MinRelief:    0.12,
 			BrightLevel:  170, // peers refuse every genuine person above an ambient level of 170 (irlume); we say why
 		},
 		Capture: CaptureLimits{
-			MaxGap:   150 * time.Millisecond, // four frames at 30 a second
-			MinFused: 2,
+			MaxGap:     150 * time.Millisecond, // four frames at 30 a second
+			MinFused:   2,
+			MinOverlap: 0.4,
+			MinTexture: 3,
 		},
 		Deadline:        5 * time.Second,
-		RevealAfter:     900 * time.Millisecond,
+		RevealAfter:     500 * time.Millisecond,
 		ShowFor:         600 * time.Millisecond,
 		Cooldown:        200 * time.Millisecond,
 		GrantPause:      4 * time.Second,
@@ -106,12 +109,10 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("policy: site offset %g outside 0..0.3", p.SiteOffset)
 	case !(p.Margin >= 0 && p.Margin <= 0.3):
 		return fmt.Errorf("policy: margin %g outside 0..0.3", p.Margin)
-	case p.Capture.MaxGap < 10*time.Millisecond || p.Capture.MaxGap > time.Second:
-		return fmt.Errorf("policy: frame gap %v outside 10ms..1s", p.Capture.MaxGap)
-	case p.Capture.MinFused == 0:
-		return errors.New("policy: a probe needs at least one frame")
-	case !(p.Capture.MinLiveness >= 0 && p.Capture.MinLiveness <= 1):
-		return errors.New("policy: MinLiveness outside 0..1")
+	case p.Profile < Office || p.Profile > High:
+		return fmt.Errorf("policy: profile %d, want office, restricted or high", p.Profile)
+	case p.Profile == High && !p.Challenge.NeedRelief:
+		return errors.New("policy: a door of the high profile must need relief")
 	case p.Deadline < time.Second || p.Deadline > 8*time.Second:
 		return fmt.Errorf("policy: session deadline %v outside 1s..8s", p.Deadline)
 	case p.RevealAfter <= 0 || p.RevealAfter > p.Deadline:
@@ -131,7 +132,7 @@ func (p Policy) Validate() error {
 	case p.EnrolReferences == 0 || p.EnrolReferences > 16 || p.EnrolFused == 0:
 		return errors.New("policy: an enrolment keeps 1 to 16 references of one frame or more")
 	}
-	if _, err := NewBook(int(p.CodeLength)); err != nil {
+	if err := p.Capture.Validate(); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
 	if err := p.Challenge.Validate(); err != nil {

@@ -24,6 +24,10 @@ const MaxFrames = 64
 // Patches is the number of face patches whose lit level is reported: forehead, left cheek, right cheek, nose, chin.
 const Patches = 5
 
+// Edges is the number of small patches where the surface of a head turns: the left and the right side of the face, the left and the right flank of the
+// nose, its ridge.
+const Edges = 5
+
 // FrameEvidence is what eye measured in one frame of a session.
 type FrameEvidence struct {
 	Seq      uint64        `cbor:"1,keyasint"` // the camera's own count; a gap is a lost frame
@@ -39,6 +43,7 @@ type FrameEvidence struct {
 	Quality float32          `cbor:"10,keyasint"`
 	Hint    Hint             `cbor:"11,keyasint"` // the first quality rule that this frame failed; 0 when it passed
 	Faces   uint8            `cbor:"12,keyasint"` // faces found in the frame
+	Edge    [Edges]float32   `cbor:"13,keyasint"` // mean gray level where a head turns away from the camera, 0..255
 }
 
 // Box is an axis-aligned rectangle in pixels of the frame.

@@ -43,6 +43,16 @@ const (
 	ReasonFlat           Reason = 32 // the surroundings follow the lamp as the face does: a sheet, not a head
 	ReasonSuspended      Reason = 33 // known, but the permission is suspended
 	ReasonNotPermitted   Reason = 34 // known, but nobody permitted them
+	ReasonLateAnswer     Reason = 35 // the face followed the shown code, but later than light does
+	ReasonEarlyAnswer    Reason = 36 // the face followed the shown code before it was shown
+	ReasonInverted       Reason = 37 // the face was dark when the lamp was lit
+	ReasonSpliced        Reason = 38 // half of the answer is the shown code's, the other is not
+	ReasonNoRelief       Reason = 39 // the face follows the lamp as a flat or bent sheet does
+	ReasonNoTexture      Reason = 40 // the face is too even for skin in the lamp's light
+	ReasonPhase          Reason = 41 // stamps that do not lie where the camera's frames do
+	ReasonJump           Reason = 42 // the face was elsewhere from one frame to the next
+	ReasonReliefUnknown  Reason = 43 // too little light besides the lamp's to tell a head from a sheet
+	ReasonUneven         Reason = 44 // the face as a whole followed the lamp, and a part of it did not: retry
 )
 
 var reasonNames = [...]string{
@@ -50,7 +60,8 @@ var reasonNames = [...]string{
 	"deadline", "malformed presentation", "other session", "other camera", "other model bundle", "frame order", "stale frame",
 	"track lost", "too few frames", "no answer to the lamp", "wrong answer to the lamp", "too bright", "liveness", "not ready",
 	"no calibration", "enrolled", "left", "eye lost", "tamper", "enrolled as somebody else", "gallery full", "closed", "flat",
-	"suspended", "not permitted",
+	"suspended", "not permitted", "late answer to the lamp", "early answer to the lamp", "inverted answer to the lamp", "spliced answer to the lamp",
+	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp",
 }
 
 // String is the short English name; an unknown number prints as such.

@@ -301,12 +301,21 @@ func (b *benchEye) Conclude(c ipc.Conclude) error {
 			continue
 		}
 		b.seq++
-		f := access.FrameEvidence{Seq: b.seq, Stamp: stamp, Exposure: benchExposure, Track: b.session.Track, Ring: 40}
+		f := access.FrameEvidence{Seq: b.seq, Stamp: stamp, Exposure: benchExposure, Track: b.session.Track, Ring: 40, Texture: 20}
 		f.Chain[0], f.Chain[1] = byte(b.seq), byte(b.seq>>8)
 		for i := range f.Level {
 			f.Level[i] = 60
 			if b.litDuring(stamp) && !b.deaf {
 				f.Level[i] = 150
+			}
+		}
+		for i := range f.Edge { // turned away from the lamp
+			f.Edge[i] = 60
+			if b.litDuring(stamp) && !b.deaf {
+				f.Edge[i] = 120
+				if i == access.Edges-1 { // the ridge of the nose
+					f.Edge[i] = 150
+				}
 			}
 		}
 		p.Frames = append(p.Frames, f)

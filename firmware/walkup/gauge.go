@@ -55,7 +55,7 @@ func (w *Walkup) gaugeable() bool {
 
 // measure begins a gauge.
 func (w *Walkup) measure(ctx context.Context) {
-	code, err := w.draw()
+	code, err := draw(w.books[access.Office])
 	if err != nil {
 		w.gauged(access.Response{}, false)
 		return

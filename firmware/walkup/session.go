@@ -55,7 +55,8 @@ func (w *Walkup) open(ctx context.Context) {
 	w.number++
 	now := w.cfg.Now()
 	w.session = session{first: w.sighting.First, start: now, track: w.sighting.Track, enrol: w.enrol}
-	code, err := w.draw()
+	w.session.book = w.books[w.profile()]
+	code, err := draw(w.session.book)
 	if err != nil {
 		w.fail(ctx, access.ReasonNotReady)
 		return
@@ -63,6 +64,7 @@ func (w *Walkup) open(ctx context.Context) {
 	o := access.Opened{
 		Session: access.SessionID{Boot: w.cfg.Boot, Number: w.number},
 		Camera:  w.camera, Bundle: w.hello.Bundle, Track: w.sighting.Track, Start: now, Code: code, Spread: w.spread(),
+		Interval: w.hello.Camera.Interval,
 	}
 	if _, err := rand.Read(o.Nonce[:]); err != nil {
 		w.fail(ctx, access.ReasonNotReady)
@@ -81,8 +83,8 @@ func (w *Walkup) open(ctx context.Context) {
 	n := max(w.stretch, w.least())
 	start := p.boundary(w.cfg.Now(), n)
 	w.session.start = start
-	w.session.reveal = start + w.cfg.Policy.RevealAfter*time.Duration(n)
 	chip := p.interval * time.Duration(n)
+	w.session.reveal = start + chip*time.Duration(code.Length) + w.cfg.Policy.RevealAfter
 	lampCtx, stop := context.WithCancel(ctx)
 	w.session.stop = stop
 	number := w.number
@@ -122,7 +124,7 @@ func (w *Walkup) assess(ctx context.Context) {
 	if w.session.enrol != nil || w.closer {
 		capture.MinFused = max(capture.MinFused, p.EnrolFused)
 	}
-	if r := access.Check(w.session.shown, w.session.opened, w.book, capture, p.Challenge); r != access.ReasonNone {
+	if r := access.Check(w.session.shown, w.session.opened, w.session.book, capture, p.Challenge); r != access.ReasonNone {
 		w.fail(ctx, r)
 		return
 	}
@@ -166,7 +168,7 @@ func (w *Walkup) compare(ctx context.Context) {
 // recorded is a denial.
 func (w *Walkup) conclude(ctx context.Context) {
 	s := &w.session
-	s.reveal = max(s.reveal, s.start+w.cfg.Policy.RevealAfter)
+	s.reveal = max(s.reveal, s.start+w.cfg.Policy.RevealAfter) // a session that never came to its code
 	if s.stop != nil {
 		s.stop()
 	}

@@ -120,7 +120,7 @@ const (
 // Walkup leads the walk-ups of one door, one at a time.
 type Walkup struct {
 	cfg   Config
-	book  access.Book
+	books [access.High + 1]access.Book // by profile
 	inbox chan func(context.Context)
 	over  chan struct{} // closed when Run has returned
 
@@ -167,6 +167,7 @@ type Walkup struct {
 // session is what belongs to one walk-up.
 type session struct {
 	opened   access.Opened
+	book     access.Book // that its code is of
 	first    time.Duration
 	start    time.Duration // first chip
 	stop     context.CancelFunc
@@ -191,11 +192,13 @@ func New(cfg Config) (*Walkup, error) {
 		cfg.PersonFailures == nil || cfg.SavePersonFailures == nil || cfg.Now == nil || cfg.Wall == nil || cfg.Changed == nil {
 		return nil, errors.New("make walk-up: a part is missing")
 	}
-	book, err := access.NewBook(int(cfg.Policy.CodeLength))
-	if err != nil {
-		return nil, err
+	w := &Walkup{cfg: cfg, failures: cfg.Failures, stretch: 1, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}
+	for p := access.Office; p <= access.High; p++ {
+		var err error
+		if w.books[p], err = p.Book(); err != nil {
+			return nil, err
+		}
 	}
-	w := &Walkup{cfg: cfg, book: book, failures: cfg.Failures, stretch: 1, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}
 	w.inForce = w.limited()
 	return w, nil
 }
@@ -369,11 +372,19 @@ func starts(h access.Hint) bool {
 	return h == access.HintNone || h == access.HintBlurred || h == access.HintSaturated
 }
 
-// draw takes a code uniformly from the book, from the kernel's random source.
-func (w *Walkup) draw() (access.Code, error) {
-	i, err := rand.Int(rand.Reader, big.NewInt(int64(w.book.Size())))
+// profile is what the next session asks of the lamp's code: after too many failures more than the policy does.
+func (w *Walkup) profile() access.Profile {
+	if w.limited() {
+		return w.cfg.Policy.Profile.Above()
+	}
+	return w.cfg.Policy.Profile
+}
+
+// draw takes a code uniformly from a book, from the kernel's random source.
+func draw(b access.Book) (access.Code, error) {
+	i, err := rand.Int(rand.Reader, big.NewInt(int64(b.Size())))
 	if err != nil {
 		return access.Code{}, fmt.Errorf("draw lamp code: %w", err)
 	}
-	return w.book.Code(int(i.Int64()))
+	return b.Code(int(i.Int64()))
 }

@@ -53,6 +53,32 @@ func (m *Meter) Levels(img *image.Gray, f *face.Face) (patches [5]float32, ring 
 	return patches, mean(s1+s2, n1+n2), nil
 }
 
+const (
+	edgeHalf = 0.09 // half a side of the patches of Edges, in eye distances: 6 mm, for the surface turns quickly there
+	edgeIn   = 0.12 // of the way from the outline of the face to the nose: hair, ears and what lies behind are not to be in it
+)
+
+// Edges is the mean gray level of five small patches where the surface of a head turns: the left and the right side of the face just inside its outline,
+// the left and the right flank of the nose, and its ridge. A patch outside the frame reads 0.
+func (m *Meter) Edges(img *image.Gray, f *face.Face) (edges [5]float32, err error) {
+	src, eyes, err := measured(img, f)
+	if err != nil {
+		return edges, err
+	}
+	ridge := middle(f.Marks[29], f.Marks[30])
+	inside := func(mark face.Point) face.Point {
+		return face.Point{X: mark.X + edgeIn*(f.Marks[30].X-mark.X), Y: mark.Y + edgeIn*(f.Marks[30].Y-mark.Y)}
+	}
+	flank := func(wing face.Point) face.Point { // as far from the ridge as the wing of the nose is from its middle
+		return face.Point{X: ridge.X + wing.X - f.Marks[33].X, Y: ridge.Y + wing.Y - f.Marks[33].Y}
+	}
+	r := edgeHalf * eyes
+	for i, c := range [5]face.Point{inside(f.Marks[2]), inside(f.Marks[14]), flank(f.Marks[31]), flank(f.Marks[35]), ridge} {
+		edges[i] = mean(area(src, c.X-r, c.Y-r, c.X+r, c.Y+r))
+	}
+	return edges, nil
+}
+
 func middle(a, b face.Point) face.Point { return face.Point{X: (a.X + b.X) / 2, Y: (a.Y + b.Y) / 2} }
 
 func mean(sum, n uint64) float32 {

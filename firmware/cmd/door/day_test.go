@@ -15,7 +15,7 @@ import (
 // hasten makes a kiosk's walk-ups as quick as a policy may, and has every one of them recorded.
 func hasten(k *kiosk) {
 	p := &k.policy
-	p.CodeLength, p.RevealAfter, p.ShowFor, p.Cooldown, p.GrantPause = 8, time.Millisecond, time.Millisecond, 100*time.Millisecond, 0
+	p.RevealAfter, p.ShowFor, p.Cooldown, p.GrantPause = time.Millisecond, time.Millisecond, 100*time.Millisecond, 0
 	p.FailureLimit, p.FailureCooldown, p.PersonLimit = 255, p.Cooldown, 3
 	p.EnrolReferences, p.EnrolFused = 2, 1
 	encoded, err := wire.Marshal(*p)

@@ -300,6 +300,15 @@ func (v *visits) presentation(o ipc.Observe, until time.Duration, probe []float3
 				f.Level[i] += 90
 			}
 		}
+		for i := range f.Edge { // turned away from the lamp
+			f.Edge[i] = 60
+			if v.lit(stamp - visitExposure/2) {
+				f.Edge[i] += 60
+				if i == access.Edges-1 { // the ridge of the nose
+					f.Edge[i] += 30
+				}
+			}
+		}
 		p.Frames = append(p.Frames, f)
 	}
 	return p
