@@ -15,7 +15,7 @@ BIN   := $(CACHE)/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long bench eval power power-long theft lab lab-long deps deps-run build clean
+.PHONY: help run demo test test-long bench eval power power-long theft pad pad-long lab lab-long deps deps-run build clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ lab: deps-run ## the drivers on real kernel interfaces, in a virtual machine (th
 lab-long: deps-run
 	@.ci/debian $(DEBIAN_LAB)
 	@go run ./tests/lab -long
+
+pad: deps-run ## the attack laboratory: what the checks against attacks accept, per species, in simulation (pad-long: 300 a species, 1,000 living people)
+	@go run ./tests/pad
+
+pad-long: deps-run
+	@go run ./tests/pad -n 300 -bona 1000 -checks -conditions
 
 theft: build ## steal the disk, the box and yesterday's copy of a kiosk, and see what opens
 	@go run ./tests/theft -programs $(BIN)

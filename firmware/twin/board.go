@@ -225,7 +225,7 @@ func (b *Board) change(line board.Line, on bool) {
 
 // Play plays a scene from the next frame on and returns when it has ended, or ctx has. One scene plays at a time.
 func (b *Board) Play(ctx context.Context, s *Scene) error {
-	w, err := stage(s, &b.cast)
+	w, err := stage(s, &b.cast, nil)
 	if err != nil {
 		return fmt.Errorf("play %q: %w", s.Name, err)
 	}

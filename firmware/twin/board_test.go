@@ -402,7 +402,7 @@ func TestPlayRefuses(t *testing.T) {
 func TestStepDoesNotAllocate(t *testing.T) {
 	p := drawn(t, 160)
 	b := &Board{cast: Cast{Enrolled: []*Person{p}}}
-	w, err := stage(scene(t, "title \"t\"\nduration 60s\nperson enrolled 1\nat 0s position 0 0 0.6\nprint of enrolled 1\nat 0s position 0 0 1"), &b.cast)
+	w, err := stage(scene(t, "title \"t\"\nduration 60s\nperson enrolled 1\nat 0s position 0 0 0.6\nprint of enrolled 1\nat 0s position 0 0 1"), &b.cast, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,8 +134,12 @@ func (p *parser) statement(verb string) (err error) {
 		err = errors.Join(p.literal("of"), p.actor(Print))
 	case "screen":
 		err = errors.Join(p.literal("of"), p.actor(Screen))
+	case "mask":
+		err = errors.Join(p.literal("of"), p.actor(Mask))
 	case "enters", "leaves", "at", "looks":
 		err = p.acting(verb)
+	case "reflectance", "glasses", "size", "scale", "bent", "glossy", "cut", "dark", "film", "plays", "paint", "shakes", "follows":
+		err = p.dressing(verb)
 	case "press", "set", "force":
 		err = p.input(verb)
 	case "suspend", "resume", "revoke", "delete":
@@ -226,7 +230,7 @@ func (p *parser) ordinal() (int, error) {
 // acting reads what the actor named last does.
 func (p *parser) acting(verb string) (err error) {
 	if len(p.scene.Actors) == 0 {
-		return fmt.Errorf("%q before any person, print or screen", verb)
+		return fmt.Errorf("%q before any actor", verb)
 	}
 	a := &p.scene.Actors[len(p.scene.Actors)-1]
 	switch verb {

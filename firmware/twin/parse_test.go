@@ -133,7 +133,7 @@ func TestParseErrorsNameTheLine(t *testing.T) {
 		minimal + "person enrolled 1.5":                       "no person number",
 		minimal + "person enrolled 1":                         "actor 1 has no position",
 		minimal + "print enrolled 1":                          `"of" should stand`,
-		minimal + "at 0s position 0 0 1":                      "before any person",
+		minimal + "at 0s position 0 0 1":                      "before any actor",
 		minimal + "person enrolled 1\nat 0 position 0 0 1":    "not a time",
 		minimal + "person enrolled 1\nat 0s position 0 0 0.2": "nearer than",
 		minimal + "person enrolled 1\nat 0s position 0 0":     "is not a number",
@@ -194,6 +194,7 @@ func FuzzParseScene(f *testing.F) {
 		}
 		f.Add(text)
 	}
+	f.Add([]byte(everyone))
 	f.Add([]byte(minimal + "press rex at 1s for 0.5s\nset fire off at 2s\nsun 1 from 0 1 0"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := ParseScene("fuzz", text)

@@ -162,8 +162,7 @@ func pack(albedo, alpha float64) uint32 {
 
 // cover is the soft silhouette: an oval for face and hair, a neck, shoulders.
 func cover(x, y float64) float64 {
-	head := 1 - smooth(0.90, 1.0, math.Hypot(x/0.090, (y+0.032)/0.142))
 	half := 0.055 + 0.125*smooth(0.075, 0.16, y)
 	body := (1 - smooth(half-0.010, half, math.Abs(x))) * smooth(0.05, 0.06, y)
-	return max(head, body)
+	return max(headCover(x, y), body)
 }

@@ -4,8 +4,9 @@ package twin
 
 import "math"
 
-// corner is a projected vertex: place in pixels, depth in metres, place in the texture, light in gray levels at albedo 1.
-type corner struct{ x, y, z, u, v, light float32 }
+// corner is a projected vertex: place in pixels, depth in metres, place in the texture, light in gray levels at albedo 1, and what
+// lies over the texture, in gray levels.
+type corner struct{ x, y, z, u, v, light, over float32 }
 
 // canvas is the picture before the sensor: gray levels, unbounded, and the depth of what was drawn.
 type canvas struct {
@@ -47,7 +48,7 @@ func (c *canvas) triangle(a, b, d *corner, t *texture) {
 		if from < to {
 			dx, dy := float32(from)+0.5-a.x, yc-a.y
 			start := corner{z: a.z + dx*gx.z + dy*gy.z, u: a.u + dx*gx.u + dy*gy.u, v: a.v + dx*gx.v + dy*gy.v,
-				light: a.light + dx*gx.light + dy*gy.light}
+				light: a.light + dx*gx.light + dy*gy.light, over: a.over + dx*gx.over + dy*gy.over}
 			c.span(y*c.width+from, to-from, start, &gx, t)
 		}
 	}
@@ -64,6 +65,7 @@ func gradients(a, b, d *corner, k float32) (gx, gy corner) {
 	gx.u, gy.u = slope(a.u, b.u, d.u)
 	gx.v, gy.v = slope(a.v, b.v, d.v)
 	gx.light, gy.light = slope(a.light, b.light, d.light)
+	gx.over, gy.over = slope(a.over, b.over, d.over)
 	return gx, gy
 }
 
@@ -71,7 +73,7 @@ func gradients(a, b, d *corner, k float32) (gx, gy corner) {
 // rounding error cannot leave the texture.
 func (c *canvas) span(at, n int, s corner, g *corner, t *texture) {
 	lum, depth := c.lum[at:at+n], c.depth[at:at+n]
-	z, light := s.z, s.light
+	z, light, over := s.z, s.light, s.over
 	u, v := int32(s.u*65536), int32(s.v*65536)
 	du, dv := int32(g.u*65536), int32(g.v*65536)
 	for i := range lum {
@@ -83,7 +85,7 @@ func (c *canvas) span(at, n int, s corner, g *corner, t *texture) {
 			lower := (q[0]*(256-fx) + q[1]*fx) >> 8 & 0x00ff00ff
 			texel := (upper*(256-fy) + lower*fy) >> 8 & 0x00ff00ff
 			if alpha := texel >> 16; alpha != 0 {
-				value := float32(texel&255) * (1. / 255) * light
+				value := float32(texel&255)*(1./255)*light + over
 				if alpha > 250 {
 					lum[i] = value
 					depth[i] = z
@@ -94,6 +96,7 @@ func (c *canvas) span(at, n int, s corner, g *corner, t *texture) {
 		}
 		z += g.z
 		light += g.light
+		over += g.over
 		u += du
 		v += dv
 	}

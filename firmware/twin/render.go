@@ -3,6 +3,7 @@
 package twin
 
 import (
+	"cmp"
 	"math"
 	"time"
 )
@@ -30,11 +31,15 @@ var lampPlace = vec{0, -0.05, 0}
 // sky is the direction that ambient light comes from for the most part: above and before the person.
 var sky = vec{0, -0.6, -0.8}
 
-// body is something that a scene can place: its shape, its picture and whether it emits.
+// body is something that a scene can place: its shape, its picture, and what it does with light.
 type body struct {
 	mesh    *mesh
 	texture *texture
-	emits   bool
+	emits   bool    // the picture shines by itself
+	tint    float64 // what its reflectance, or its own light, is multiplied by; 0 counts as 1
+	film    float64 // reflectance of a milky film over the picture
+	gloss   gloss
+	glints  []glint
 }
 
 // lighting of one frame.
@@ -97,7 +102,7 @@ func (r *renderer) place(p *placed, l lighting, shakeX, shakeY float64) {
 	if p.at.z < nearest+0.2 {
 		return
 	}
-	head := turned(p.turn)
+	head, tint := turned(p.turn), cmp.Or(p.body.tint, 1)
 	trunk := turned(p.turn.scale(0.25)) // shoulders follow a turning head a little
 	r.corners = r.corners[:0]
 	for i, local := range m.point {
@@ -108,13 +113,15 @@ func (r *renderer) place(p *placed, l lighting, shakeX, shakeY float64) {
 			normal = normal.mix(trunk.apply(m.normal[i]), k).unit()
 		}
 		point = point.add(neck).add(p.at)
-		light := emission
+		light, over := emission*tint, p.body.gloss.off(&l, point, normal)
 		if !p.body.emits {
-			light = l.at(point, normal)
+			light = l.at(point, normal) * tint
+		} else if p.body.film > 0 {
+			over += p.body.film * l.at(point, normal)
 		}
 		r.corners = append(r.corners, corner{
 			x: float32(FrameWidth/2 - shakeX + focal*point.x/point.z), y: float32(FrameHeight/2 - shakeY + focal*point.y/point.z),
-			z: float32(point.z), u: m.uv[i][0], v: m.uv[i][1], light: float32(light),
+			z: float32(point.z), u: m.uv[i][0], v: m.uv[i][1], light: float32(light), over: float32(over),
 		})
 	}
 	for j := range m.rows - 1 {
@@ -125,6 +132,9 @@ func (r *renderer) place(p *placed, l lighting, shakeX, shakeY float64) {
 				r.canvas.triangle(a, d, c, p.body.texture)
 			}
 		}
+	}
+	for i := range p.body.glints {
+		r.canvas.splat(&p.body.glints[i], head, p.at, &l, shakeX, shakeY)
 	}
 }
 

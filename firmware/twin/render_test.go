@@ -143,8 +143,7 @@ func response(t *testing.T, b *body, x, y float64) float64 {
 func TestLampShowsTheReliefOfAHeadAndNotOfASheet(t *testing.T) {
 	p := drawn(t, 160)
 	head := p.living()
-	sheet, picture := p.newPrint()
-	flat := &body{mesh: sheet, texture: picture}
+	flat := p.dress(Print, guise{})
 	places := map[string]vec{"ridge of the nose": {0, -0.008, 0}, "forehead": {0, -0.075, 0}, "cheek's edge": {0.062, 0.005, 0}, "other edge": {-0.062, 0.005, 0}}
 	of := func(b *body) map[string]float64 {
 		m := map[string]float64{}
@@ -168,8 +167,7 @@ func TestLampShowsTheReliefOfAHeadAndNotOfASheet(t *testing.T) {
 
 func TestScreenIgnoresTheLamp(t *testing.T) {
 	p := drawn(t, 160)
-	sheet, shown := p.newScreen()
-	b := &body{mesh: sheet, texture: shown, emits: true}
+	b := p.dress(Screen, guise{})
 	if r := response(t, b, 0, -0.01); math.Abs(r) > 1 {
 		t.Errorf("the screen answers the lamp by %.1f levels", r)
 	}
@@ -236,9 +234,11 @@ func TestSameSeedSamePicture(t *testing.T) {
 // Whatever the pose, nothing is drawn outside the canvas or the texture: this would panic.
 func TestEveryPoseIsDrawn(t *testing.T) {
 	p := drawn(t, 160)
-	sheet, picture := p.newPrint()
 	out := newPicture(t)
-	for _, b := range []*body{p.living(), {mesh: sheet, texture: picture}} {
+	for _, b := range []*body{
+		p.living(), p.dress(Print, guise{}), p.dress(Living, guise{glasses: true}), p.dress(Print, guise{width: 0.15, height: 0.2, scale: 0.5, bent: 0.06, glossy: true, eyesCut: true}),
+		p.dress(Screen, guise{glossy: true, film: 0.3, video: true}), p.dress(Mask, guise{glossy: true, eyesCut: true, headCut: true}),
+	} {
 		for _, z := range []float64{0.3, 0.6, 5} {
 			for _, x := range []float64{-3, -0.3, 0, 0.3} {
 				for yaw := -90.0; yaw <= 90; yaw += 45 {

@@ -68,19 +68,24 @@ type Actor struct {
 	enters, leaves time.Duration
 	position       []key // metres
 	turn           []key // yaw, pitch, roll in degrees
+
+	guise       guise
+	recording   recording
+	reflectance float64 // of skin or material in infrared; 0: as every face is brought to
+	shakes      float64 // metres that the hand which holds it trembles
+	follows     bool    // moves with the actor before
 }
 
 // Form is what of a person is shown.
 type Form uint8
 
-// The forms: the person, a printed photograph, a screen that shows the photograph.
+// The forms: the person, a printed photograph, a screen that shows the photograph, a mask in the shape of the head.
 const (
 	Living Form = iota
 	Print
 	Screen
+	Mask
 )
-
-var formNames = [...]string{"person", "print of", "screen of"}
 
 // Role says which part of the cast an actor is taken from.
 type Role uint8

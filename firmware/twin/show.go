@@ -20,9 +20,36 @@ type show struct {
 	ended  chan struct{}
 }
 
+// wardrobe keeps what was made for a person once. A nil wardrobe keeps nothing.
+type wardrobe map[costume]*body
+
+type costume struct {
+	of    *Person
+	form  Form
+	guise guise
+}
+
+// maxWardrobe bounds it: a sheet is up to a megabyte.
+const maxWardrobe = 128
+
+func (w wardrobe) dress(p *Person, form Form, g guise) *body {
+	c := costume{p, form, g}
+	b := w[c]
+	if b == nil {
+		b = p.dress(form, g)
+		if len(w) >= maxWardrobe {
+			clear(w)
+		}
+		if w != nil {
+			w[c] = b
+		}
+	}
+	return b
+}
+
 // stage finds the people of a scene and makes the pictures they hold up.
-func stage(s *Scene, cast *Cast) (*show, error) {
-	w := &show{scene: s, ended: make(chan struct{})}
+func stage(s *Scene, cast *Cast, w wardrobe) (*show, error) {
+	v := &show{scene: s, ended: make(chan struct{})}
 	for i := range s.Actors {
 		a := &s.Actors[i]
 		p := cast.find(a)
@@ -30,18 +57,10 @@ func stage(s *Scene, cast *Cast) (*show, error) {
 			return nil, fmt.Errorf("the scene needs %s %d; the cast has %d enrolled and %d strangers",
 				roleNames[a.Role], a.Number, len(cast.Enrolled), len(cast.Strangers))
 		}
-		switch a.Form {
-		case Living:
-			w.bodies[i] = body{mesh: p.relief, texture: p.head}
-		case Print:
-			m, t := p.newPrint()
-			w.bodies[i] = body{mesh: m, texture: t}
-		case Screen:
-			m, t := p.newScreen()
-			w.bodies[i] = body{mesh: m, texture: t, emits: true}
-		}
+		v.bodies[i] = *w.dress(p, a.Form, a.guise)
+		v.bodies[i].tint = a.reflectance / skinAlbedo
 	}
-	return w, nil
+	return v, nil
 }
 
 func (w *show) light() lighting {
@@ -50,13 +69,23 @@ func (w *show) light() lighting {
 
 // place appends the actors present at t, the farthest first.
 func (w *show) place(things []placed, t time.Duration, seed uint64) []placed {
+	axis := 0
 	for i := range w.scene.Actors {
 		a := &w.scene.Actors[i]
+		if !a.follows {
+			axis = 8 * (i + 1)
+		}
 		if t < a.enters || t >= a.leaves {
 			continue
 		}
-		axis := 8 * (i + 1)
 		p := placed{body: &w.bodies[i], at: along(a.position, t), turn: along(a.turn, t)}
+		if a.Form == Screen {
+			p.body.tint = a.recording.share(t)
+		}
+		if a.shakes > 0 {
+			// A hand trembles about ten times as fast as a body sways.
+			p.at = p.at.add(vec{drift(seed, axis+6, 10*t), drift(seed, axis+7, 10*t), 0}.scale(a.shakes))
+		}
 		p.at = p.at.add(vec{drift(seed, axis, t), drift(seed, axis+1, t), drift(seed, axis+2, t)}.scale(sway))
 		p.turn = p.turn.add(vec{drift(seed, axis+3, t), drift(seed, axis+4, t), drift(seed, axis+5, t)}.scale(nod))
 		things = append(things, p)

@@ -22,23 +22,43 @@ type lens struct {
 	about    frames.Camera
 	image    *image.Gray
 	exposure time.Duration
+	stalls   int // since the last frame
 }
+
+// mostStalls in a row, each a second or longer, make a camera broken: a new stream is worth a try then.
+const mostStalls = 5
 
 // assumedExposure is the part of the interval that a camera exposes whose exposure nobody knows, in the dark that it is meant for.
 const assumedExposure = 3 // of 4
 
-// openLens opens the one camera that fits the board, and locks its exposure if it can be locked. degraded says if not.
-func openLens(b board.Board) (l *lens, degraded string, err error) {
-	c := b.Camera
+// match finds the one camera that fits the board.
+func match(c board.Camera) (camera.Found, camera.Settings, error) {
 	want := camera.Settings{
 		Path: c.Device, Format: camera.Format(c.Format), Width: c.Width, Height: c.Height, Rate: c.FPS,
 		AllowVirtual: c.Loopback, AllowColour: !c.Infrared,
 	}
 	found, err := camera.Match(camera.List(), c.Bus, want)
+	want.Path = found.Path
+	return found, want, err
+}
+
+// present says whether the board's camera is there, as far as that can be said without a stream.
+func present(b board.Board) error {
+	if b.Camera.Kind != board.CameraV4L2 {
+		return nil
+	}
+	_, _, err := match(b.Camera)
+	return err
+}
+
+// openLens opens the one camera that fits the board, and locks its exposure if it can be locked. degraded says if not. A camera that delivers nothing
+// is none.
+func openLens(ctx context.Context, b board.Board) (l *lens, degraded string, err error) {
+	c := b.Camera
+	found, want, err := match(c)
 	if err != nil {
 		return nil, "", err
 	}
-	want.Path = found.Path
 	opened, err := camera.Open(want)
 	if err != nil {
 		return nil, "", err
@@ -58,6 +78,12 @@ func openLens(b board.Board) (l *lens, degraded string, err error) {
 		Driver: found.Driver, Card: found.Card, Bus: found.Bus, Format: fmt.Sprintf("%s %dx%d", c.Format, c.Width, c.Height),
 		Interval: interval, Virtual: found.Virtual,
 	}
+	for err = frames.ErrStalled; errors.Is(err, frames.ErrStalled); {
+		_, err = l.Next(ctx) // it ends after mostStalls
+	}
+	if err != nil {
+		return nil, "", errors.Join(err, opened.Close())
+	}
 	return l, degraded, nil
 }
 
@@ -65,10 +91,13 @@ func openLens(b board.Board) (l *lens, degraded string, err error) {
 // new one, each time later.
 func (l *lens) Next(ctx context.Context) (frames.Frame, error) {
 	f, err := l.camera.Next(ctx, l.image.Pix)
+	if l.stalls++; err == nil {
+		l.stalls = 0
+	}
 	switch {
-	case errors.Is(err, camera.ErrStalled):
+	case errors.Is(err, camera.ErrStalled) && l.stalls < mostStalls:
 		return frames.Frame{}, frames.ErrStalled
-	case errors.Is(err, camera.ErrGone), errors.Is(err, camera.ErrBroken), errors.Is(err, os.ErrClosed):
+	case errors.Is(err, camera.ErrStalled), errors.Is(err, camera.ErrGone), errors.Is(err, camera.ErrBroken), errors.Is(err, os.ErrClosed):
 		return frames.Frame{}, fmt.Errorf("%w: %w", io.EOF, err)
 	case err != nil:
 		return frames.Frame{}, err

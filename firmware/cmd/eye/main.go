@@ -20,6 +20,7 @@ import (
 	"github.com/lintel-access/lintel/firmware/confine"
 	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/watch"
 	"github.com/lintel-access/lintel/inference"
 	"github.com/lintel-access/lintel/inference/face"
 	"github.com/lintel-access/lintel/inference/model"
@@ -101,6 +102,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return &configError{err}
 	}
+	if err := present(b); err != nil { // before the models are loaded: that takes seconds, and a camera may be away for days
+		return errors.Join(err, tellBlind(ctx, o, b, err))
+	}
 	began := time.Now()
 	engine, err := inference.Open(inference.Config{
 		Library: o.library, Bundle: o.bundle, Manifest: manifest, Providers: providers, Threads: b.Inference.Threads,
@@ -110,12 +114,12 @@ func run(ctx context.Context, args []string) error {
 		return &configError{err}
 	}
 	defer engine.Close()
-	source, loose, err := open(b, o.run)
+	source, loose, err := open(ctx, b, o.run)
 	if err != nil {
-		return err
+		return errors.Join(err, tellBlind(ctx, o, b, err))
 	}
 	defer source.Close()
-	conn, err := ipc.DialWithin(ctx, 5*time.Second, filepath.Join(o.run, ipc.Eye.Socket()), ipc.Eye, user(b.Programs.Users.Door))
+	conn, err := dial(ctx, o, b)
 	if err != nil {
 		return err
 	}
@@ -138,7 +142,12 @@ func run(ctx context.Context, args []string) error {
 	hello.Degraded = hello.Degraded[:min(len(hello.Degraded), maxDegraded)]
 	fmt.Fprintf(os.Stderr, "ready after %d ms: bundle %s on %s, camera %q, %d threads confined\n",
 		time.Since(began).Milliseconds(), manifest.Name, engine.Report.Provider, source.Camera().Card, report.Threads)
-	return watch(ctx, source, engine, conn, hello)
+	return serve(ctx, source, engine, conn, hello)
+}
+
+// dial connects to door.
+func dial(ctx context.Context, o options, b board.Board) (*ipc.Conn, error) {
+	return ipc.DialWithin(ctx, 5*time.Second, filepath.Join(o.run, ipc.Eye.Socket()), ipc.Eye, user(b.Programs.Users.Door))
 }
 
 // A Hello carries so many degraded modes, and so many bytes of each (firmware/ipc).
@@ -151,19 +160,17 @@ const (
 // with it eye, refuse to start.
 func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxSentence)], "") }
 
-// watch runs until one of its parts ends: without door or camera there is nothing to do, and the supervisor starts eye again.
-func watch(ctx context.Context, source frames.Source, engine *inference.Engine, conn *ipc.Conn, hello ipc.Hello) error {
+// serve runs until one of its parts ends: without door or camera there is nothing to do, and the supervisor starts eye again.
+func serve(ctx context.Context, source frames.Source, engine *inference.Engine, conn *ipc.Conn, hello ipc.Hello) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := &watcher{
-		source: source, engine: engine, camera: hello.Camera.Identity(), bundle: hello.Bundle, now: frames.Now,
-	}
+	w := &watch.Watcher{Source: source, Engine: engine, Bundle: hello.Bundle, Now: frames.Now}
 	client := ipc.NewClient(conn, func(m ipc.Message) {
-		if err := w.order(m); err != nil {
+		if err := w.Order(m); err != nil {
 			cancel(err)
 		}
 	})
-	w.door = client
+	w.Door = client
 	if err := client.Send(ipc.KindHello, hello); err != nil {
 		return err
 	}
@@ -182,13 +189,13 @@ func watch(ctx context.Context, source frames.Source, engine *inference.Engine, 
 }
 
 // open opens the camera that the board names. loose says why its exposure and gain cannot be held, if so.
-func open(b board.Board, run string) (source frames.Source, loose string, err error) {
+func open(ctx context.Context, b board.Board, run string) (source frames.Source, loose string, err error) {
 	switch b.Camera.Kind {
 	case board.CameraTwin:
 		source, err = frames.Dial(filepath.Join(run, "frames.sock"))
 		return source, "", err
 	case board.CameraV4L2:
-		l, loose, err := openLens(b)
+		l, loose, err := openLens(ctx, b)
 		if err != nil {
 			return nil, "", err
 		}

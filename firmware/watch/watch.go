@@ -1,4 +1,7 @@
-package main
+// Package watch is the eye's work on frames: it finds the face at the door, measures how it answers the lamp, gathers a session's
+// evidence and tells door. It reports and never decides. Cmd/eye runs it on the camera; a laboratory or a replay runs it on frames
+// of another origin, in a time of their own.
+package watch
 
 import (
 	"context"
@@ -33,19 +36,19 @@ const (
 	maxFused = 6
 )
 
-// door is where the evidence goes.
-type door interface {
+// Door is where the evidence goes.
+type Door interface {
 	Send(kind ipc.Kind, body any) error
 }
 
-// watcher looks at frames and tells door what it measured. One goroutine calls Run; orders of door come in through order.
-type watcher struct {
-	source frames.Source
-	engine *inference.Engine
-	door   door
-	camera [32]byte
-	bundle [32]byte
-	now    func() time.Duration
+// Watcher looks at frames and tells door what it measured. One goroutine calls Run, once; orders of door come in through Order. The
+// exported fields are set before either.
+type Watcher struct {
+	Source frames.Source
+	Engine *inference.Engine
+	Door   Door
+	Bundle [32]byte             // SHA-256 of the manifest of the engine's bundle
+	Now    func() time.Duration // the clock of the source's stamps
 
 	jobs, idle chan *job // frames for the extraction, and those that wait to be filled
 
@@ -61,6 +64,7 @@ type watcher struct {
 	mu      sync.Mutex // guards the rest: order and Run share it
 	session *session
 	gauging *gauge
+	reel    reel
 	timing  ipc.Timing
 	stamp   time.Duration // of the newest processed frame
 }
@@ -82,16 +86,17 @@ type session struct {
 func (s *session) covers(f frames.Frame) bool { return s != nil && f.Stamp-f.Exposure >= s.received }
 
 // forget waits until nobody works for the session and wipes what it gathered.
-func (s *session) forget() {
+func (w *Watcher) forget(s *session) {
 	s.working.Wait()
 	s.fuser.Wipe()
+	w.reel.wipe()
 }
 
 // backlog is how many frames may wait for their extraction.
 const backlog = 3
 
 // begin makes what the frames need.
-func (w *watcher) begin() {
+func (w *Watcher) begin() {
 	w.first = make(map[uint32]time.Duration)
 	w.jobs, w.idle = make(chan *job, backlog), make(chan *job, backlog)
 	for range backlog {
@@ -100,7 +105,7 @@ func (w *watcher) begin() {
 }
 
 // Run looks at frames until ctx, the source or the extraction ends.
-func (w *watcher) Run(ctx context.Context) error {
+func (w *Watcher) Run(ctx context.Context) error {
 	w.begin()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -120,13 +125,13 @@ func (w *watcher) Run(ctx context.Context) error {
 	return err
 }
 
-func (w *watcher) look(ctx context.Context) error {
+func (w *Watcher) look(ctx context.Context) error {
 	for {
-		f, err := w.source.Next(ctx)
+		f, err := w.Source.Next(ctx)
 		switch {
 		case errors.Is(err, frames.ErrStalled):
 			// Nothing to look at: door is told that nobody is there, which also says that eye lives.
-			if err := w.sawNobody(w.now(), 0); err != nil {
+			if err := w.sawNobody(w.Now(), 0); err != nil {
 				return err
 			}
 			continue
@@ -140,8 +145,8 @@ func (w *watcher) look(ctx context.Context) error {
 }
 
 // frame measures one frame.
-func (w *watcher) frame(f frames.Frame) error {
-	began := w.now()
+func (w *Watcher) frame(f frames.Frame) error {
+	began := w.Now()
 	w.mu.Lock()
 	err := w.glimpse(f)
 	f = w.timed(f)
@@ -154,7 +159,7 @@ func (w *watcher) frame(f frames.Frame) error {
 		return nil
 	}
 	w.lastLook = f.Stamp
-	faces, err := w.engine.Face.Look(f.Image)
+	faces, err := w.Engine.Face.Look(f.Image)
 	if err != nil {
 		return fmt.Errorf("look at frame %d: %w", f.Seq, err)
 	}
@@ -169,15 +174,15 @@ func (w *watcher) frame(f frames.Frame) error {
 		return nil
 	}
 	w.lastSent, w.farewell = f.Stamp, farewells
-	return w.door.Send(ipc.KindApproach, ipc.Approach{
+	return w.Door.Send(ipc.KindApproach, ipc.Approach{
 		Stamp: f.Stamp, First: w.first[w.face.Track], Track: w.face.Track, Box: boxOf(w.face.Box), Hint: hint,
-		Faces: uint8(min(len(faces), 255)), Level: w.face.Level, Process: w.now() - began, Exposure: f.Exposure,
+		Faces: uint8(min(len(faces), 255)), Level: w.face.Level, Process: w.Now() - began, Exposure: f.Exposure,
 	})
 }
 
 // choose picks the face at the door and measures it. In a frame without it the last one stands for a few frames, so that the dark
 // chips of a lamp code can be measured where the face was.
-func (w *watcher) choose(f frames.Frame, faces []face.Face) access.Hint {
+func (w *Watcher) choose(f frames.Frame, faces []face.Face) access.Hint {
 	w.mu.Lock()
 	var follow uint32
 	if w.session != nil {
@@ -192,7 +197,7 @@ func (w *watcher) choose(f frames.Frame, faces []face.Face) access.Hint {
 		return w.unseen(access.HintTooDark)
 	}
 	chosen := &faces[i]
-	if err := w.engine.Face.Measure(f.Image, chosen); err != nil {
+	if err := w.Engine.Face.Measure(f.Image, chosen); err != nil {
 		return w.unseen(access.HintBlurred) // the landmark model found nothing usable: something that cannot be measured is not followed
 	}
 	if hint == face.HintNone {
@@ -209,7 +214,7 @@ func (w *watcher) choose(f frames.Frame, faces []face.Face) access.Hint {
 }
 
 // unseen counts a frame in which the face could not be measured, and gives the face up after a few.
-func (w *watcher) unseen(why access.Hint) access.Hint {
+func (w *Watcher) unseen(why access.Hint) access.Hint {
 	if w.have {
 		w.mu.Lock()
 		most := coast
@@ -220,7 +225,7 @@ func (w *watcher) unseen(why access.Hint) access.Hint {
 		if w.missing++; w.missing > most {
 			w.have = false
 			clear(w.first)
-			w.engine.Face.Forget() // who comes now is somebody new, even in the same place
+			w.Engine.Face.Forget() // who comes now is somebody new, even in the same place
 		}
 	}
 	if w.have {
@@ -231,23 +236,23 @@ func (w *watcher) unseen(why access.Hint) access.Hint {
 
 // sawNobody tells door that nobody is there: a few times at once, so that one blurred frame is told from a person who has left,
 // then once a second.
-func (w *watcher) sawNobody(stamp, exposure time.Duration) error {
+func (w *Watcher) sawNobody(stamp, exposure time.Duration) error {
 	if w.farewell > 0 {
 		w.farewell--
 	} else if stamp-w.lastSent < time.Second {
 		return nil
 	}
 	w.lastSent = stamp
-	return w.door.Send(ipc.KindApproach, ipc.Approach{Stamp: stamp, Hint: access.HintNobody, Exposure: exposure})
+	return w.Door.Send(ipc.KindApproach, ipc.Approach{Stamp: stamp, Hint: access.HintNobody, Exposure: exposure})
 }
 
 // collect adds a frame to the session's evidence and presents it when it was the last.
-func (w *watcher) collect(f frames.Frame, hint access.Hint, found int) error {
+func (w *Watcher) collect(f frames.Frame, hint access.Hint, found int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stamp = f.Stamp
 	if s := w.session; s != nil && f.Stamp > s.order.Deadline {
-		s.forget()
+		w.forget(s)
 		w.session = nil
 	}
 	if w.session.covers(f) { // asked anew: the session may have changed while the frame was looked at
@@ -259,7 +264,7 @@ func (w *watcher) collect(f frames.Frame, hint access.Hint, found int) error {
 }
 
 // record measures one frame of the session. Called with mu held.
-func (w *watcher) record(s *session, f frames.Frame, hint access.Hint, found int) error {
+func (w *Watcher) record(s *session, f frames.Frame, hint access.Hint, found int) error {
 	if len(s.frames) == access.MaxFrames {
 		return nil
 	}
@@ -269,11 +274,8 @@ func (w *watcher) record(s *session, f frames.Frame, hint access.Hint, found int
 	if w.have {
 		var err error
 		e.Track, e.Box = w.face.Track, boxOf(w.face.Box)
-		if e.Level, e.Ring, err = w.engine.Light.Levels(f.Image, &w.face); err != nil {
-			return err
-		}
 		if w.missing == 0 {
-			if e.Texture, err = w.engine.Light.Texture(f.Image, &w.face); err != nil {
+			if e.Texture, err = w.Engine.Light.Texture(f.Image, &w.face); err != nil {
 				return err
 			}
 			e.Quality = w.face.Quality
@@ -288,6 +290,7 @@ func (w *watcher) record(s *session, f frames.Frame, hint access.Hint, found int
 		w.extract(s, f.Image)
 	}
 	s.frames = append(s.frames, e)
+	w.reel.add(f, &w.face, w.have && w.missing == 0)
 	return nil
 }
 
@@ -300,7 +303,7 @@ type job struct {
 
 // extract hands a copy of the frame to the extraction, which is slower than the frames come: it must not make the lamp's answer
 // miss one. When it lags, the frame is left out.
-func (w *watcher) extract(s *session, img *image.Gray) {
+func (w *Watcher) extract(s *session, img *image.Gray) {
 	if s.chosen == maxFused {
 		return
 	}
@@ -317,11 +320,11 @@ func (w *watcher) extract(s *session, img *image.Gray) {
 }
 
 // work extracts probes until the jobs end.
-func (w *watcher) work() error {
+func (w *Watcher) work() error {
 	var failed error
 	for j := range w.jobs {
 		if failed == nil {
-			failed = w.engine.Fuse(&j.image, &j.face, &j.session.fuser)
+			failed = w.Engine.Fuse(&j.image, &j.face, &j.session.fuser)
 		}
 		clear(j.image.Pix)
 		j.session.working.Done()
@@ -329,6 +332,16 @@ func (w *watcher) work() error {
 		w.idle <- j
 	}
 	return failed
+}
+
+// Settle waits until every frame given to the extraction is done. A camera does not wait, and the frames that the extraction has no
+// time for are left out; who draws frames faster than time passes calls it before the next one.
+func (w *Watcher) Settle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.session != nil {
+		w.session.working.Wait()
+	}
 }
 
 // chain hashes frames into the chain of a session. It keeps its hash, so that a frame costs no allocation. The zero chain is ready.
@@ -357,16 +370,19 @@ func (c *chain) link(before [32]byte, f frames.Frame) [32]byte {
 
 // presentIfReady sends the evidence of a concluded session once its last frame is in (the next one would end after Until), and
 // forgets the session. Called with mu held.
-func (w *watcher) presentIfReady() error {
+func (w *Watcher) presentIfReady() error {
 	s := w.session
-	if s == nil || s.until == 0 || w.stamp+w.source.Camera().Interval <= s.until && len(s.frames) < access.MaxFrames {
+	if s == nil || s.until == 0 || w.stamp+w.Source.Camera().Interval <= s.until && len(s.frames) < access.MaxFrames {
 		return nil
 	}
 	w.session = nil
-	defer s.forget()
+	defer w.forget(s)
 	s.working.Wait()
 	p := access.Presentation{
-		Session: s.order.Session, Nonce: s.order.Nonce, Camera: w.camera, Bundle: w.bundle, Frames: s.frames, Hint: s.hint, Liveness: -1,
+		Session: s.order.Session, Nonce: s.order.Nonce, Camera: w.Source.Camera().Identity(), Bundle: w.Bundle, Frames: s.frames, Hint: s.hint, Liveness: -1,
+	}
+	if err := w.reel.measure(w.Engine.Light, p.Frames); err != nil {
+		return err
 	}
 	for len(p.Frames) > 0 && p.Frames[len(p.Frames)-1].Stamp > s.until {
 		p.Frames = p.Frames[:len(p.Frames)-1]
@@ -374,11 +390,11 @@ func (w *watcher) presentIfReady() error {
 	if probe, liveness, n := s.fuser.Result(); n > 0 {
 		p.Probe, p.Liveness, p.ProbeFrom, p.Hint = probe, liveness, uint32(n), access.HintNone
 	}
-	return w.door.Send(ipc.KindPresentation, p)
+	return w.Door.Send(ipc.KindPresentation, p)
 }
 
-// order takes an order of door. It is called from the goroutine that receives.
-func (w *watcher) order(m ipc.Message) error {
+// Order takes an order of door. It is called from the goroutine that receives them, also while Run waits for a frame.
+func (w *Watcher) Order(m ipc.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch m.Kind {
@@ -388,9 +404,9 @@ func (w *watcher) order(m ipc.Message) error {
 			return err
 		}
 		if w.session != nil {
-			w.session.forget()
+			w.forget(w.session)
 		}
-		w.session = &session{order: o, received: w.now(), chain: sha256.Sum256(o.Nonce[:]), frames: make([]access.FrameEvidence, 0, access.MaxFrames)}
+		w.session = &session{order: o, received: w.Now(), chain: sha256.Sum256(o.Nonce[:]), frames: make([]access.FrameEvidence, 0, access.MaxFrames)}
 	case ipc.KindConclude:
 		var c ipc.Conclude
 		if err := ipc.Decode(m, &c); err != nil {
@@ -414,7 +430,7 @@ func (w *watcher) order(m ipc.Message) error {
 			return err
 		}
 		if w.session != nil && w.session.order.Session == a.Session {
-			w.session.forget()
+			w.forget(w.session)
 			w.session = nil
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"cmp"
@@ -22,7 +22,7 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// still is a camera that shows one picture. Its frames are handed to the watcher by the test.
+// still is a camera that shows one picture. Its frames are handed to the Watcher by the test.
 type still struct{ camera frames.Camera }
 
 func (s still) Next(context.Context) (frames.Frame, error) {
@@ -51,10 +51,10 @@ func (m *mute) Send(_ ipc.Kind, body any) error {
 
 const interval = time.Second / 30
 
-// stage is a watcher on the shipped models, with a frame in which somebody stands at the door. It needs what make deps fetches and
+// stage is a Watcher on the shipped models, with a frame in which somebody stands at the door. It needs what make deps fetches and
 // fails without it.
 type stage struct {
-	w    *watcher
+	w    *Watcher
 	door *mute
 	f    frames.Frame
 }
@@ -65,7 +65,7 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const cache = "../../../.lintel"
+	const cache = "../../.lintel"
 	e, err := inference.Open(inference.Config{
 		Library: filepath.Join(cache, "ort", "libonnxruntime.so.1"), Bundle: filepath.Join(cache, "bundle"),
 		Manifest: m, Threads: 1, Limits: face.DefaultLimits(),
@@ -79,12 +79,12 @@ func newStage(t *testing.T) *stage {
 		}
 	})
 	d := new(mute)
-	w := &watcher{source: still{frames.Camera{Interval: interval}}, engine: e, door: d, now: frames.Now}
+	w := &Watcher{Source: still{frames.Camera{Interval: interval}}, Engine: e, Door: d, Now: frames.Now}
 	w.begin()
 	return &stage{w: w, door: d, f: frames.Frame{Stamp: frames.Now(), Exposure: 8 * time.Millisecond}}
 }
 
-// next hands the watcher one more frame.
+// next hands the Watcher one more frame.
 func (s *stage) next(t *testing.T) {
 	s.f.Seq++
 	s.f.Stamp += interval
@@ -96,7 +96,7 @@ func (s *stage) next(t *testing.T) {
 // portrait cuts 640x480 around the largest face of the desk's photographs, so that it stands at the door.
 func portrait(t *testing.T, e *inference.Engine) *image.Gray {
 	t.Helper()
-	names, err := filepath.Glob("../../../.lintel/photos/*.jpg")
+	names, err := filepath.Glob("../../.lintel/photos/*.jpg")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no photographs (run make deps): %v", err)
 	}
@@ -171,7 +171,7 @@ func (s *stage) order(t *testing.T, kind ipc.Kind, body any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.w.order(ipc.Message{Kind: kind, Body: raw}); err != nil {
+	if err := s.w.Order(ipc.Message{Kind: kind, Body: raw}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -214,7 +214,7 @@ func TestFramesCostNoAllocation(t *testing.T) {
 		t.Fatal("somebody was seen in an empty picture")
 	}
 
-	s.f.Image = portrait(t, s.w.engine)
+	s.f.Image = portrait(t, s.w.Engine)
 	measure("somebody there")
 	if s.door.last.Track == 0 {
 		t.Fatal("nobody was seen in the portrait")
@@ -241,7 +241,7 @@ func TestFramesCostNoAllocation(t *testing.T) {
 // TestCostOfAFrame prints what a frame costs eye while somebody is there, and what a whole session's worth of evidence costs.
 func TestCostOfAFrame(t *testing.T) {
 	s := newStage(t)
-	s.f.Image = portrait(t, s.w.engine)
+	s.f.Image = portrait(t, s.w.Engine)
 	var cost []time.Duration
 	for range 40 {
 		began := time.Now()

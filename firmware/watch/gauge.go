@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"image"
@@ -16,7 +16,7 @@ type gauge struct {
 }
 
 // glimpse adds a frame, and gives the answer when it was the last. Called with mu held.
-func (w *watcher) glimpse(f frames.Frame) error {
+func (w *Watcher) glimpse(f frames.Frame) error {
 	g := w.gauging
 	if g == nil {
 		return nil
@@ -26,7 +26,7 @@ func (w *watcher) glimpse(f frames.Frame) error {
 		return nil
 	}
 	w.gauging = nil
-	return w.door.Send(ipc.KindGauged, g.seen)
+	return w.Door.Send(ipc.KindGauged, g.seen)
 }
 
 // coarse is the distance, in pixels, of the points that the brightness of a picture is taken from.
@@ -46,7 +46,7 @@ func brightness(m *image.Gray) float32 {
 }
 
 // timed gives a frame the time of its light instead of that of its arrival. Called with mu held.
-func (w *watcher) timed(f frames.Frame) frames.Frame {
+func (w *Watcher) timed(f frames.Frame) frames.Frame {
 	if w.timing.Exposure > 0 {
 		f.Stamp, f.Exposure = f.Stamp-w.timing.Delay, w.timing.Exposure
 	}

@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"image"
@@ -20,7 +20,7 @@ func (g *glimpses) Send(_ ipc.Kind, body any) error {
 
 func TestGaugeTellsEachFrame(t *testing.T) {
 	door := &glimpses{}
-	w := &watcher{door: door, gauging: &gauge{until: 10 * time.Second}}
+	w := &Watcher{Door: door, gauging: &gauge{until: 10 * time.Second}}
 	img := image.NewGray(image.Rect(0, 0, 64, 48))
 	f := frames.Frame{Image: img, Exposure: time.Millisecond}
 	for n := range 11 {
@@ -51,7 +51,7 @@ func TestGaugeTellsEachFrame(t *testing.T) {
 }
 
 func TestFramesAreReportedByTheirLight(t *testing.T) {
-	w := &watcher{}
+	w := &Watcher{}
 	f := frames.Frame{Stamp: time.Second, Exposure: 8 * time.Millisecond}
 	if got := w.timed(f); got != f {
 		t.Errorf("without a measurement %+v", got)

@@ -1,4 +1,4 @@
-package main
+package watch
 
 import (
 	"image"
@@ -19,7 +19,7 @@ func TestSessionAndFaceAreForgotten(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	s.f.Image = portrait(t, s.w.engine)
+	s.f.Image = portrait(t, s.w.Engine)
 	for range 3 {
 		s.next(t)
 	}
@@ -56,7 +56,7 @@ func TestSessionAndFaceAreForgotten(t *testing.T) {
 	if got := s.w.unseen(access.HintBlurred); got != access.HintNobody {
 		t.Errorf("with nobody followed a failed measurement is %v, want %v", got, access.HintNobody)
 	}
-	s.f.Image = portrait(t, s.w.engine)
+	s.f.Image = portrait(t, s.w.Engine)
 	for range 10 { // looks are rare while nobody is there
 		s.next(t)
 	}
