@@ -30,6 +30,7 @@ type Edge struct {
 // Lines are the claimed lines. Their methods may be called from any goroutine.
 type Lines struct {
 	wires   map[string]*wire // not changed after Open
+	without error            // why there are no indicators
 	chips   []*chip
 	sets    []*set
 	edges   chan Edge
@@ -55,7 +56,8 @@ type wire struct {
 }
 
 // Open claims the lines. Every output has its Initial level from the moment at which it is claimed, and outputs are claimed
-// even when another line cannot be: what a crash left on is off then. On an error all lines are given back again.
+// even when another line cannot be: what a crash left on is off then. On an error all lines are given back again. A chip whose indicators cannot be
+// claimed is no error: people leave and enter without them, and Without says why.
 func Open(cfg Config) (*Lines, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("open lines: %w", err)
@@ -116,7 +118,7 @@ func (l *Lines) claim(cfg Config) error {
 		}
 	}
 	for label, c := range chips {
-		errs = append(errs, l.claimSet(c, Indicator, by[label][Indicator]))
+		l.without = errors.Join(l.without, l.claimSet(c, Indicator, by[label][Indicator]))
 	}
 	return errors.Join(errs...)
 }
@@ -168,6 +170,12 @@ func (l *Lines) claimOutput(c *chip, name string) error {
 	return c.request(name, w)
 }
 
+// Without is why indicators could not be claimed, nil if all were. To set one of them is an error.
+func (l *Lines) Without() error { return l.without }
+
+// errWithout is the answer of an indicator that could not be claimed.
+var errWithout = errors.New("it could not be claimed")
+
 // Set drives an output and returns the CLOCK_MONOTONIC time right after the kernel did it. The error of a vanished chip is ENODEV.
 func (l *Lines) Set(line string, on bool) (time.Duration, error) {
 	w, known := l.wires[line]
@@ -178,6 +186,9 @@ func (l *Lines) Set(line string, on bool) (time.Duration, error) {
 	defer l.mu.RUnlock()
 	if l.closed {
 		return 0, fmt.Errorf("set line %q: %w", line, os.ErrClosed)
+	}
+	if w.port == nil {
+		return 0, fmt.Errorf("set line %q: %w", line, errWithout)
 	}
 	if err := w.port.write(w.electrical(on)); err != nil {
 		return 0, fmt.Errorf("set line %q: %w", line, err)
@@ -196,6 +207,9 @@ func (l *Lines) Level(line string) (on bool, err error) {
 	defer l.mu.RUnlock()
 	if l.closed {
 		return false, fmt.Errorf("read line %q: %w", line, os.ErrClosed)
+	}
+	if w.port == nil {
+		return false, fmt.Errorf("read line %q: %w", line, errWithout)
 	}
 	high, err := w.port.read()
 	if err != nil {

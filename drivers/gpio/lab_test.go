@@ -299,7 +299,18 @@ func TestTaken(t *testing.T) {
 	for name, want := range map[string]string{
 		"relay": `"busy" offset 0 is taken by "lintel relay"`, "rex": `"busy" offset 3 is taken by "`, "led": `"busy" offset 5 is taken by "`,
 	} {
-		_, err := Open(only("other", all[name]))
+		l, err := Open(only("other", all[name]))
+		if name == "led" { // a door works without
+			must(t, err)
+			if _, err := l.Set("other", true); !errors.Is(err, errWithout) {
+				t.Errorf("a taken LED is set: %v", err)
+			}
+			if _, err := l.Level("other"); !errors.Is(err, errWithout) {
+				t.Errorf("a taken LED is read: %v", err)
+			}
+			err = l.Without()
+			must(t, l.Close())
+		}
 		if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `line "other"`) {
 			t.Errorf("%s: error %v, want %s", name, err, want)
 		}

@@ -119,25 +119,6 @@ func (p *provisioner) run(sole bool, steps []step) (Identity, error) {
 	return p.id, p.flush(salt.ObjectHandle)
 }
 
-// Bits of TPMA_PERMANENT: TPM 2.0 part 2, 8.6.
-const (
-	permanentOwner       = 1 << 0
-	permanentEndorsement = 1 << 1
-	permanentLockout     = 1 << 2
-)
-
-func (p *provisioner) permanent() (uint32, error) {
-	r, err := run(&p.TPM, tpm2.GetCapability{Capability: tpm2.TPMCapTPMProperties, Property: uint32(tpm2.TPMPTPermanent), PropertyCount: 1})
-	if err != nil {
-		return 0, err
-	}
-	list, err := r.CapabilityData.Data.TPMProperties()
-	if err != nil || len(list.TPMProperty) != 1 {
-		return 0, errors.New("tpm does not tell which authorisations are set")
-	}
-	return list.TPMProperty[0].Value, nil
-}
-
 // takeOwner comes first: a wrong guess at the owner's authorisation costs nothing, a wrong guess at lockout's locks lockout for its recovery time.
 func (p *provisioner) takeOwner() error {
 	set, err := p.permanent()

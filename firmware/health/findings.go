@@ -188,8 +188,13 @@ func (f *Findings) Sentences() (list []string) {
 
 // Sentence names a mode with what it comes to and the reasons, at most MaxSentence bytes.
 func (f *Findings) Sentence(m Mode) string {
+	return m.Sentence(f.reasons(m))
+}
+
+// Sentence names the mode with what it comes to and the reason, if there is one, at most MaxSentence bytes.
+func (m Mode) Sentence(why string) string {
 	s := fmt.Sprintf("%v: %v", m, m.Policy().Says)
-	if why := f.reasons(m); why != "" {
+	if why != "" {
 		s += " (" + why + ")"
 	}
 	return clip(s, MaxSentence)

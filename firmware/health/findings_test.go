@@ -98,7 +98,7 @@ func TestBehindAMissingPart(t *testing.T) {
 	if got := fmt.Sprint(f.Modes()); got != "[no TPM eye away]" || len(f.Unknown()) != 0 {
 		t.Errorf("modes %v, unknown %v", got, f.Unknown())
 	}
-	if f.Set(TPM, Works, ""); f.Profile().Recognises() || len(f.Unknown()) != 3 {
+	if f.Set(TPM, Works, ""); f.Profile().Recognises() || len(f.Unknown()) != 4 {
 		t.Errorf("recognises %v, unknown %v", f.Profile().Recognises(), f.Unknown())
 	}
 }

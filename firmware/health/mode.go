@@ -50,8 +50,9 @@ const (
 	LinkAway           Mode = 36
 	NoWatchdog         Mode = 37
 	LooselyConfined    Mode = 38
+	TPMLockout         Mode = 39
 
-	modeEnd = 39
+	modeEnd = 40
 )
 
 // Policy is what a mode means.
@@ -157,6 +158,8 @@ func (m Mode) Policy() Policy {
 	case TPMSilent:
 		return special(access.EventTPMSilent, access.EventTPMBack, "TPM silent",
 			"people are recognised from memory, nothing is revoked for good or signed; power-cycle the kiosk if it stays")
+	case TPMLockout:
+		return ordinary("TPM in lockout", "somebody gave the TPM wrong authorisations; the kiosk's own keys are exempt and all works: find out who reached its bus")
 	case ImageRefused:
 		return special(access.EventMeasurementsDiffer, access.EventDegradedLeft, "image refused", "nobody is recognised; see the reason", nobody)
 	case VaultRefused:

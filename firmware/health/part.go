@@ -41,8 +41,9 @@ const (
 	Link         Part = 23
 	Watchdog     Part = 24
 	Confinement  Part = 25
+	Guessing     Part = 26 // at the TPM's authorisations: works while nobody does
 
-	partEnd = 26
+	partEnd = 27
 )
 
 // State of a part. The zero State is unknown, and unknown is not capable.
@@ -119,6 +120,8 @@ func (p Part) describe() (name string, impaired, missing Mode) {
 		return "watchdog", NoWatchdog, NoWatchdog
 	case Confinement:
 		return "confinement", LooselyConfined, LooselyConfined
+	case Guessing:
+		return "guard against guessing", TPMLockout, TPMLockout
 	}
 	return "", SelfTest, SelfTest
 }
@@ -160,7 +163,7 @@ func (p Part) allows(s State) Profile {
 // behind are the parts through which alone p can be looked at.
 func (p Part) behind() []Part {
 	switch p {
-	case Measurements, Vault, Signing:
+	case Measurements, Vault, Signing, Guessing:
 		return []Part{TPM}
 	case Camera, Models:
 		return []Part{Eye}

@@ -42,6 +42,7 @@ var rows = []struct {
 	{Link, "link", LinkAway, LinkAway},
 	{Watchdog, "watchdog", NoWatchdog, NoWatchdog},
 	{Confinement, "confinement", LooselyConfined, LooselyConfined},
+	{Guessing, "guard against guessing", TPMLockout, TPMLockout},
 }
 
 // works is a kiosk of which every part works.

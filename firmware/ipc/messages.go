@@ -47,7 +47,7 @@ const (
 	KindRekey    Kind = 59 // desk → door: turn all references to another transform
 )
 
-// Hello is the first packet of eye: what it sees with.
+// Hello is the first packet of eye: what it sees with. That of a blind eye, which ends after it, says why it is blind and names no camera.
 type Hello struct {
 	Camera   frames.Camera `cbor:"1,keyasint"`
 	Bundle   [32]byte      `cbor:"2,keyasint"` // SHA-256 of the model bundle's manifest
@@ -55,6 +55,7 @@ type Hello struct {
 	Degraded []string      `cbor:"4,keyasint"` // execution providers that were dropped, with the reason; at most 8 of 200 bytes
 	Provider string        `cbor:"5,keyasint"` // the one in use
 	Held     bool          `cbor:"6,keyasint"` // the camera holds exposure and gain still
+	Blind    Blindness     `cbor:"7,keyasint"`
 }
 
 // Approach tells door who stands in front of the camera before a session is open.

@@ -28,7 +28,7 @@ func fullPresentation() access.Presentation {
 		p.Frames = append(p.Frames, access.FrameEvidence{
 			Seq: 1<<64 - 1, Stamp: 1<<63 - 1, Exposure: 1<<63 - 1, Chain: [32]byte{31: 1}, Track: 1<<32 - 1,
 			Box: access.Box{X0: -0.1, Y0: -0.1, X1: 0.1, Y1: 0.1}, Level: [access.Patches]float32{0.1, 0.1, 0.1, 0.1, 0.1},
-			Ring: 0.1, Texture: 0.1, Quality: 0.1, Hint: access.HintSeveral, Faces: 255,
+			Edge: [access.Edges]float32{0.1, 0.1, 0.1, 0.1, 0.1}, Ring: 0.1, Texture: 0.1, Quality: 0.1, Hint: access.HintSeveral, Faces: 255,
 		})
 	}
 	return p
@@ -64,7 +64,7 @@ func largest() map[Kind]any {
 		KindError: Failure{sentence}, KindOK: nil, KindPulse: nil, KindRekey: nil, KindOutboxHead: nil,
 		KindHello: Hello{
 			Camera: frames.Camera{Driver: name, Card: name, Bus: name, Format: name, Interval: moment},
-			Name:   name, Degraded: repeated(sentence, maxDropped), Provider: name,
+			Name:   name, Degraded: repeated(sentence, maxDropped), Provider: name, Blind: blindnessEnd - 1,
 		},
 		KindApproach: sighting, KindPresentation: fullPresentation(), KindObserve: Observe{session, [16]byte{}, 1<<32 - 1, moment},
 		KindConclude: Conclude{session, moment}, KindGauge: Gauge{moment}, KindGauged: brightest, KindTiming: Timing{-maxTiming, maxTiming}, KindAbort: Abort{session}, KindOutbox: Outbox{most, most},

@@ -71,6 +71,7 @@ func (s Signature) Validate() error {
 // Validate checks the bounds of what eye says it sees with.
 func (h Hello) Validate() error {
 	return errors.Join(
+		atMost("blindness", int(h.Blind), blindnessEnd-1),
 		texts("camera", maxName, h.Camera.Driver, h.Camera.Card, h.Camera.Bus, h.Camera.Format),
 		durations(h.Camera.Interval),
 		texts("bundle", maxName, h.Name),
@@ -194,7 +195,7 @@ func ValidatePresentation(p *access.Presentation) error {
 	}
 	for i := range p.Frames {
 		f := &p.Frames[i]
-		err = errors.Join(err, durations(f.Stamp, f.Exposure), box(f.Box), hint(f.Hint), levels(f.Level[:]...), levels(f.Ring, f.Texture))
+		err = errors.Join(err, durations(f.Stamp, f.Exposure), box(f.Box), hint(f.Hint), levels(f.Level[:]...), levels(f.Edge[:]...), levels(f.Ring, f.Texture))
 		if err != nil {
 			return err // one broken frame is enough: 64 sentences would fill the log
 		}

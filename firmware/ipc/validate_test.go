@@ -64,6 +64,7 @@ func TestMessageBounds(t *testing.T) {
 	long := strings.Repeat("x", maxSentence+1)
 	for name, v := range map[string]any{
 		"long camera":         Hello{Name: long},
+		"unknown blindness":   Hello{Blind: blindnessEnd},
 		"many providers":      Hello{Degraded: make([]string, maxDropped+1)},
 		"long provider":       Hello{Degraded: []string{long}},
 		"not UTF-8":           Hello{Provider: "\xff"},

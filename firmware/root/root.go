@@ -188,6 +188,11 @@ func (r *Root) Counter() (uint64, error) { return r.counter(tpm.VaultVersion) }
 // Raise raises the vault's counter.
 func (r *Root) Raise() (uint64, error) { return r.raise(tpm.VaultVersion) }
 
+// InLockout reports whether somebody gave the TPM too many wrong authorisations. What the kiosk keeps in it is exempt.
+func (r *Root) InLockout() (bool, error) {
+	return with(r, func(t *tpm.TPM) (bool, error) { return t.InLockout() })
+}
+
 // Boot raises the boot counter and returns it.
 func (r *Root) Boot() (uint64, error) { return r.raise(tpm.BootCounter) }
 

@@ -59,8 +59,18 @@ func suites() []suite {
 			folder: "tests/lab/cuts", programs: true, disk: 512, memory: 1024, deadline: time.Minute, boots: 13, longBoots: 301,
 		},
 		{
+			name: "faults", about: "one thing after another is missing, wrong, taken or gone, before and while the whole kiosk works",
+			folder: "tests/lab/faults", programs: true, cgo: true, memory: 2048, deadline: 6 * time.Minute,
+			modules: map[string]string{"v4l2loopback": "devices=2 video_nr=10,11 exclusive_caps=1"},
+		},
+		{
 			name: "kiosk", about: "the whole kiosk: camera, lines and TPM of the kernel under the real programs",
 			folder: "firmware/cmd/desk", run: "^TestKioskInTheMachine$", programs: true, cgo: true, memory: 2048, deadline: 11 * time.Minute,
+		},
+		{
+			name: "kioskcuts", about: "the same kiosk loses its power while people walk up and are enrolled, 5 times",
+			folder: "firmware/cmd/desk", run: "^TestKioskCuts$", programs: true, cgo: true, memory: 2048, disk: 512, deadline: 4 * time.Minute,
+			boots: 6, longBoots: 101,
 		},
 	}
 }

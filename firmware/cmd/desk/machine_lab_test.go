@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,11 +34,12 @@ type world struct {
 	tap     *vm.Tap
 	feed    *vm.Feed
 	outputs []string
+	watch   func(relay board.Edge) error // when not nil, of each change of the relay
 
 	interval time.Duration
 	latency  time.Duration // from the end of a frame's light to its delivery
 	shown    int
-	dropped  int // not delivered, because this machine was late
+	dropped  atomic.Int64 // not delivered, because this machine was late
 
 	first, last time.Duration // stamps
 }
@@ -96,7 +98,7 @@ func (w *world) Show(pix []byte, stamp time.Duration) error {
 	w.last = stamp
 	w.shown++
 	if frames.Now()-stamp > w.latency+w.tolerance() {
-		w.dropped++
+		w.dropped.Add(1)
 		return nil
 	}
 	_, err := w.feed.Write(pix)
@@ -108,13 +110,34 @@ func (w *world) Outputs() ([]board.Edge, error) {
 	edges := make([]board.Edge, 0, len(written))
 	for _, e := range written {
 		line := board.Line(e.Line)
-		edges = append(edges, board.Edge{Line: line, On: e.High == (w.lines[line].Active == board.High), Stamp: e.Stamp})
+		edge := board.Edge{Line: line, On: e.High == (w.lines[line].Active == board.High), Stamp: e.Stamp}
+		edges = append(edges, edge)
+		if w.watch != nil && line == board.Relay {
+			err = errors.Join(err, w.watch(edge))
+		}
 	}
 	return edges, err
 }
 
 func (w *world) Pull(line board.Line, on bool) error {
 	return w.chip.Pull(string(line), on == (w.lines[line].Active == board.High))
+}
+
+// inTheMachine are the options of a desk in the machine.
+func inTheMachine(p plan.Plan, state string) options {
+	cache := filepath.Join(p.Folder, "../../../.lintel")
+	return options{cache: cache, state: state, people: filepath.Join(cache, "photos"), demo: true}
+}
+
+// site is where the kernel's devices and the TPM stand.
+func (w *world) site(p plan.Plan, b board.Board, chip *vm.TPM) site {
+	return site{
+		board: b.Name, programs: p.Programs,
+		startTPM: func(string, string) (string, func() error, error) { return chip.Path, func() error { return nil }, nil },
+		build: func(_ string, cast twin.Cast) (*twin.Board, error) {
+			return twin.New(twin.Config{Devices: w, Interval: w.interval, Cast: cast, Seed: 1})
+		},
+	}
 }
 
 // The whole kiosk in the machine: the real programs on the laboratory's board. Frames come through a real /dev/video, lamp, relay, contact and REX
@@ -145,32 +168,25 @@ func TestKioskInTheMachine(t *testing.T) {
 func demoInTheMachine(t *testing.T, p plan.Plan, b board.Board, dir string) (keptUp bool, err error) {
 	w := newWorld(t, b)
 	chip := vm.StartTPM(t, filepath.Join(dir, "chip"))
-	o := options{cache: filepath.Join(p.Folder, "../../../.lintel"), state: filepath.Join(dir, "desk"), demo: true}
-	o.people = filepath.Join(o.cache, "photos")
-	at := site{
-		board: b.Name, programs: p.Programs,
-		startTPM: func(string, string) (string, func() error, error) { return chip.Path, func() error { return nil }, nil },
-		build: func(_ string, cast twin.Cast) (*twin.Board, error) {
-			return twin.New(twin.Config{Devices: w, Interval: w.interval, Cast: cast, Seed: 1})
-		},
-	}
+	o := inTheMachine(p, filepath.Join(dir, "desk"))
 	var said, told bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), p.Deadline/3-10*time.Second)
 	defer cancel()
 	began, rested := uptime(t)
-	err = o.open(ctx, at, &said, &told)
+	err = o.open(ctx, w.site(p, b, chip), &said, &told)
 	ended, restedThen := uptime(t)
 	for line := range strings.Lines(said.String()) {
 		t.Log(strings.TrimRight(line, "\n"))
 	}
 	idle := (restedThen - rested) / (ended - began)
-	lost := float64(w.dropped) / float64(max(w.shown, 1))
+	dropped := int(w.dropped.Load())
+	lost := float64(dropped) / float64(max(w.shown, 1))
 	keptUp = idle > 0.1 && lost < 0.01
-	vm.Measured(t, "%d of %d frames lost because this machine was late, %.0f %% of its time idle", w.dropped, w.shown, 100*idle)
+	vm.Measured(t, "%d of %d frames lost because this machine was late, %.0f %% of its time idle", dropped, w.shown, 100*idle)
 	if err != nil {
 		return keptUp, fmt.Errorf("%w\n%s", err, lastLines(told.String(), 60))
 	}
-	rate := float64(w.shown-1-w.dropped) / (w.last - w.first).Seconds()
+	rate := float64(w.shown-1-dropped) / (w.last - w.first).Seconds()
 	vm.Measured(t, "%.1f frames a second of %dx%d", rate, b.Camera.Width, b.Camera.Height)
 	if want := 0.96 * float64(b.Camera.FPS); rate < want {
 		return keptUp, fmt.Errorf("%.1f frames a second, want %.1f", rate, want)

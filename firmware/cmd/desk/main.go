@@ -102,6 +102,8 @@ type site struct {
 	startTPM func(chip, run string) (path string, stop func() error, err error)
 	// build makes the world around the board.
 	build func(run string, cast twin.Cast) (*twin.Board, error)
+	// operate, when not nil, takes the place of the demo.
+	operate func(context.Context, *bench) error
 }
 
 // onDesk is a board that is simulated down to its sockets.
@@ -200,9 +202,12 @@ func (o options) open(ctx context.Context, at site, out, progress io.Writer) (er
 	go func() { defer close(childrenEnded); supervisor.Run(ctx) }()
 	go b.connect(ctx, filepath.Join(dir, ipc.Desk.Socket()), os.Geteuid())
 	go b.watch(ctx)
-	if o.demo {
+	switch {
+	case at.operate != nil:
+		cancel(at.operate(ctx, b))
+	case o.demo:
 		cancel(b.perform(ctx, out))
-	} else {
+	default:
 		cancel(b.serve(ctx, listener, out))
 	}
 	<-childrenEnded

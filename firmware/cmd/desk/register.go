@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/root"
 )
 
 // register is what the desk knows of the enrolled and a kiosk must not: names. It stands in for headquarters, which draws the ids.
@@ -70,17 +71,13 @@ func openRegister(path string) (*register, error) {
 	return r, nil
 }
 
-// save replaces the file as a whole.
+// save replaces the file as a whole, for good: door keeps what it acknowledged over a power cut, and an id that is forgotten here is nobody's there.
 func (r *register) save() error {
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp := r.path + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return fmt.Errorf("save register: %w", err)
-	}
-	if err := os.Rename(tmp, r.path); err != nil {
+	if err := root.Replace(r.path, data); err != nil {
 		return fmt.Errorf("save register: %w", err)
 	}
 	return nil

@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/lintel-access/lintel/board"
@@ -34,11 +36,17 @@ func openChips(b board.Board) (wires, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.Without(); err != nil {
+		fmt.Fprintln(os.Stderr, "degraded:", err)
+	}
 	c := chips{l, make(chan board.Edge)}
 	go func() {
 		defer close(c.edges)
 		for e := range l.Edges() {
 			c.edges <- board.Edge{Line: board.Line(e.Line), On: e.On, Stamp: e.Stamp}
+		}
+		if err := l.Err(); err != nil { // at once: door's own end takes a while
+			fmt.Fprintln(os.Stderr, "the lines of the door are gone:", err)
 		}
 	}()
 	return c, nil

@@ -72,7 +72,7 @@ func newKiosk(b board.Board, lines portal.Lines) (*kiosk, error) {
 	k := &kiosk{policy: access.DefaultPolicy(), whole: make(chan struct{}), wake: make(chan struct{})}
 	k.fold.write = k.append
 	k.test = newSelfTest(b, k.note, k.found)
-	k.able = func() bool { return k.test.found.Profile().Recognises() && !k.portal.View().Testing }
+	k.able = func() bool { return k.serves() && !k.portal.View().Testing }
 	if err := k.policy.Validate(); err != nil {
 		return nil, err
 	}
@@ -234,11 +234,16 @@ func (k *kiosk) gauged(r access.Response, found bool) {
 		r.Depth, r.Delay.Round(100*time.Microsecond), r.Spread.Round(100*time.Microsecond), r.Exposure.Round(100*time.Microsecond), r.Frames)
 }
 
+// serves reports whether walk-ups may be granted: whether the kiosk is able to what the policy asks of it.
+func (k *kiosk) serves() bool {
+	return k.test.found.Profile().Assurance >= health.Assurance(max(k.policy.Profile, access.Office))
+}
+
 // found hears that a part was found otherwise than before, and has the door show it when nobody can be recognised any more, or somebody can again.
 func (k *kiosk) found() {
 	select {
 	case <-k.whole:
-		barred := !k.test.found.Profile().Recognises()
+		barred := !k.serves()
 		if was := k.barred.Swap(barred); was || barred {
 			k.show(access.Indication{})
 		}
@@ -250,7 +255,9 @@ func (k *kiosk) found() {
 // show is what the walk-up shows; when it has nothing to show, and nobody can be recognised, the door says so.
 func (k *kiosk) show(in access.Indication) {
 	if in == (access.Indication{}) && k.barred.Load() {
-		in = k.test.shown()
+		if in = k.test.shown(); in == (access.Indication{}) {
+			in = access.IndicateOutOfOrder() // it could serve a door whose policy asks for less
+		}
 	}
 	k.portal.Show(in)
 }
@@ -353,6 +360,7 @@ func (k *kiosk) booted(g *ground) {
 	orderly := k.endedInOrder()
 	k.note(access.EventBooted, "")
 	k.test.stands(g)
+	k.guessed()
 	k.look()
 	if g.powered {
 		cause := "the kiosk had not been stopped in order: crash or power cut"

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -72,8 +73,14 @@ func (s *selfTest) tell() {
 	news := s.passed && !was
 	s.mu.Unlock()
 	for _, t := range list {
-		if !toldElsewhere(t.Mode) {
-			s.note(t.Event(), t.String())
+		if toldElsewhere(t.Mode) {
+			continue
+		}
+		s.note(t.Event(), t.String())
+		if t.Entered {
+			fmt.Fprintln(os.Stderr, "degraded:", t.Mode.Sentence(t.Detail))
+		} else {
+			fmt.Fprintln(os.Stderr, "no longer degraded:", t.Mode)
 		}
 	}
 	if news {
@@ -85,7 +92,8 @@ func (s *selfTest) tell() {
 // sentences say the modes that nobody else says. Where the ground lets nobody be recognised, what was not looked at is not waited for.
 func (s *selfTest) sentences(closed bool) (list []string) {
 	for _, m := range s.found.Modes() {
-		if !toldElsewhere(m) && !(closed && m == health.SelfTest) {
+		// Of an indicator that failed the portal makes the record, and no sentence.
+		if (!toldElsewhere(m) || m == health.IndicatorDead) && !(closed && m == health.SelfTest) {
 			list = append(list, s.found.Sentence(m))
 		}
 	}
@@ -180,7 +188,9 @@ func (s *selfTest) saw(e portal.Entry) {
 	switch e.Event {
 	case access.EventPortalStarted: // it has read every input and set every output
 		s.judge(health.REX, health.Works, "")
-		s.judge(health.Indicator, health.Works, "")
+		if s.found.State(health.Indicator) == health.Unknown { // it may have failed already
+			s.judge(health.Indicator, health.Works, "")
+		}
 		if s.board.Has(board.Tamper) {
 			s.judge(health.Tamper, health.Works, "")
 		}
@@ -222,6 +232,20 @@ func (s *selfTest) eyeUp(h ipc.Hello) {
 	} else {
 		s.judge(health.Models, health.Works, "")
 	}
+}
+
+// blind hears why eye has no camera: then it ends, and looks for one again when it is started again. What it cannot look at is as it was before
+// anybody looked.
+func (s *selfTest) blind(why ipc.Blindness) {
+	s.eyeDown()
+	missing, unseen := health.Camera, health.Infrared
+	if why == ipc.ColourCamera && s.board.Camera.Infrared {
+		missing, unseen = health.Infrared, health.Camera
+	}
+	if s.board.Camera.Infrared {
+		s.judge(unseen, health.Unknown, "")
+	}
+	s.judge(missing, health.Missing, why.String())
 }
 
 // eyeDown hears that eye is gone, or did not come in time after the start.

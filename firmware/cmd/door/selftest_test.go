@@ -45,7 +45,7 @@ func TestSelfTestTells(t *testing.T) {
 	if got := s.found.Sentences(); len(got) == 0 || got[0] != "no TPM: nobody is recognised; see the reason (the TPM is absent)" {
 		t.Errorf("says %q", got)
 	}
-	for _, p := range []health.Part{health.TPM, health.Measurements, health.Vault, health.AuditLog, health.Signing, health.Memory} {
+	for _, p := range []health.Part{health.TPM, health.Measurements, health.Vault, health.AuditLog, health.Signing, health.Memory, health.Guessing} {
 		s.judge(p, health.Works, "")
 	}
 	want()
@@ -70,6 +70,11 @@ func TestSelfTestTells(t *testing.T) {
 	want("111 contact dead: contact: it did not move at the last 20 releases")
 	s.saw(portal.Entry{Event: access.EventDoorOpened, Stamp: 2 * time.Hour})
 	want("103 contact dead: contact", "110 recognised: all; alarms: all; recorded: all")
+	s.blind(ipc.TwoCameras)
+	s.blind(ipc.TwoCameras) // it is started again and again
+	want("111 no camera: camera: more than one fits the board")
+	s.eyeUp(ipc.Hello{Camera: camera, Held: true})
+	want("103 no camera: camera", "110 recognised: all; alarms: all; recorded: all")
 	s.eyeDown()
 	s.often(time.Now().Add(time.Hour), false, health.Space{}, errors.New("statfs: stale handle"))
 	s.tell()

@@ -151,6 +151,10 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 	if err := ipc.Decode(m, &hello); err != nil {
 		return err
 	}
+	if hello.Blind != ipc.Sees {
+		s.door.test.blind(hello.Blind)
+		return fmt.Errorf("it is blind, the camera: %v", hello.Blind)
+	}
 	if hello.Camera.Interval < 5*time.Millisecond || hello.Camera.Interval > 5*time.Second {
 		return fmt.Errorf("a camera with a frame every %v is not usable", hello.Camera.Interval)
 	}

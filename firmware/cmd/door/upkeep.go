@@ -69,11 +69,26 @@ func (k *kiosk) beat() {
 		err = fmt.Errorf("TPM does not answer: nothing is revoked for good or signed until it does; check it and restart the kiosk: %w", err)
 	}
 	k.test.suffers(health.TPM, err)
+	k.guessed()
 	switch was := k.trouble.set("tpm", err); {
 	case err != nil && !was:
 		k.note(access.EventTPMSilent, err.Error())
 	case err == nil && was:
 		k.note(access.EventTPMBack, "")
+	}
+}
+
+// guessed looks whether somebody guessed at the TPM's authorisations. A TPM that does not answer is beat's to tell.
+func (k *kiosk) guessed() {
+	if k.root == nil {
+		return
+	}
+	switch locked, err := k.root.InLockout(); {
+	case err != nil:
+	case locked:
+		k.test.judge(health.Guessing, health.Impaired, "")
+	default:
+		k.test.judge(health.Guessing, health.Works, "")
 	}
 }
 

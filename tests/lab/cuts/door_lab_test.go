@@ -3,32 +3,21 @@
 package cuts
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	mathrand "math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
-	"github.com/lintel-access/lintel/access/auditlog"
 	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/board"
-	"github.com/lintel-access/lintel/drivers/tpm"
-	"github.com/lintel-access/lintel/firmware/root"
-	"github.com/lintel-access/lintel/inference/model"
+	"github.com/lintel-access/lintel/tests/lab/kiosk"
 	"github.com/lintel-access/lintel/tests/lab/plan"
 	"github.com/lintel-access/lintel/tests/lab/vm"
 )
@@ -54,7 +43,7 @@ func TestDoorCuts(t *testing.T) {
 	if p.Long {
 		cuts = doorCutsLong
 	}
-	k := &kiosk{t: t, plan: p, m: &reckoning{}, state: filepath.Join(vm.Disk(t), "kiosk")}
+	k := &boot{t: t, plan: p, m: &reckoning{}, state: filepath.Join(vm.Disk(t), "kiosk")}
 	if err := k.m.load(); errors.Is(err, fs.ErrNotExist) && p.Boot == 0 {
 		k.m.Seed, k.m.Boot = uint64(time.Now().UnixNano()), -1
 	} else if err != nil {
@@ -89,19 +78,19 @@ func moment(seed uint64, boot int) (starting bool, after time.Duration) {
 
 const failedFile = plan.Outside + "/failed"
 
-// kiosk is one boot.
-type kiosk struct {
+// boot is one boot of the kiosk.
+type boot struct {
 	t     *testing.T
 	plan  plan.Plan
 	m     *reckoning
 	board board.Board
 	state string // folder of the kiosk's disk
-	wires *wires
+	wires *kiosk.Wires
 	door  *client
 }
 
 // must ends the test if there is an error, and notes it first: the cut may be quicker than the test's own report.
-func (k *kiosk) must(err error) {
+func (k *boot) must(err error) {
 	k.t.Helper()
 	if err == nil {
 		return
@@ -113,14 +102,14 @@ func (k *kiosk) must(err error) {
 }
 
 // start brings the kiosk up to where door is ready, and checks what the last cut has left.
-func (k *kiosk) start() {
+func (k *boot) start() {
 	k.t.Helper()
 	var err error
 	k.board, err = board.Load("lab")
 	k.must(err)
 	last, err := k.m.hear()
 	k.must(err)
-	k.wires, err = newWires(k.t, k.board, last.on)
+	k.wires, err = kiosk.NewWires(k.t, k.board, last.on)
 	k.must(err)
 	chip := vm.StartTPM(k.t, filepath.Join(plan.Outside, "tpm"))
 	if k.m.Boot < 0 {
@@ -137,38 +126,8 @@ func (k *kiosk) start() {
 }
 
 // provision makes the kiosk, as on the bench where it is built, and enrols people.
-func (k *kiosk) provision(chip string) error {
-	release, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	der, err := x509.MarshalPKIXPublicKey(&release.PublicKey)
-	if err != nil {
-		return err
-	}
-	public := filepath.Join(plan.Scratch, "release.pub")
-	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	if err := errors.Join(os.WriteFile(public, text, 0o600), os.Mkdir(k.state, 0o700)); err != nil {
-		return err
-	}
-	cmd := exec.Command(filepath.Join(k.plan.Programs, "door"), "provision", "-board", k.board.Name, "-tpm", chip, "-state", k.state, "-release", public,
-		"-secrets", filepath.Join(plan.Scratch, "owner"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("provision: %w: %s", err, out)
-	}
-	id, err := root.Load(k.state)
-	if err != nil {
-		return err
-	}
-	image, err := root.MeasureImage(k.plan.Programs, k.board)
-	if err != nil {
-		return err
-	}
-	approval, err := root.Approve(release, id, image, id.Floor)
-	if err != nil {
-		return err
-	}
-	if err := root.WriteApprovals(k.state, approval); err != nil {
+func (k *boot) provision(chip string) error {
+	if err := kiosk.Provision(k.plan.Programs, k.board, chip, k.state); err != nil {
 		return err
 	}
 	k.m.People = map[string]vault.State{}
@@ -191,37 +150,12 @@ func (k *kiosk) provision(chip string) error {
 }
 
 // inVault opens the vault as door does.
-func (k *kiosk) inVault(do func(v *vault.Vault, bundle [32]byte) error) (err error) {
-	calibration, err := model.DefaultCalibration()
-	if err != nil {
-		return err
-	}
-	image, err := root.MeasureImage(k.plan.Programs, k.board)
-	if err != nil {
-		return err
-	}
-	r, err := root.Open(root.Path(k.board.TPM.Device()), k.state, tpm.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	if _, err := r.Extend(image); err != nil {
-		return err
-	}
-	fresh, err := r.Fresh()
-	if err != nil {
-		return err
-	}
-	v, err := vault.Open(filepath.Join(k.state, "vault.db"), vault.Options{Root: r, Device: r.Identity().Device, Adopt: fresh})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, v.Close()) }()
-	return do(v, calibration.Bundle)
+func (k *boot) inVault(do func(v *vault.Vault, bundle [32]byte) error) error {
+	return kiosk.InVault(k.plan.Programs, k.board, k.state, do)
 }
 
 // check holds vault and audit log to what was acknowledged. What is found of an order that was under way is true from then on.
-func (k *kiosk) check(last heard) error {
+func (k *boot) check(last heard) error {
 	m := k.m
 	if m.Boot < 0 {
 		return nil
@@ -260,45 +194,17 @@ func (k *kiosk) check(last heard) error {
 }
 
 // checkLog reads all records: those of before are as they were, and as many are there as door has told of.
-func (k *kiosk) checkLog() error {
-	folder := filepath.Join(k.state, "audit")
-	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) && k.m.Records == 0 {
-		return nil
+func (k *boot) checkLog() error {
+	m := k.m
+	log, err := kiosk.ReadLog(filepath.Join(k.state, "audit"), kiosk.Log{Records: m.Hashed, Sum: m.Prefix}, m.Records, nil)
+	if err == nil {
+		m.Records, m.Hashed, m.Prefix = log.Records, log.Records, log.Sum
 	}
-	r, err := auditlog.Inspect(folder)
-	if err != nil {
-		return err
-	}
-	m, head, sum := k.m, uint64(0), sha256.New()
-	before := []byte(nil)
-	missing, err := r.Walk(func(e auditlog.Entry) error {
-		if e.Seq == m.Hashed {
-			before = sum.Sum(nil)
-		}
-		fmt.Fprintf(sum, "%d %x\n", e.Seq, e.Record)
-		head = e.Seq + 1
-		return nil
-	})
-	switch {
-	case err != nil:
-		return err
-	case len(missing.Damage) > 0 || missing.Expired > 0:
-		return fmt.Errorf("audit log: %+v", missing)
-	case head < m.Records:
-		return fmt.Errorf("audit log: door told of %d records, %d are there", m.Records, head)
-	}
-	if head == m.Hashed {
-		before = sum.Sum(nil)
-	}
-	if m.Prefix != nil && !bytes.Equal(before, m.Prefix) {
-		return fmt.Errorf("audit log: the first %d records are not those of before", m.Hashed)
-	}
-	m.Records, m.Hashed, m.Prefix = head, head, sum.Sum(nil)
-	return nil
+	return err
 }
 
 // safe makes sure of what door says of itself when it is ready, and of what the relay has done meanwhile: nothing.
-func (k *kiosk) safe() error {
+func (k *boot) safe() error {
 	s, err := k.door.status(k.t.Context())
 	if err != nil {
 		return err
@@ -311,7 +217,7 @@ func (k *kiosk) safe() error {
 			return fmt.Errorf("door is degraded: %q", s.Degraded)
 		}
 	}
-	on, err := k.wires.changes()
+	on, err := k.wires.Changes()
 	if err == nil && len(on) > 0 {
 		err = fmt.Errorf("the relay went %v, and nobody was let out", on)
 	}
@@ -319,10 +225,10 @@ func (k *kiosk) safe() error {
 }
 
 // operate presses the button and gives door orders until the power goes.
-func (k *kiosk) operate() error {
+func (k *boot) operate() error {
 	ctx, cancel := context.WithCancelCause(k.t.Context())
 	defer cancel(nil)
-	go func() { cancel(k.wires.press(ctx, k.door.say)) }() // ends with ctx
+	go func() { cancel(press(ctx, k.wires, k.door.say)) }() // ends with ctx
 	rng := mathrand.New(mathrand.NewPCG(k.m.Seed, uint64(k.plan.Boot)<<1))
 	for {
 		if err := k.door.order(ctx, k.m, rng); err != nil {
@@ -331,7 +237,7 @@ func (k *kiosk) operate() error {
 	}
 }
 
-func (k *kiosk) account() {
+func (k *boot) account() {
 	m := k.m
 	const format = "%5v %9v %13v %12v %11v %9v %9v %9v"
 	vm.Measured(k.t, format, "cuts", "+starting", "orders ack'd", "under way", "of them done", "records", "releases", "relay on")

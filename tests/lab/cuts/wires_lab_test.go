@@ -17,60 +17,19 @@ import (
 	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/tests/lab/kiosk"
 	"github.com/lintel-access/lintel/tests/lab/plan"
-	"github.com/lintel-access/lintel/tests/lab/vm"
 )
 
-// wires are those of the door, from the other side.
-type wires struct {
-	lines map[board.Line]board.Wire
-	chip  *vm.Chip
-	tap   *vm.Tap
-}
-
-// newWires makes them. With on the relay's line is found on: as by a controller that kept its level when the power of the machine went.
-func newWires(t *testing.T, b board.Board, on bool) (*wires, error) {
-	names := make([]string, len(b.Lines))
-	for line, wire := range b.Lines {
-		names[wire.Pin] = string(line)
-	}
-	w := &wires{lines: b.Lines, chip: vm.NewLabelledChip(t, b.Lines[board.Relay].Chip, names...)}
-	for _, l := range []board.Line{board.Contact, board.REX, board.Tamper, board.Fire} {
-		if err := w.pull(l, false); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.pull(board.Relay, on); err != nil {
-		return nil, err
-	}
-	w.tap = w.chip.Tap(t)
-	return w, nil
-}
-
-func (w *wires) pull(line board.Line, on bool) error {
-	return w.chip.Pull(string(line), on == (w.lines[line].Active == board.High))
-}
-
-// changes are those of the relay since the last call.
-func (w *wires) changes() (on []bool, err error) {
-	written, err := w.tap.Read(string(board.Relay))
-	for _, e := range written {
-		if e.Line == string(board.Relay) {
-			on = append(on, e.High == (w.lines[board.Relay].Active == board.High))
-		}
-	}
-	return on, err
-}
-
 // press presses the button to leave, again and again, and tells what the relay does.
-func (w *wires) press(ctx context.Context, say func(string, ...any) error) error {
+func press(ctx context.Context, w *kiosk.Wires, say func(string, ...any) error) error {
 	for pressed := false; ctx.Err() == nil; pressed = !pressed {
-		if err := w.pull(board.REX, pressed); err != nil {
+		if err := w.Pull(board.REX, pressed); err != nil {
 			return err
 		}
 		for range 10 {
 			time.Sleep(20 * time.Millisecond)
-			on, err := w.changes()
+			on, err := w.Changes()
 			if err != nil {
 				return err
 			}

@@ -52,9 +52,12 @@ func (c *Chip) Tap(t testing.TB) *Tap {
 		t.Fatal(err)
 	}
 	tap := &Tap{chip: c, first: first, pipe: os.NewFile(uintptr(fd), "trace_pipe"), level: map[string]bool{}}
-	t.Cleanup(func() { tap.pipe.Close() })
+	t.Cleanup(func() { tap.Close() })
 	return tap
 }
+
+// Close ends the tap before its test: only then can there be another one. A second time does nothing.
+func (p *Tap) Close() { p.pipe.Close() }
 
 // number is the first of the chip's lines in the kernel's own counting, which the record uses.
 func (c *Chip) number() (int, error) {
