@@ -190,21 +190,41 @@ const (
 	// sidesCount and most bound what the sides of the face add to the relief: a bent sheet has them, too.
 	sidesCount = .25
 	sidesMost  = .05
+	// leastShare of the light besides the lamp's is what a place adds at least in the lamp's: nothing has no logarithm.
+	leastShare = .01
 )
 
 // relief is what the ridge of the nose answers more than its flanks, and a little for what the middle of the face answers more than its sides; see
 // ChallengeLimits.MinRelief. known is false when there is too little light besides the lamp's to relate it to.
-func (a *reply) relief() (value float32, known bool) {
-	var r [places]float64
-	for p := range r {
-		if p == ring {
-			continue
-		}
-		if !(a.dark[p] >= darkFloor) {
+func (a *reply) relief(code Code) (value float32, known bool) {
+	for p := range places {
+		if p != ring && !(a.dark[p] >= darkFloor) {
 			return 0, false
 		}
-		// An edge that does not answer at all, as where the lamp's light ends, answers as little as can be told.
-		r[p] = math.Log(float64(max(a.depth[p], leastRing) / a.dark[p]))
+	}
+	// Each chip is held against the next one if the lamp was switched between them, and each place against the face: who walks up grows brighter from chip
+	// to chip, and all of a face does.
+	n := int(code.Length)
+	face := a.face(n)
+	var answer [places]float64 // logarithms
+	var all, switches float64
+	for k := 1; k < n; k++ {
+		lit, dark := k, k-1
+		if code.Lit(k) == code.Lit(k-1) {
+			continue
+		}
+		if !code.Lit(k) {
+			lit, dark = dark, lit
+		}
+		switches++
+		all += math.Log(float64(face[lit] / face[dark]))
+		for p := range answer {
+			answer[p] += math.Log(float64(max(a.series[p][lit], 1) / max(a.series[p][dark], 1) / (face[lit] / face[dark])))
+		}
+	}
+	var r [places]float64
+	for p := range r {
+		r[p] = math.Log(max(math.Exp((all+answer[p])/switches)-1, leastShare))
 	}
 	middle := (r[forehead] + r[leftCheek] + r[rightCheek] + r[nose]) / 4
 	across := middle - (r[edges]+r[edges+1])/2

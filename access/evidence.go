@@ -19,6 +19,7 @@ type Opened struct {
 	Spread  time.Duration // how far the stamps of this camera may be off
 
 	Interval time.Duration // between two frames of this camera; 0: unknown
+	Doubted  bool          // the session of this face before this one ended in doubt: this one does not
 }
 
 // CaptureLimits bound the frames of a Presentation.
@@ -79,7 +80,7 @@ func (r Reason) Own() bool {
 func (r Reason) Again() bool {
 	switch r {
 	case ReasonNoProbe, ReasonTrackLost, ReasonFewFrames, ReasonTooBright, ReasonLeft, ReasonEyeLost, ReasonDeadline,
-		ReasonJump, ReasonReliefUnknown, ReasonUneven:
+		ReasonJump, ReasonReliefUnknown, ReasonReliefDoubt, ReasonUneven:
 		return true
 	}
 	return false

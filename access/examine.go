@@ -132,7 +132,7 @@ func (f *Findings) lamp(p *Presentation, o Opened, b Book, l ChallengeLimits) {
 		f[CriterionRank].Reason = a.wrong(b, o.Code, l.MinDepth)
 	}
 	f.least(CriterionFallOff, a.fallOff(), l.MinRingRatio, ReasonFlat)
-	relief, known := a.relief()
+	relief, known := a.relief(o.Code)
 	f.least(CriterionRelief, relief, l.MinRelief, ReasonNoRelief)
 	switch {
 	case !known:
@@ -142,6 +142,8 @@ func (f *Findings) lamp(p *Presentation, o Opened, b Book, l ChallengeLimits) {
 		}
 	case f[CriterionRelief].Reason != ReasonNone && a.clipped():
 		f[CriterionRelief].Reason = ReasonTooBright
+	case f[CriterionRelief].Reason != ReasonNone && !o.Doubted:
+		f[CriterionRelief].Reason = ReasonReliefDoubt
 	}
 }
 

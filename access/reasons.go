@@ -53,6 +53,7 @@ const (
 	ReasonJump           Reason = 42 // the face was elsewhere from one frame to the next
 	ReasonReliefUnknown  Reason = 43 // too little light besides the lamp's to tell a head from a sheet
 	ReasonUneven         Reason = 44 // the face as a whole followed the lamp, and a part of it did not: retry
+	ReasonReliefDoubt    Reason = 45 // no relief, at the first try: retry, who walks up may not have stood still
 )
 
 var reasonNames = [...]string{
@@ -61,7 +62,7 @@ var reasonNames = [...]string{
 	"track lost", "too few frames", "no answer to the lamp", "wrong answer to the lamp", "too bright", "liveness", "not ready",
 	"no calibration", "enrolled", "left", "eye lost", "tamper", "enrolled as somebody else", "gallery full", "closed", "flat",
 	"suspended", "not permitted", "late answer to the lamp", "early answer to the lamp", "inverted answer to the lamp", "spliced answer to the lamp",
-	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp",
+	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp", "relief in doubt",
 }
 
 // String is the short English name; an unknown number prints as such.

@@ -64,7 +64,7 @@ func (w *Walkup) open(ctx context.Context) {
 	o := access.Opened{
 		Session: access.SessionID{Boot: w.cfg.Boot, Number: w.number},
 		Camera:  w.camera, Bundle: w.hello.Bundle, Track: w.sighting.Track, Start: now, Code: code, Spread: w.spread(),
-		Interval: w.hello.Camera.Interval,
+		Interval: w.hello.Camera.Interval, Doubted: w.doubted,
 	}
 	if _, err := rand.Read(o.Nonce[:]); err != nil {
 		w.fail(ctx, access.ReasonNotReady)
@@ -181,6 +181,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 		d = access.Decide(w.cfg.Policy, access.Question{Checked: true, Check: s.reason})
 	}
 	w.pace(d.Reason)
+	w.doubted = d.Reason == access.ReasonReliefDoubt || w.doubted && d.Verdict == access.Retry
 	w.mistrust(d.Reason)
 	now := w.cfg.Now()
 	d = w.doubt(d, now)

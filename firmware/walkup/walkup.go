@@ -148,6 +148,7 @@ type Walkup struct {
 	number      uint64
 	session     session
 	closer      bool     // the last session of this presence was ambiguous: the next one takes more frames
+	doubted     bool     // the last session of this presence left it in doubt whether it was a head
 	pending     *pending // waits for an operator
 	stretch     int      // frames that a chip is shown for
 	clean       int      // codes since the last one that lost frames
@@ -328,7 +329,7 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 		w.gauged(access.Response{}, false)
 	}
 	if w.missed == missedToLeave {
-		w.attempts, w.granted, w.closer = 0, 0, false
+		w.attempts, w.granted, w.closer, w.doubted = 0, 0, false, false
 		if w.pending != nil {
 			w.pending = nil
 			w.cfg.Show(access.Indication{})

@@ -187,7 +187,7 @@ func (p *walkUp) open() error {
 	}
 	o := access.Opened{
 		Session: access.SessionID{Boot: 1, Number: uint64(p.outcome.Sessions + 1)}, Camera: p.Camera().Identity(), Bundle: p.bundle,
-		Track: p.sighting.Track, Start: p.now, Code: code, Interval: p.interval,
+		Track: p.sighting.Track, Start: p.now, Code: code, Interval: p.interval, Doubted: p.outcome.Sessions > 0,
 	}
 	start := p.sighting.Stamp + (p.interval-twin.Exposure)/2
 	for start < p.now+lead {
