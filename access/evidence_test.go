@@ -65,6 +65,18 @@ func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
 				p.Frames[i].Track = 2
 			}
 		}, ReasonTrackLost},
+		{"who has left in the middle", func(p *Presentation) {
+			for i := 6; i < len(p.Frames); i++ {
+				p.Frames[i].Texture, p.Frames[i].Level = 0, [Patches]float32{30, 30, 30, 30, 30}
+			}
+		}, ReasonTrackLost},
+		{"a face that is found in the light alone", func(p *Presentation) {
+			for i := range p.Frames {
+				if p.Frames[i].Level[0] < 100 {
+					p.Frames[i].Texture = 0
+				}
+			}
+		}, ReasonNone},
 		{"no face in one frame", func(p *Presentation) { p.Frames[2].Track = 0 }, ReasonTrackLost},
 		{"learned check", func(p *Presentation) { p.Liveness = 0.2 }, ReasonLiveness},
 		{"no texture", func(p *Presentation) {
@@ -76,7 +88,7 @@ func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
 			for i := range p.Frames {
 				p.Frames[i].Texture = float32(math.NaN())
 			}
-		}, ReasonNoTexture},
+		}, ReasonTrackLost},
 		{"a face elsewhere", func(p *Presentation) { p.Frames[6].Box = Box{400, 0, 500, 100} }, ReasonJump},
 		{"a frame off the camera's beat", func(p *Presentation) { p.Frames[6].Stamp += 12 * time.Millisecond }, ReasonPhase},
 		{"no probe", func(p *Presentation) { p.Probe = nil }, ReasonNoProbe},

@@ -182,9 +182,20 @@ func (o Opened) order(frames []FrameEvidence) Reason {
 	return ReasonNone
 }
 
+// track tells whether one face was there from start to end. In the dark it may be lost and carried on, but where the lamp was lit it must have been
+// found: who leaves in the middle of a code answers nothing, and nothing wrong.
 func (o Opened) track(frames []FrameEvidence) Reason {
+	var looked, found [maxChips]bool
 	for _, f := range frames {
 		if f.Track == 0 || f.Track != o.Track {
+			return ReasonTrackLost
+		}
+		if k := chipOf(o.Chips, f, o.Spread); k >= 0 && k < maxChips {
+			looked[k], found[k] = true, found[k] || f.Texture > 0
+		}
+	}
+	for k, c := range o.Chips[:min(len(o.Chips), maxChips)] {
+		if c.Lit && looked[k] && !found[k] {
 			return ReasonTrackLost
 		}
 	}

@@ -39,7 +39,7 @@ type FrameEvidence struct {
 	Box     Box              `cbor:"6,keyasint"` // of that face, pixels
 	Level   [Patches]float32 `cbor:"7,keyasint"` // mean gray level of each face patch, 0..255
 	Ring    float32          `cbor:"8,keyasint"` // mean gray level of the ring around the face, 0..255
-	Texture float32          `cbor:"9,keyasint"` // standard deviation of the face at the pinned scale, gray levels
+	Texture float32          `cbor:"9,keyasint"` // standard deviation of the face at the pinned scale, gray levels; 0: the face was not found, and is where it was before
 	Quality float32          `cbor:"10,keyasint"`
 	Hint    Hint             `cbor:"11,keyasint"` // the first quality rule that this frame failed; 0 when it passed
 	Faces   uint8            `cbor:"12,keyasint"` // faces found in the frame

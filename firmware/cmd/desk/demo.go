@@ -199,7 +199,7 @@ func summarise(newestFirst []ipc.Outcome, last ipc.Outcome) walked {
 	return w
 }
 
-// lostFrames is the weight of an outcome that only says that frames were lost.
+// lostFrames is the weight of an outcome that only says that frames were lost, or too late for a face that moved.
 const lostFrames = 1
 
 func weight(o ipc.Outcome) int {
@@ -211,7 +211,8 @@ func weight(o ipc.Outcome) int {
 	case access.Uncertain:
 		return 3
 	}
-	if o.Reason == access.ReasonFewFrames || o.Reason == access.ReasonTrackLost {
+	switch o.Reason {
+	case access.ReasonFewFrames, access.ReasonTrackLost, access.ReasonUneven, access.ReasonReliefDoubt:
 		return lostFrames
 	}
 	return 2
