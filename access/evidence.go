@@ -66,6 +66,15 @@ func (r Reason) Attack() bool {
 	return false
 }
 
+// Unanswered reports whether a reason is that the lamp was not answered as a living face in front of its surroundings does.
+func (r Reason) Unanswered() bool {
+	switch r {
+	case ReasonNoAnswer, ReasonWrongAnswer, ReasonLateAnswer, ReasonEarlyAnswer, ReasonInverted, ReasonSpliced, ReasonFlat, ReasonNoRelief:
+		return true
+	}
+	return false
+}
+
 // Own reports whether a reason lies in the person who was identified, so that the refusal counts towards their lockout. Being locked
 // out is none: it must not prolong itself. Nor is what the door or the kiosk cannot do at the moment.
 func (r Reason) Own() bool {

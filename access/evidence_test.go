@@ -6,6 +6,24 @@ import (
 	"time"
 )
 
+// Every way of not answering the lamp is an attack, and says so.
+func TestUnansweredIsAnAttack(t *testing.T) {
+	n := 0
+	for r := range Reason(len(reasonNames)) {
+		if r.Unanswered() {
+			if n++; !r.Attack() || r.Again() {
+				t.Errorf("%v: attack %v, again %v", r, r.Attack(), r.Again())
+			}
+		}
+		if r.Attack() && r.Again() {
+			t.Errorf("%v is an attack and a bad moment", r)
+		}
+	}
+	if n != 8 {
+		t.Errorf("%d ways", n)
+	}
+}
+
 // presented is a presentation that passes, and what it is checked against.
 func presented(t *testing.T) (*Presentation, Opened, Book) {
 	t.Helper()

@@ -150,7 +150,8 @@ func (w *Walkup) tell() {
 // mistrust counts sessions that a camera causes whose stamps are not what was found out about them. Attackers cause them, too.
 func (w *Walkup) mistrust(r access.Reason) {
 	switch r {
-	case access.ReasonFewFrames, access.ReasonNoAnswer, access.ReasonWrongAnswer:
+	case access.ReasonFewFrames, access.ReasonNoAnswer, access.ReasonWrongAnswer, access.ReasonLateAnswer, access.ReasonEarlyAnswer, access.ReasonSpliced,
+		access.ReasonUneven:
 		w.doubts++
 	default:
 		w.doubts = 0

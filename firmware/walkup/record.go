@@ -29,7 +29,7 @@ func (w *Walkup) record(d access.Decision, now time.Duration) access.Record {
 		r.Event = access.EventWalkupLeft
 	case d.Verdict == access.Retry:
 		r.Event = access.EventWalkupRetry
-	case d.Reason == access.ReasonWrongAnswer || d.Reason == access.ReasonNoAnswer || d.Reason == access.ReasonFlat:
+	case d.Reason.Unanswered():
 		r.Event = access.EventLampAnswerWrong
 	case d.Reason.Attack():
 		r.Event = access.EventPresentationRefused
