@@ -71,9 +71,6 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		fmt.Fprintln(progress, "suites:")
 		for _, s := range suites() {
 			fmt.Fprintf(progress, "  %-10s %s\n", s.name, s.about)
-			if s.named != "" {
-				fmt.Fprintf(progress, "  %-10s only when it is named: %s\n", "", s.named)
-			}
 		}
 	}
 	names := flags.String("suite", "", "run these suites only")
@@ -168,15 +165,10 @@ func tooMany(lost, boots int) bool { return lost > 1 && lost*20 > boots }
 
 // choose finds suites by their names, in the table's order.
 func choose(all []suite, names string) ([]suite, error) {
-	var chosen []suite
 	if names == "" {
-		for _, s := range all {
-			if s.named == "" {
-				chosen = append(chosen, s)
-			}
-		}
-		return chosen, nil
+		return all, nil
 	}
+	var chosen []suite
 	wanted := strings.Split(names, ",")
 	for _, s := range all {
 		if i := slices.Index(wanted, s.name); i >= 0 {

@@ -18,7 +18,6 @@ type suite struct {
 	long        time.Duration     // the same for -long; 0: deadline
 	boots       int               // most boots, for a suite that has its power cut; 0: 1
 	longBoots   int               // the same for -long; 0: boots
-	named       string            // why it runs only when it is named; empty: it runs with the others
 }
 
 func suites() []suite {
@@ -72,7 +71,6 @@ func suites() []suite {
 			name: "kioskcuts", about: "the same kiosk loses its power while people walk up and are enrolled, 5 times",
 			folder: "firmware/cmd/desk", run: "^TestKioskCuts$", programs: true, cgo: true, memory: 2048, disk: 512, deadline: 4 * time.Minute,
 			boots: 6, longBoots: 101,
-			named: "it wants a host with time to spare, and has not passed on a shared one yet",
 		},
 	}
 }
