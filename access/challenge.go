@@ -30,7 +30,8 @@ type ChallengeLimits struct {
 	// its surroundings and the lamp falls off with the square of the distance, whereas a sheet lies in one plane with its ring.
 	// It is asked twice: of the depths, and of the depths relative to the dark levels, which cancels how bright the two are printed.
 	MinRingRatio float32 `cbor:"3,keyasint"`
-	// BrightLevel is the dark-chip mean above which a missing depth is blamed on ambient light: retry, never acceptance.
+	// BrightLevel is the dark-chip mean, of a camera that takes in its normal light, above which a missing depth is blamed on ambient light: retry, never
+	// acceptance.
 	BrightLevel float32 `cbor:"4,keyasint"`
 	// MinRelief is how much more the ridge of the nose must answer the lamp than its flanks, and a little how much more the middle of the face than its
 	// sides, relative to how bright each is without it and as a natural logarithm: there a head turns away from the lamp. Ambient light and reflectance

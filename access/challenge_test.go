@@ -189,6 +189,14 @@ func TestAnswersThatAreNone(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
+	// A camera that takes in an eighth of its normal light shows sunlight as a mean gray.
+	dimmed := answers(shown, func(int) (float32, float32) { return 40, 40 })
+	for i := range dimmed {
+		dimmed[i].Taken = 0.125
+	}
+	if got := answered(b, shown, dimmed); got != ReasonTooBright {
+		t.Errorf("sunlight to a camera that takes in little: %v, want %v", got, ReasonTooBright)
+	}
 }
 
 func TestOnePatchThatDoesNotFollowRefuses(t *testing.T) {

@@ -89,7 +89,7 @@ func (r Reason) Own() bool {
 func (r Reason) Again() bool {
 	switch r {
 	case ReasonNoProbe, ReasonTrackLost, ReasonFewFrames, ReasonTooBright, ReasonLeft, ReasonEyeLost, ReasonDeadline,
-		ReasonJump, ReasonReliefUnknown, ReasonReliefDoubt, ReasonUneven:
+		ReasonJump, ReasonReliefUnknown, ReasonReliefDoubt, ReasonUneven, ReasonNotHeld:
 		return true
 	}
 	return false

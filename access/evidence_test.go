@@ -65,6 +65,8 @@ func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
 		{"short probe", func(p *Presentation) { p.Probe = p.Probe[:100] }, ReasonMalformed},
 		{"frame from before the session", func(p *Presentation) { p.Frames[0].Stamp -= 200 * time.Millisecond }, ReasonFrameStale},
 		{"frame without exposure", func(p *Presentation) { p.Frames[3].Exposure = 0 }, ReasonMalformed},
+		{"more light from some frame on", func(p *Presentation) { p.Frames[6].Taken = 2 }, ReasonNotHeld},
+		{"longer exposure from some frame on", func(p *Presentation) { p.Frames[6].Exposure++ }, ReasonNotHeld},
 		{"frame twice", func(p *Presentation) { p.Frames[5] = p.Frames[4] }, ReasonFrameOrder},
 		{"frames swapped", func(p *Presentation) { p.Frames[5], p.Frames[4] = p.Frames[4], p.Frames[5] }, ReasonFrameOrder},
 		{"chain repeated", func(p *Presentation) { p.Frames[5].Chain = p.Frames[4].Chain }, ReasonFrameOrder},

@@ -15,6 +15,7 @@ const (
 	CriterionGap                         // longest time between two frames, seconds
 	CriterionTrack                       // one face from start to end
 	CriterionPhase                       // how far a stamp lies from where the camera's frames lie, in frame intervals
+	CriterionHeld                        // the camera took in the same light in every frame
 	CriterionContinuity                  // least overlap of the face's box between two frames, 0..1
 	CriterionChips                       // every chip has a frame
 	CriterionDepth                       // least depth of a patch, gray levels
@@ -28,7 +29,7 @@ const (
 )
 
 var criterionNames = [Criteria]string{
-	"binding", "order", "gap", "track", "phase", "continuity", "chips", "depth", "rank", "fall-off", "relief", "texture", "liveness", "probe",
+	"binding", "order", "gap", "track", "phase", "held", "continuity", "chips", "depth", "rank", "fall-off", "relief", "texture", "liveness", "probe",
 }
 
 // String is the short English name.
@@ -91,6 +92,7 @@ func Examine(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimi
 	f.least(CriterionGap, -float32(gap.Seconds()), -float32(c.MaxGap.Seconds()), ReasonFewFrames) // a busy processor loses frames, too; what was in the gap nobody saw
 	f.note(CriterionTrack, 0, 0, o.track(p.Frames))
 	f.least(CriterionPhase, -o.stray(p.Frames), -maxStray-o.share(o.Spread), ReasonPhase)
+	f.note(CriterionHeld, 0, 0, held(p.Frames))
 	f.least(CriterionContinuity, overlap, c.MinOverlap, ReasonJump)
 	f.lamp(p, o, b, l)
 	f.least(CriterionTexture, texture(p.Frames), c.MinTexture, ReasonNoTexture)
@@ -119,9 +121,10 @@ func (f *Findings) lamp(p *Presentation, o Opened, b Book, l ChallengeLimits) {
 	f.note(CriterionChips, 0, 0, ReasonNone)
 
 	shallow := a.shallowest()
+	bright := a.dark[shallow] >= l.BrightLevel*min(taken(p.Frames), 1)
 	f.least(CriterionDepth, a.depth[shallow], l.MinDepth, ReasonNoAnswer)
 	if f[CriterionDepth].Reason != ReasonNone {
-		if a.dark[shallow] >= l.BrightLevel && a.depth[shallow] > -l.MinDepth {
+		if bright && a.depth[shallow] > -l.MinDepth {
 			f[CriterionDepth].Reason = ReasonTooBright
 		} else {
 			f[CriterionDepth].Reason = a.wrong(b, o.Code, l.MinDepth)
@@ -140,7 +143,7 @@ func (f *Findings) lamp(p *Presentation, o Opened, b Book, l ChallengeLimits) {
 		if l.NeedRelief {
 			f[CriterionRelief].Reason = ReasonReliefUnknown
 		}
-	case f[CriterionRelief].Reason != ReasonNone && a.clipped():
+	case f[CriterionRelief].Reason != ReasonNone && (bright || a.clipped()):
 		f[CriterionRelief].Reason = ReasonTooBright
 	case f[CriterionRelief].Reason != ReasonNone && !o.Doubted:
 		f[CriterionRelief].Reason = ReasonReliefDoubt
@@ -200,6 +203,24 @@ func (o Opened) track(frames []FrameEvidence) Reason {
 		}
 	}
 	return ReasonNone
+}
+
+// held tells whether the camera took in the same light in every frame. The lamp's code means nothing in a picture that grows brighter by itself.
+func held(frames []FrameEvidence) Reason {
+	for _, f := range frames {
+		if f.Taken != frames[0].Taken || f.Exposure != frames[0].Exposure {
+			return ReasonNotHeld
+		}
+	}
+	return ReasonNone
+}
+
+// taken is how much light the camera took in, normal 1.
+func taken(frames []FrameEvidence) float32 {
+	if t := frames[0].Taken; t > 0 {
+		return t
+	}
+	return 1
 }
 
 // stride is the longest time between two frames that follow each other, and the least overlap of their boxes.

@@ -44,6 +44,7 @@ type FrameEvidence struct {
 	Hint    Hint             `cbor:"11,keyasint"` // the first quality rule that this frame failed; 0 when it passed
 	Faces   uint8            `cbor:"12,keyasint"` // faces found in the frame
 	Edge    [Edges]float32   `cbor:"13,keyasint"` // mean gray level where a head turns away from the camera, 0..255
+	Taken   float32          `cbor:"20,keyasint"` // how much light the camera took in, normal 1; 0: nobody knows
 }
 
 // Box is an axis-aligned rectangle in pixels of the frame.

@@ -54,6 +54,7 @@ const (
 	ReasonReliefUnknown  Reason = 43 // too little light besides the lamp's to tell a head from a sheet
 	ReasonUneven         Reason = 44 // the face as a whole followed the lamp, and a part of it did not: retry
 	ReasonReliefDoubt    Reason = 45 // no relief, at the first try: retry, who walks up may not have stood still
+	ReasonNotHeld        Reason = 71 // the camera took in more or less light in the middle of the session
 )
 
 var reasonNames = [...]string{
@@ -63,11 +64,12 @@ var reasonNames = [...]string{
 	"no calibration", "enrolled", "left", "eye lost", "tamper", "enrolled as somebody else", "gallery full", "closed", "flat",
 	"suspended", "not permitted", "late answer to the lamp", "early answer to the lamp", "inverted answer to the lamp", "spliced answer to the lamp",
 	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp", "relief in doubt",
+	ReasonNotHeld: "exposure not held",
 }
 
 // String is the short English name; an unknown number prints as such.
 func (r Reason) String() string {
-	if int(r) < len(reasonNames) {
+	if int(r) < len(reasonNames) && reasonNames[r] != "" {
 		return reasonNames[r]
 	}
 	return fmt.Sprintf("reason %d", uint16(r))

@@ -111,6 +111,7 @@ type Camera struct {
 	FPS      int        `json:"fps"`
 	Exposure int        `json:"exposure_us"`       // of one frame, in microseconds; 0: a quarter of the interval
 	Gain     int        `json:"gain"`              // in the camera's own unit
+	GainMost int        `json:"gain_most"`         // the most that may be chosen where there is little light, in the same unit, in which twice as much is twice as bright; 0: gain stands still
 	Infrared bool       `json:"infrared_required"` // refuse a camera without evidence that it sees infrared
 	Loopback bool       `json:"loopback_allowed"`  // accept v4l2loopback and vivid: lab only
 }

@@ -140,6 +140,8 @@ func TestParseRefuses(t *testing.T) {
 		{"camera of any port", `"device": "", "bus": "usb-xhci-hcd.0-1"`, `"device": "/dev/video0", "bus": ""`, `"camera.bus": empty: only a lab`},
 		{"exposure beyond the interval", `"exposure_us": 0`, `"exposure_us": 33334`, `"camera.exposure_us": 33334 is outside 0 to 33333`},
 		{"negative gain", `"gain": 0`, `"gain": -1`, `"camera.gain": -1 is outside`},
+		{"most gain below gain", `"gain": 0, "gain_most": 0`, `"gain": 16, "gain_most": 8`, `"camera.gain_most": 8 is outside`},
+		{"gain of nothing", `"gain_most": 0`, `"gain_most": 8`, `"camera.gain": 0 cannot be multiplied`},
 		{"camera path", `"device": ""`, `"device": "video0"`, `"camera.device": "video0" is not absolute`},
 		{"compressed", `"GREY"`, `"MJPG"`, `"camera.format": "MJPG" is none of`},
 		{"width", `"width": 640`, `"width": 64000`, `"camera.width": 64000 is outside`},
@@ -149,9 +151,9 @@ func TestParseRefuses(t *testing.T) {
 		{"loopback", `"loopback_allowed": false`, `"loopback_allowed": true`, `"camera.loopback_allowed": only a lab`},
 		{"slow lamp", `"settle_ms": 1`, `"settle_ms": 100`, `"lamp.settle_ms": 100 is outside`},
 		{"lamp slower than the frames", `"fps": 30,
-    "exposure_us": 0, "gain": 0, "infrared_required": true, "loopback_allowed": false
+    "exposure_us": 0, "gain": 0, "gain_most": 0, "infrared_required": true, "loopback_allowed": false
   },
-  "lamp": {"count": 1, "settle_ms": 1,`, `"fps": 60, "exposure_us": 0, "gain": 0, "infrared_required": true, "loopback_allowed": false},
+  "lamp": {"count": 1, "settle_ms": 1,`, `"fps": 60, "exposure_us": 0, "gain": 0, "gain_most": 0, "infrared_required": true, "loopback_allowed": false},
   "lamp": {"count": 1, "settle_ms": 9,`, `"lamp.settle_ms": longer than half a frame`},
 		{"no lamp", `"count": 1`, `"count": 0`, `"lamp.count": 0 is outside 1 to 2`},
 		{"two lamps on one line", `"count": 1`, `"count": 2`, `"lines.lamp-2": missing: there are two`},

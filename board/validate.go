@@ -214,7 +214,18 @@ func (b *Board) checkCamera() error {
 		inside("camera.fps", c.FPS, 5, 120),
 		inside("camera.exposure_us", c.Exposure, 0, second/max(c.FPS, 1)), // longer than the interval is no frame at that rate
 		inside("camera.gain", c.Gain, 0, maxGain),
+		gains(c),
 	)
+}
+
+func gains(c Camera) error {
+	if c.GainMost == 0 {
+		return nil
+	}
+	if c.Gain == 0 {
+		return at("camera.gain", "0 cannot be multiplied: camera.gain_most must be 0, too")
+	}
+	return inside("camera.gain_most", c.GainMost, c.Gain, maxGain)
 }
 
 // second in the unit of an exposure.

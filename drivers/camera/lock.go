@@ -52,19 +52,45 @@ func (c *Camera) set(id v4l2.CtrlID, value int64, auto v4l2.CtrlID, manual int64
 	return c.write(id, value)
 }
 
+// Exposures is how long and how short an exposure the camera takes, without a word on what its interval has room for. ErrUnlockable: it has no such control.
+func (c *Camera) Exposures() (least, most time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		return 0, 0, fmt.Errorf("query exposures: %w", os.ErrClosed)
+	}
+	info, err := c.query(v4l2.CtrlCameraExposureAbsolute)
+	if err != nil {
+		return 0, 0, fmt.Errorf("query exposures: %w", err)
+	}
+	return time.Duration(info.lowest) * exposureUnit, time.Duration(info.highest) * exposureUnit, nil
+}
+
 var errNoControl = errors.New("it has no such control")
+
+func refused(id v4l2.CtrlID, why error) error {
+	return fmt.Errorf("%w: control %#x: %w", ErrUnlockable, id, why)
+}
+
+// query asks what a control can hold.
+func (c *Camera) query(id v4l2.CtrlID) (controlInfo, error) {
+	info := controlInfo{id: id}
+	err := c.node.ioctl(queryControl, unsafe.Pointer(&info))
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOTTY), err == nil && info.flags&controlDisabled != 0:
+		return info, refused(id, errNoControl)
+	case err != nil:
+		return info, failed("query control", err)
+	}
+	return info, nil
+}
 
 // write writes a control, rounded down to its step, reads it back and returns what it holds.
 func (c *Camera) write(id v4l2.CtrlID, value int64) (int32, error) {
-	refuse := func(err error) error { return fmt.Errorf("%w: control %#x: %w", ErrUnlockable, id, err) }
-	info := controlInfo{id: id}
-	if err := c.node.ioctl(queryControl, unsafe.Pointer(&info)); errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTTY) {
-		return 0, refuse(errNoControl)
-	} else if err != nil {
-		return 0, failed("query control", err)
-	}
-	if info.flags&controlDisabled != 0 {
-		return 0, refuse(errNoControl)
+	refuse := func(err error) error { return refused(id, err) }
+	info, err := c.query(id)
+	if err != nil {
+		return 0, err
 	}
 	if info.flags&(controlReadOnly|controlInactive) != 0 {
 		return 0, refuse(fmt.Errorf("it cannot be written (flags %#x)", info.flags))

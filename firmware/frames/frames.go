@@ -16,6 +16,7 @@ type Frame struct {
 	Seq      uint64        // the camera's count of frames; a gap is a lost frame
 	Stamp    time.Duration // CLOCK_MONOTONIC at the end of exposure
 	Exposure time.Duration // how long light was gathered before Stamp
+	Gain     float32       // how much that was amplified, against the least that the camera can; 0: nobody knows
 }
 
 // Camera says what delivers the frames, as evidence and not as a name to trust.
@@ -40,4 +41,19 @@ type Source interface {
 	Next(ctx context.Context) (Frame, error)
 	Camera() Camera
 	Close() error
+}
+
+// Light is how a camera turns light into gray.
+type Light struct {
+	Exposure time.Duration
+	Gain     float32
+}
+
+// Adjustable is a Source whose camera can be told how much light to take in. What it was told holds until it is told otherwise.
+type Adjustable interface {
+	Source
+	// Light is the least and the most that the camera can take in. Without a camera that can be told, both are zero.
+	Light() (least, most Light)
+	// Expose asks for a Light within these bounds. One of the next frames is the first to be taken by it, and says so.
+	Expose(Light) error
 }

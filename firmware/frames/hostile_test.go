@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"math"
 	"net"
 	"path/filepath"
 	"strings"
@@ -62,7 +63,7 @@ func (h hostile) serve(t *testing.T) string {
 func good(t *testing.T) (geometry, []byte) {
 	t.Helper()
 	g := geometry{64, 48, 3}
-	p, err := appendGreeting(nil, g, testCamera())
+	p, err := appendGreeting(nil, g, testCamera(), testLeast, testMost)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +90,7 @@ func TestHostileGreeting(t *testing.T) {
 		"odd boolean":    {hostile{greeting: edit(func(p []byte) { p[24] = 2 }), fds: sealed()}, "camera description"},
 		"text length":    {hostile{greeting: edit(func(p []byte) { p[25] = 65 }), fds: sealed()}, "camera text"},
 		"hidden text":    {hostile{greeting: edit(func(p []byte) { p[25+textSize] = 'x' }), fds: sealed()}, "camera text"},
+		"bad light":      {hostile{greeting: edit(func(p []byte) { p[greetingSize-1] = 0xff }), fds: sealed()}, "exposure or gain"},
 		"short greeting": {hostile{greeting: greeting[:greetingSize-1], fds: sealed()}, "bytes instead of"},
 		"long greeting":  {hostile{greeting: append(edit(func([]byte) {}), 0, 0), fds: sealed()}, "truncated"},
 		"no memory":      {hostile{greeting: greeting}, "0 descriptors"},
@@ -139,7 +141,9 @@ func TestHostileAnnouncement(t *testing.T) {
 		"slot out of range": {[][]byte{packet(announcement{seq: 1, slot: 3})}, "slot 3 of 3"},
 		"slot wraps":        {[][]byte{packet(announcement{seq: 1, slot: 1<<32 - 1})}, "slot"},
 		"negative stamp":    {[][]byte{packet(announcement{seq: 1, stamp: -1})}, "out of bounds"},
-		"endless exposure":  {[][]byte{packet(announcement{seq: 1, exposure: time.Hour})}, "out of bounds"},
+		"endless exposure":  {[][]byte{packet(announcement{seq: 1, light: Light{Exposure: time.Hour}})}, "out of bounds"},
+		"endless gain":      {[][]byte{packet(announcement{seq: 1, light: Light{Gain: float32(math.Inf(1))}})}, "out of bounds"},
+		"gain no number":    {[][]byte{packet(announcement{seq: 1, light: Light{Gain: float32(math.NaN())}})}, "out of bounds"},
 		"short packet":      {[][]byte{packet(announcement{seq: 1})[:announceSize-1]}, "bytes instead of"},
 		"long packet":       {[][]byte{append(packet(announcement{seq: 1}), 0, 0, 0)}, "bytes instead of"},
 		"sequence repeats":  {[][]byte{packet(announcement{seq: 1}), packet(announcement{seq: 1})}, "sequence 1 after 1"},
@@ -184,7 +188,7 @@ func TestReaderCannotDisturbTheRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	g, _, fd, err := readGreeting(conn)
+	g, _, _, fd, err := readGreeting(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +215,7 @@ func TestReaderCannotDisturbTheRing(t *testing.T) {
 }
 
 func FuzzGreeting(f *testing.F) {
-	p, err := appendGreeting(nil, geometry{640, 480, 4}, testCamera())
+	p, err := appendGreeting(nil, geometry{640, 480, 4}, testCamera(), testLeast, testMost)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -219,14 +223,14 @@ func FuzzGreeting(f *testing.F) {
 	f.Add(p[:40])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, p []byte) {
-		g, c, err := parseGreeting(p)
+		g, c, least, most, err := parseGreeting(p)
 		if err != nil {
 			return
 		}
 		if g.size() > maxSlots*(maxSide*maxSide+2*slotAlign) {
 			t.Fatalf("accepted a ring of %d bytes", g.size())
 		}
-		again, err := appendGreeting(nil, g, c)
+		again, err := appendGreeting(nil, g, c, least, most)
 		if err != nil || string(again) != string(p) {
 			t.Fatalf("accepted a greeting that we would not write: %v", err)
 		}
@@ -235,12 +239,12 @@ func FuzzGreeting(f *testing.F) {
 
 func FuzzAnnouncement(f *testing.F) {
 	p := make([]byte, announceSize)
-	announcement{seq: 1, stamp: 2, exposure: 3, slot: 1}.put(p)
+	announcement{seq: 1, stamp: 2, light: Light{3, 4}, slot: 1}.put(p)
 	f.Add(p)
 	f.Add(p[:5])
 	f.Fuzz(func(t *testing.T, p []byte) {
 		a, err := parseAnnouncement(p, 4)
-		if err == nil && (a.slot >= 4 || a.stamp < 0 || a.exposure < 0) {
+		if err == nil && (a.slot >= 4 || a.stamp < 0 || a.light.Exposure < 0 || !(a.light.Gain >= 0)) {
 			t.Fatalf("accepted %+v", a)
 		}
 	})

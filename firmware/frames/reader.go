@@ -27,6 +27,7 @@ func StallTimeout(c Camera) time.Duration { return max(time.Second, 10*c.Interva
 type Reader struct {
 	geometry
 	camera Camera
+	bounds [2]Light // least and most that the camera takes in
 	conn   *net.UnixConn
 	mem    []byte
 	image  *image.Gray
@@ -42,7 +43,7 @@ type Reader struct {
 	closed  bool
 }
 
-var _ Source = (*Reader)(nil)
+var _ Adjustable = (*Reader)(nil)
 
 // Dial connects to the Ring served at path and maps it read-only.
 func Dial(path string) (*Reader, error) {
@@ -59,7 +60,7 @@ func Dial(path string) (*Reader, error) {
 }
 
 func newReader(conn *net.UnixConn) (*Reader, error) {
-	g, camera, fd, err := readGreeting(conn)
+	g, camera, bounds, fd, err := readGreeting(conn)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func newReader(conn *net.UnixConn) (*Reader, error) {
 		return nil, err
 	}
 	r := &Reader{
-		geometry: g, camera: camera, conn: conn, mem: mem,
+		geometry: g, camera: camera, bounds: bounds, conn: conn, mem: mem,
 		image:   image.NewGray(image.Rect(0, 0, g.width, g.height)),
 		stall:   time.NewTimer(time.Hour),
 		arrived: make(chan struct{}, 1),
@@ -81,8 +82,10 @@ func newReader(conn *net.UnixConn) (*Reader, error) {
 }
 
 // readGreeting takes the first packet and its one descriptor; whatever else came along is closed.
-func readGreeting(conn *net.UnixConn) (geometry, Camera, int, error) {
-	fail := func(err error) (geometry, Camera, int, error) { return geometry{}, Camera{}, -1, err }
+func readGreeting(conn *net.UnixConn) (geometry, Camera, [2]Light, int, error) {
+	fail := func(err error) (geometry, Camera, [2]Light, int, error) {
+		return geometry{}, Camera{}, [2]Light{}, -1, err
+	}
 	var packet [greetingSize + 1]byte
 	oob := make([]byte, unix.CmsgSpace(4*8))
 	if err := conn.SetReadDeadline(time.Now().Add(greetingWithin)); err != nil {
@@ -104,8 +107,9 @@ func readGreeting(conn *net.UnixConn) (geometry, Camera, int, error) {
 	}
 	var g geometry
 	var c Camera
+	var bounds [2]Light
 	if err == nil {
-		g, c, err = parseGreeting(packet[:n])
+		g, c, bounds[0], bounds[1], err = parseGreeting(packet[:n])
 	}
 	if err != nil {
 		for _, fd := range fds {
@@ -113,7 +117,7 @@ func readGreeting(conn *net.UnixConn) (geometry, Camera, int, error) {
 		}
 		return fail(err)
 	}
-	return g, c, fds[0], nil
+	return g, c, bounds, fds[0], nil
 }
 
 func rights(oob []byte) ([]int, error) {
@@ -232,7 +236,7 @@ func (r *Reader) take() (Frame, bool, error) {
 		return Frame{}, false, nil
 	}
 	r.last = a.seq
-	return Frame{Image: r.image, Seq: a.seq, Stamp: a.stamp, Exposure: a.exposure}, true, nil
+	return Frame{Image: r.image, Seq: a.seq, Stamp: a.stamp, Exposure: a.light.Exposure, Gain: a.light.Gain}, true, nil
 }
 
 // copyOut reports whether the slot held the announced frame from the first byte copied to the last.
@@ -251,6 +255,28 @@ func (r *Reader) copyOut(a announcement) bool {
 
 // Camera is what the writer says it is; Close leaves it readable.
 func (r *Reader) Camera() Camera { return r.camera }
+
+// Light is what the writer says that its camera can take in.
+func (r *Reader) Light() (least, most Light) { return r.bounds[0], r.bounds[1] }
+
+// Expose asks the writer. It does not wait: one that is stuck delivers no frames either.
+func (r *Reader) Expose(l Light) error {
+	var p [lightSize]byte
+	l.put(p[:])
+	if _, err := parseLight(p[:]); err != nil {
+		return fmt.Errorf("ask for light: %w", err)
+	}
+	if err := r.conn.SetWriteDeadline(time.Now().Add(askWithin)); err != nil {
+		return fmt.Errorf("ask for light: %w", err)
+	}
+	if _, err := r.conn.Write(p[:]); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("ask for light: %w", ended(err))
+	}
+	return nil
+}
+
+// askWithin is how long a request may take to get into the socket's buffer.
+const askWithin = 5 * time.Millisecond
 
 // Close ends the Source; a Next that waits returns an error.
 func (r *Reader) Close() error {

@@ -20,6 +20,8 @@ const maxReaders = 8
 // Ring is the writing end. One goroutine may call Begin and Publish; Serve runs in another; Close ends both.
 type Ring struct {
 	geometry
+	least    Light
+	most     Light
 	fd       int
 	mem      []byte
 	greeting []byte
@@ -29,6 +31,8 @@ type Ring struct {
 	mu      sync.Mutex
 	readers []*subscriber
 	closed  bool
+	asked   Light
+	asking  sync.WaitGroup
 }
 
 type subscriber struct {
@@ -38,13 +42,14 @@ type subscriber struct {
 	err  error
 }
 
-// NewRing makes the shared memory for slots frames of width x height gray pixels. Its size is sealed before anybody sees it.
-func NewRing(camera Camera, width, height, slots int) (*Ring, error) {
+// NewRing makes the shared memory for slots frames of width x height gray pixels. Its size is sealed before anybody sees it. Readers may ask for a light
+// from least to most; both are zero if the camera cannot be told.
+func NewRing(camera Camera, width, height, slots int, least, most Light) (*Ring, error) {
 	g := geometry{width, height, slots}
 	if err := g.check(); err != nil {
 		return nil, fmt.Errorf("make ring: %w", err)
 	}
-	greeting, err := appendGreeting(nil, g, camera)
+	greeting, err := appendGreeting(nil, g, camera, least, most)
 	if err != nil {
 		return nil, fmt.Errorf("make ring: %w", err)
 	}
@@ -52,7 +57,7 @@ func NewRing(camera Camera, width, height, slots int) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make ring: memfd: %w", err)
 	}
-	r := &Ring{geometry: g, fd: fd, greeting: greeting}
+	r := &Ring{geometry: g, least: least, most: most, fd: fd, greeting: greeting}
 	if err := r.mapSealed(); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("make ring: %w", err)
@@ -112,7 +117,34 @@ func (r *Ring) greet(conn *net.UnixConn) error {
 		return err
 	}
 	r.readers = append(r.readers, s)
+	r.asking.Go(func() { r.listen(conn) })
 	return nil
+}
+
+// listen takes the requests of a reader until it is gone, or asks for what it may not.
+func (r *Ring) listen(conn *net.UnixConn) {
+	defer conn.Close()
+	var p [lightSize + 1]byte // a byte more, so that a longer packet is not cut to the right length
+	for {
+		n, err := conn.Read(p[:])
+		if err != nil || n != lightSize {
+			return
+		}
+		l, err := parseLight(p[:n])
+		if err != nil || l.Exposure < r.least.Exposure || l.Exposure > r.most.Exposure || !(l.Gain >= r.least.Gain && l.Gain <= r.most.Gain) || r.most.Gain == 0 {
+			return
+		}
+		r.mu.Lock()
+		r.asked = l
+		r.mu.Unlock()
+	}
+}
+
+// Asked is the light that a reader asked for last; the zero Light until then.
+func (r *Ring) Asked() Light {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
 }
 
 // Begin hands out the pixels of the oldest slot, row by row without gaps. They are the caller's until Publish.
@@ -127,10 +159,10 @@ func (r *Ring) Begin() []byte {
 }
 
 // Publish announces the frame written since Begin to all readers and never waits for one. seq must rise; a gap is a lost frame.
-func (r *Ring) Publish(seq uint64, stamp, exposure time.Duration) {
+func (r *Ring) Publish(seq uint64, stamp time.Duration, light Light) {
 	version(r.mem, r.next*r.stride()).Store(2 * seq)
 	r.mu.Lock()
-	announcement{seq, stamp, exposure, uint32(r.next)}.put(r.packet[:])
+	announcement{seq, stamp, light, uint32(r.next)}.put(r.packet[:])
 	kept := r.readers[:0]
 	for _, s := range r.readers {
 		err := s.raw.Write(s.send)
@@ -149,8 +181,8 @@ func (r *Ring) Publish(seq uint64, stamp, exposure time.Duration) {
 // Close hangs up on all readers and gives the memory back; Begin and Publish must not be called any more.
 func (r *Ring) Close() error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.closed {
+		r.mu.Unlock()
 		return os.ErrClosed
 	}
 	r.closed = true
@@ -158,6 +190,8 @@ func (r *Ring) Close() error {
 		s.conn.Close()
 	}
 	r.readers = nil
+	r.mu.Unlock()
+	r.asking.Wait()
 	return errors.Join(unix.Munmap(r.mem), unix.Close(r.fd))
 }
 

@@ -15,10 +15,16 @@ func testCamera() Camera {
 	return Camera{Driver: "twin", Card: "drawn", Bus: "none", Format: "GREY 64x48", Interval: time.Second / 30, Virtual: true}
 }
 
+// What the camera of the tests can take in.
+var (
+	testLeast = Light{time.Millisecond, 1}
+	testMost  = Light{8 * time.Millisecond, 8}
+)
+
 // serve starts a ring on a socket in a fresh folder.
 func serve(t testing.TB) (*Ring, string) {
 	t.Helper()
-	ring, err := NewRing(testCamera(), 64, 48, 3)
+	ring, err := NewRing(testCamera(), 64, 48, 3, testLeast, testMost)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +50,7 @@ func publish(r *Ring, seq uint64) {
 	for i := range pix {
 		pix[i] = byte(seq)
 	}
-	r.Publish(seq, time.Duration(seq)*time.Millisecond, 8*time.Millisecond)
+	r.Publish(seq, time.Duration(seq)*time.Millisecond, Light{8 * time.Millisecond, 1})
 }
 
 func dial(t testing.TB, path string) *Reader {
@@ -282,19 +288,58 @@ func TestNewRingRefusesBadShapes(t *testing.T) {
 	still := c
 	still.Interval = 0
 	for name, make := range map[string]func() (*Ring, error){
-		"narrow":       func() (*Ring, error) { return NewRing(c, minSide-1, 48, 3) },
-		"tall":         func() (*Ring, error) { return NewRing(c, 64, maxSide+1, 3) },
-		"one slot":     func() (*Ring, error) { return NewRing(c, 64, 48, 1) },
-		"many slots":   func() (*Ring, error) { return NewRing(c, 64, 48, maxSlots+1) },
-		"long text":    func() (*Ring, error) { return NewRing(long, 64, 48, 3) },
-		"no interval":  func() (*Ring, error) { return NewRing(still, 64, 48, 3) },
-		"negative":     func() (*Ring, error) { return NewRing(c, -64, -48, 3) },
-		"zero of all":  func() (*Ring, error) { return NewRing(Camera{}, 0, 0, 0) },
-		"wide by much": func() (*Ring, error) { return NewRing(c, 1<<30, 1<<30, 16) },
+		"narrow":       func() (*Ring, error) { return NewRing(c, minSide-1, 48, 3, Light{}, Light{}) },
+		"tall":         func() (*Ring, error) { return NewRing(c, 64, maxSide+1, 3, Light{}, Light{}) },
+		"one slot":     func() (*Ring, error) { return NewRing(c, 64, 48, 1, Light{}, Light{}) },
+		"many slots":   func() (*Ring, error) { return NewRing(c, 64, 48, maxSlots+1, Light{}, Light{}) },
+		"long text":    func() (*Ring, error) { return NewRing(long, 64, 48, 3, Light{}, Light{}) },
+		"no interval":  func() (*Ring, error) { return NewRing(still, 64, 48, 3, Light{}, Light{}) },
+		"negative":     func() (*Ring, error) { return NewRing(c, -64, -48, 3, Light{}, Light{}) },
+		"zero of all":  func() (*Ring, error) { return NewRing(Camera{}, 0, 0, 0, Light{}, Light{}) },
+		"wide by much": func() (*Ring, error) { return NewRing(c, 1<<30, 1<<30, 16, Light{}, Light{}) },
 	} {
 		if r, err := make(); err == nil {
 			r.Close()
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// A reader may ask for more light or less, within what the writer offers, and for nothing else.
+func TestReaderAsksForLight(t *testing.T) {
+	ring, path := serve(t)
+	r := dial(t, path)
+	if least, most := r.Light(); least != testLeast || most != testMost {
+		t.Fatalf("the reader was told %v to %v", least, most)
+	}
+	if l := ring.Asked(); l != (Light{}) {
+		t.Errorf("%v is asked for before anybody did", l)
+	}
+	want := Light{3 * time.Millisecond, 2.5}
+	if err := r.Expose(want); err != nil {
+		t.Fatal(err)
+	}
+	for ring.Asked() != want {
+		if within(t).Err() != nil {
+			t.Fatalf("%v is asked for", ring.Asked())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for name, l := range map[string]Light{
+		"too long": {9 * time.Millisecond, 1}, "too short": {time.Microsecond, 1}, "too much gain": {time.Millisecond, 9}, "too little gain": {time.Millisecond, 0.5},
+	} {
+		bad := dial(t, path)
+		if err := bad.Expose(l); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bad.Next(within(t)); err != io.EOF {
+			t.Errorf("%s: %v, want to be hung up on", name, err)
+		}
+	}
+	if err := r.Expose(Light{time.Hour, 1}); err == nil {
+		t.Error("an hour was asked for")
+	}
+	if ring.Asked() != want {
+		t.Errorf("%v is asked for, by one who may not", ring.Asked())
 	}
 }

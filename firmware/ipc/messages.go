@@ -70,6 +70,8 @@ type Approach struct {
 	Process time.Duration `cbor:"8,keyasint"` // what this frame cost eye
 	// Exposure is how long light was gathered before Stamp: door switches the lamp between two exposures.
 	Exposure time.Duration `cbor:"9,keyasint"`
+	// Adjusting says that the camera is just being told to take in more light or less: the code waits for it, for a frame or two.
+	Adjusting bool `cbor:"10,keyasint"`
 }
 
 // Observe opens a session in eye. eye is not told the lamp code.

@@ -28,7 +28,7 @@ func fullPresentation() access.Presentation {
 		p.Frames = append(p.Frames, access.FrameEvidence{
 			Seq: 1<<64 - 1, Stamp: 1<<63 - 1, Exposure: 1<<63 - 1, Chain: [32]byte{31: 1}, Track: 1<<32 - 1,
 			Box: access.Box{X0: -0.1, Y0: -0.1, X1: 0.1, Y1: 0.1}, Level: [access.Patches]float32{0.1, 0.1, 0.1, 0.1, 0.1},
-			Edge: [access.Edges]float32{0.1, 0.1, 0.1, 0.1, 0.1}, Ring: 0.1, Texture: 0.1, Quality: 0.1, Hint: access.HintSeveral, Faces: 255,
+			Edge: [access.Edges]float32{0.1, 0.1, 0.1, 0.1, 0.1}, Ring: 0.1, Texture: 0.1, Taken: 0.1, Quality: 0.1, Hint: access.HintSeveral, Faces: 255,
 		})
 	}
 	return p
@@ -47,7 +47,7 @@ func largest() map[Kind]any {
 	const most, moment = 1<<64 - 1, time.Duration(1<<63 - 1)
 	name, sentence := strings.Repeat("n", maxName), strings.Repeat("s", maxSentence)
 	session := access.SessionID{Boot: most, Number: most}
-	sighting := Approach{moment, moment, 1<<32 - 1, access.Box{X1: 0.1, Y1: 0.1, X0: -0.1, Y0: -0.1}, access.HintSeveral, 255, 0.1, moment, moment}
+	sighting := Approach{moment, moment, 1<<32 - 1, access.Box{X1: 0.1, Y1: 0.1, X0: -0.1, Y0: -0.1}, access.HintSeveral, 255, 0.1, moment, moment, true}
 	status := Status{
 		Stamp: moment, Door: 255, Walkup: 255, Indication: access.Indication{Text: strings.Repeat("t", access.MaxText)}, Sighting: sighting,
 		Degraded: repeated(sentence, maxDegraded), People: 1<<32 - 1, Records: most, Cursor: most, Lockdown: true, Closed: true, Tested: true,

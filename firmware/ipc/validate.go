@@ -195,7 +195,7 @@ func ValidatePresentation(p *access.Presentation) error {
 	}
 	for i := range p.Frames {
 		f := &p.Frames[i]
-		err = errors.Join(err, durations(f.Stamp, f.Exposure), box(f.Box), hint(f.Hint), levels(f.Level[:]...), levels(f.Edge[:]...), levels(f.Ring, f.Texture))
+		err = errors.Join(err, durations(f.Stamp, f.Exposure), box(f.Box), hint(f.Hint), levels(f.Level[:]...), levels(f.Edge[:]...), levels(f.Ring, f.Texture, f.Taken))
 		if err != nil {
 			return err // one broken frame is enough: 64 sentences would fill the log
 		}

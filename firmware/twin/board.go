@@ -86,7 +86,7 @@ func New(c Config) (*Board, error) {
 	b.ring, err = frames.NewRing(frames.Camera{
 		Driver: "twin", Card: "simulated infrared camera", Bus: "none",
 		Format: fmt.Sprintf("GREY %dx%d", FrameWidth, FrameHeight), Interval: b.interval, Virtual: true,
-	}, FrameWidth, FrameHeight, slots)
+	}, FrameWidth, FrameHeight, slots, Least, Most)
 	if err != nil {
 		return nil, err
 	}
@@ -142,21 +142,28 @@ func (b *Board) expose(ctx context.Context, to display) error {
 			return err
 		}
 		light, t := b.step(stamp, r, &things)
-		light.lamp = b.wires.share(lampLine, stamp-exposure, stamp)
+		asked := to.Asked()
+		if asked.Gain == 0 {
+			asked = frames.Light{Exposure: exposure, Gain: 1}
+		}
+		light.by(asked)
+		light.lamp = b.wires.share(lampLine, stamp-asked.Exposure, stamp)
 		pix := to.Begin()
 		r.draw(pix, things, light, t, seq)
 		b.mu.Lock()
 		copy(b.last, pix)
 		b.seq, b.stamp = seq, stamp
 		b.mu.Unlock()
-		to.Publish(seq, stamp, exposure)
+		to.Publish(seq, stamp, asked)
 	}
 }
 
 // display is where frames are drawn and shown.
 type display interface {
 	Begin() []byte
-	Publish(seq uint64, stamp, exposure time.Duration)
+	Publish(seq uint64, stamp time.Duration, light frames.Light)
+	// Asked is the light that the camera was told to take in; zero: its normal one.
+	Asked() frames.Light
 }
 
 // lampLine and relayLine are places in lines.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/firmware/frames"
 )
 
 // runDevices is Run before the kernel's devices.
@@ -39,7 +40,10 @@ type screen struct {
 
 func (s *screen) Begin() []byte { return s.pix }
 
-func (s *screen) Publish(_ uint64, stamp, _ time.Duration) {
+// Asked is nothing: a camera of the kernel that is fed has no controls.
+func (s *screen) Asked() frames.Light { return frames.Light{} }
+
+func (s *screen) Publish(_ uint64, stamp time.Duration, _ frames.Light) {
 	if err := s.to.Show(s.pix, stamp); err != nil {
 		s.failed(fmt.Errorf("show frame: %w", err))
 	}

@@ -49,6 +49,7 @@ type lighting struct {
 	sunFrom vec     // unit
 	lamp    float64 // 0..1, the share of the exposure with the lamp on
 	gain    float64 // of the camera, 1: normal
+	open    float64 // exposure, 1: normal; 0 counts as 1
 }
 
 // placed is a body at its place in one frame.
@@ -93,6 +94,7 @@ func (r *renderer) draw(dst []byte, things []placed, l lighting, t time.Duration
 	if r.sensor.gain != l.gain {
 		r.sensor.setGain(l.gain)
 	}
+	r.sensor.open = float32(cmp.Or(l.open, 1))
 	r.sensor.expose(dst, &r.canvas, r.seed^frame*0x9e3779b97f4a7c15)
 }
 

@@ -18,6 +18,7 @@ type sensor struct {
 	gauss []float32
 	sigma [256]float32
 	gain  float64
+	open  float32      // share of the normal exposure that light is gathered for
 	rows  [3][]float32 // horizontally blurred rows, a rolling window
 }
 
@@ -31,6 +32,7 @@ func newSensor(seed uint64, width int) *sensor {
 		s.rows[i] = make([]float32, width)
 	}
 	s.setGain(1)
+	s.open = 1
 	return s
 }
 
@@ -79,7 +81,7 @@ func (s *sensor) expose(dst []byte, c *canvas, turn uint64) {
 func (s *sensor) blurRow(c *canvas, y int) {
 	in := c.lum[y*c.width : (y+1)*c.width]
 	out := s.rows[y%3][:len(in)]
-	g := float32(0.25 * s.gain)
+	g := float32(0.25*s.gain) * s.open
 	left, here := in[0], in[0]
 	for x := range len(in) - 1 {
 		right := in[x+1]

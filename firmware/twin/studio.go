@@ -2,7 +2,11 @@
 
 package twin
 
-import "time"
+import (
+	"time"
+
+	"github.com/lintel-access/lintel/firmware/frames"
+)
 
 // Studio draws the frames of scenes in a time of the caller's: no clock, no goroutine, no socket. The same scene, cast and arguments
 // give the same pictures. It is used by one goroutine; a Cast may be shared by several studios.
@@ -31,6 +35,8 @@ type Light struct {
 	Lamp float64 // share of the exposure in which the lamp was on, 0..1
 	// Still, when not zero, stops everything that moves at that time of the scene: a photograph that only the light changes.
 	Still time.Duration
+	// Camera is how the camera takes light in; zero: normally.
+	Camera frames.Light
 }
 
 // Draw draws the frame whose exposure ends at t of the staged scene into dst, FrameWidth x FrameHeight gray bytes. seq picks its noise.
@@ -42,8 +48,25 @@ func (s *Studio) Draw(dst []byte, t time.Duration, seq uint64, l Light) {
 	s.things = s.show.place(s.things[:0], t, s.renderer.seed)
 	light := s.show.light()
 	light.lamp = l.Lamp
+	light.by(l.Camera)
 	s.renderer.draw(dst, s.things, light, t, seq)
 }
 
-// Exposure is how long the simulated camera gathers light for a frame.
+// Exposure is how long the simulated camera gathers light for a frame, normally.
 const Exposure = exposure
+
+// Least and Most are what the simulated camera can be told to take in: an eighth of its normal exposure, and eight times its normal gain.
+var (
+	Least = frames.Light{Exposure: exposure / 8, Gain: 1}
+	Most  = frames.Light{Exposure: exposure, Gain: 8}
+)
+
+// by takes the light in as the camera was told to.
+func (l *lighting) by(c frames.Light) {
+	if c.Exposure > 0 {
+		l.open = float64(c.Exposure) / float64(exposure)
+	}
+	if c.Gain > 0 {
+		l.gain *= float64(c.Gain)
+	}
+}

@@ -355,7 +355,7 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 	if w.granted == 0 {
 		w.cfg.Show(access.IndicateHint(a.Hint))
 	}
-	if w.eye != nil && w.granted == 0 && w.steady >= steadySightings && starts(a.Hint) && w.timely(a) {
+	if w.eye != nil && w.granted == 0 && w.steady >= steadySightings && starts(a.Hint) && !a.Adjusting && w.timely(a) {
 		w.step(ctx, access.Approached)
 	}
 }

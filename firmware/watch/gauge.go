@@ -48,7 +48,11 @@ func brightness(m *image.Gray) float32 {
 // timed gives a frame the time of its light instead of that of its arrival. Called with mu held.
 func (w *Watcher) timed(f frames.Frame) frames.Frame {
 	if w.timing.Exposure > 0 {
-		f.Stamp, f.Exposure = f.Stamp-w.timing.Delay, w.timing.Exposure
+		measured := w.timing.Exposure
+		if f.Gain > 0 { // the camera knows, and may gather light for longer than when it was measured
+			measured = max(measured, f.Exposure)
+		}
+		f.Stamp, f.Exposure = f.Stamp-w.timing.Delay, measured
 	}
 	return f
 }

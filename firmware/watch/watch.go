@@ -60,6 +60,8 @@ type Watcher struct {
 	missing            int
 	chain              chain
 	farewell           int // how often door is still to be told at once that nobody is there
+	exposure           exposure
+	adjusting          bool // as door was told last
 
 	mu      sync.Mutex // guards the rest: order and Run share it
 	session *session
@@ -98,6 +100,7 @@ const backlog = 3
 // begin makes what the frames need.
 func (w *Watcher) begin() {
 	w.first = make(map[uint32]time.Duration)
+	w.exposure = newExposure(w.Source)
 	w.jobs, w.idle = make(chan *job, backlog), make(chan *job, backlog)
 	for range backlog {
 		w.idle <- new(job)
@@ -149,8 +152,10 @@ func (w *Watcher) frame(f frames.Frame) error {
 	began := w.Now()
 	w.mu.Lock()
 	err := w.glimpse(f)
+	light := frames.Light{Exposure: f.Exposure, Gain: f.Gain}
 	f = w.timed(f)
 	in := w.session.covers(f)
+	held := w.session != nil || w.gauging != nil
 	w.mu.Unlock()
 	if err != nil {
 		return err
@@ -164,19 +169,31 @@ func (w *Watcher) frame(f frames.Frame) error {
 		return fmt.Errorf("look at frame %d: %w", f.Seq, err)
 	}
 	hint := w.choose(f, faces)
-	if err := w.collect(f, hint, len(faces)); err != nil {
+	if err := w.collect(f, light, hint, len(faces)); err != nil {
 		return err
+	}
+	settled, err := held, error(nil)
+	switch {
+	case held:
+	case !w.have:
+		err = w.exposure.scene(light, brightness(f.Image))
+	case w.missing == 0:
+		settled, err = w.exposure.face(light, w.face.Level, w.face.Clipped)
+	}
+	if err != nil {
+		return fmt.Errorf("adjust camera: %w", err)
 	}
 	if !w.have {
 		return w.sawNobody(f.Stamp, f.Exposure)
 	}
-	if f.Stamp-w.lastSent < approachEvery || w.missing > 0 {
+	if f.Stamp-w.lastSent < approachEvery && !w.adjusting || w.missing > 0 {
 		return nil
 	}
-	w.lastSent, w.farewell = f.Stamp, farewells
+	w.lastSent, w.farewell, w.adjusting = f.Stamp, farewells, !settled
 	return w.Door.Send(ipc.KindApproach, ipc.Approach{
 		Stamp: f.Stamp, First: w.first[w.face.Track], Track: w.face.Track, Box: boxOf(w.face.Box), Hint: hint,
 		Faces: uint8(min(len(faces), 255)), Level: w.face.Level, Process: w.Now() - began, Exposure: f.Exposure,
+		Adjusting: !settled,
 	})
 }
 
@@ -247,7 +264,7 @@ func (w *Watcher) sawNobody(stamp, exposure time.Duration) error {
 }
 
 // collect adds a frame to the session's evidence and presents it when it was the last.
-func (w *Watcher) collect(f frames.Frame, hint access.Hint, found int) error {
+func (w *Watcher) collect(f frames.Frame, light frames.Light, hint access.Hint, found int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stamp = f.Stamp
@@ -256,7 +273,7 @@ func (w *Watcher) collect(f frames.Frame, hint access.Hint, found int) error {
 		w.session = nil
 	}
 	if w.session.covers(f) { // asked anew: the session may have changed while the frame was looked at
-		if err := w.record(w.session, f, hint, found); err != nil {
+		if err := w.record(w.session, f, light, hint, found); err != nil {
 			return err
 		}
 	}
@@ -264,12 +281,12 @@ func (w *Watcher) collect(f frames.Frame, hint access.Hint, found int) error {
 }
 
 // record measures one frame of the session. Called with mu held.
-func (w *Watcher) record(s *session, f frames.Frame, hint access.Hint, found int) error {
+func (w *Watcher) record(s *session, f frames.Frame, light frames.Light, hint access.Hint, found int) error {
 	if len(s.frames) == access.MaxFrames {
 		return nil
 	}
 	e := access.FrameEvidence{
-		Seq: f.Seq, Stamp: f.Stamp, Exposure: f.Exposure, Hint: hint, Faces: uint8(min(found, 255)),
+		Seq: f.Seq, Stamp: f.Stamp, Exposure: f.Exposure, Hint: hint, Faces: uint8(min(found, 255)), Taken: w.exposure.share(light),
 	}
 	if w.have {
 		var err error

@@ -95,6 +95,7 @@ type walkUp struct {
 	inject  injector
 	chance  *rand.Rand // door's and the attacker's
 	frame   *image.Gray
+	light   frames.Light
 
 	n        uint64
 	now      time.Duration
@@ -115,7 +116,8 @@ func (b *booth) present(scene *twin.Scene, inject injector, chance *rand.Rand) (
 	}
 	b.engine.Face.Forget()
 	began := time.Now()
-	p := &walkUp{booth: b, inject: inject, chance: chance, now: epoch, frame: image.NewGray(image.Rect(0, 0, twin.FrameWidth, twin.FrameHeight))}
+	p := &walkUp{booth: b, inject: inject, chance: chance, now: epoch, light: frames.Light{Exposure: twin.Exposure, Gain: 1},
+		frame: image.NewGray(image.Rect(0, 0, twin.FrameWidth, twin.FrameHeight))}
 	p.watcher = &watch.Watcher{Source: p, Engine: b.engine, Door: p, Bundle: b.bundle, Now: func() time.Duration { return p.now }}
 	if err := p.watcher.Run(context.Background()); !errors.Is(err, io.EOF) {
 		return p.outcome, err
@@ -127,6 +129,15 @@ func (b *booth) present(scene *twin.Scene, inject injector, chance *rand.Rand) (
 // Camera is what the frames say they come from.
 func (p *walkUp) Camera() frames.Camera {
 	return frames.Camera{Driver: "twin", Format: fmt.Sprintf("GREY %dx%d", twin.FrameWidth, twin.FrameHeight), Interval: p.interval, Virtual: true}
+}
+
+// Light is what the simulated camera can take in.
+func (p *walkUp) Light() (least, most frames.Light) { return twin.Least, twin.Most }
+
+// Expose has the next frames taken so.
+func (p *walkUp) Expose(l frames.Light) error {
+	p.light = l
+	return nil
 }
 
 // Close ends nothing: the booth is used again.
@@ -165,7 +176,7 @@ func (p *walkUp) Next(context.Context) (frames.Frame, error) {
 		p.outcome.Hint = p.sighting.Hint
 		return frames.Frame{}, io.EOF
 	}
-	f := frames.Frame{Image: p.frame, Seq: p.n, Stamp: stamp, Exposure: twin.Exposure}
+	f := frames.Frame{Image: p.frame, Seq: p.n, Stamp: stamp, Exposure: p.light.Exposure, Gain: p.light.Gain}
 	p.inject(p, &f)
 	p.now = stamp + lag
 	return f, nil
@@ -173,7 +184,7 @@ func (p *walkUp) Next(context.Context) (frames.Frame, error) {
 
 // starts tells whether a sighting opens a session: the first of a face that is near enough and looks this way.
 func starts(a ipc.Approach) bool {
-	return a.Track != 0 && (a.Hint == access.HintNone || a.Hint == access.HintBlurred || a.Hint == access.HintSaturated)
+	return a.Track != 0 && !a.Adjusting && (a.Hint == access.HintNone || a.Hint == access.HintBlurred || a.Hint == access.HintSaturated)
 }
 
 // open draws the code and plans the lamp, a chip a frame, each with an exposure in its middle.
@@ -252,5 +263,5 @@ func lampOf(chips []access.Chip, t time.Duration) float64 {
 
 // draw draws what a camera sees at the time of a frame, in so much of the lamp's light.
 func (p *walkUp) draw(f *frames.Frame, lamp float64) {
-	p.studio.Draw(f.Image.Pix, f.Stamp-epoch, f.Seq, twin.Light{Lamp: lamp})
+	p.studio.Draw(f.Image.Pix, f.Stamp-epoch, f.Seq, twin.Light{Lamp: lamp, Camera: p.light})
 }

@@ -86,7 +86,7 @@ func answering(prepare func(p *walkUp), guess func(seen []bool) float64) injecto
 				light = guess(seen)
 			}
 		}
-		p.studio.Draw(f.Image.Pix, 0, f.Seq, twin.Light{Lamp: light, Still: time.Second})
+		p.studio.Draw(f.Image.Pix, 0, f.Seq, twin.Light{Lamp: light, Still: time.Second, Camera: p.light})
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -9,7 +8,6 @@ import (
 	"image"
 	"io"
 	"os"
-	"time"
 
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/drivers/camera"
@@ -18,18 +16,15 @@ import (
 
 // lens is a V4L2 camera as a source of frames.
 type lens struct {
-	camera   *camera.Camera
-	about    frames.Camera
-	image    *image.Gray
-	exposure time.Duration
-	stalls   int // since the last frame
+	camera *camera.Camera
+	about  frames.Camera
+	image  *image.Gray
+	iris   iris
+	stalls int // since the last frame
 }
 
 // mostStalls in a row, each a second or longer, make a camera broken: a new stream is worth a try then.
 const mostStalls = 5
-
-// assumedExposure is the part of the interval that a camera exposes whose exposure nobody knows, in the dark that it is meant for.
-const assumedExposure = 3 // of 4
 
 // match finds the one camera that fits the board.
 func match(c board.Camera) (camera.Found, camera.Settings, error) {
@@ -64,12 +59,8 @@ func openLens(ctx context.Context, b board.Board) (l *lens, degraded string, err
 		return nil, "", err
 	}
 	interval := opened.Interval()
-	l = &lens{camera: opened, image: image.NewGray(image.Rect(0, 0, c.Width, c.Height)), exposure: interval * assumedExposure / 4}
-	light, err := opened.Lock(camera.Light{Exposure: cmp.Or(time.Duration(c.Exposure)*time.Microsecond, interval/4), Gain: int32(c.Gain)})
-	if light.Exposure > 0 && light.Exposure < interval {
-		l.exposure = light.Exposure // also where the gain cannot be held
-	}
-	if errors.Is(err, camera.ErrUnlockable) {
+	l = &lens{camera: opened, image: image.NewGray(image.Rect(0, 0, c.Width, c.Height))}
+	if l.iris, err = openIris(opened, c, interval); errors.Is(err, camera.ErrUnlockable) {
 		degraded = "camera cannot hold its exposure and gain still: " + err.Error()
 	} else if err != nil {
 		return nil, "", errors.Join(err, opened.Close())
@@ -102,15 +93,21 @@ func (l *lens) Next(ctx context.Context) (frames.Frame, error) {
 	case err != nil:
 		return frames.Frame{}, err
 	}
-	stamp := f.Stamp
+	stamp, light := f.Stamp, l.iris.next()
 	if f.AtStart {
-		stamp += l.exposure
+		stamp += light.Exposure
 	}
-	return frames.Frame{Image: l.image, Seq: f.Seq, Stamp: stamp, Exposure: l.exposure}, nil
+	return frames.Frame{Image: l.image, Seq: f.Seq, Stamp: stamp, Exposure: light.Exposure, Gain: light.Gain}, nil
 }
 
 // Camera is what the kernel says of it.
 func (l *lens) Camera() frames.Camera { return l.about }
+
+// Light is what the camera can be told to take in.
+func (l *lens) Light() (least, most frames.Light) { return l.iris.least, l.iris.most }
+
+// Expose tells it.
+func (l *lens) Expose(want frames.Light) error { return l.iris.set(l.camera, want) }
 
 // Close ends the stream.
 func (l *lens) Close() error { return l.camera.Close() }
