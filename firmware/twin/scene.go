@@ -48,15 +48,21 @@ const (
 	Granted
 	Denied
 	Retry
+	Refused // denied, retry, uncertain or nothing: whatever does not open the door
 )
 
-var outcomeNames = [...]string{"nothing", "granted", "denied", "retry"}
+var outcomeNames = [...]string{"nothing", "granted", "denied", "retry", "refused"}
 
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
 		return outcomeNames[o]
 	}
 	return "outcome out of range"
+}
+
+// Fits reports whether a walk-up ended as expected; verdict is that of its session that counts, or "nothing".
+func (o Outcome) Fits(verdict string) bool {
+	return verdict == o.String() || o == Refused && verdict != Granted.String()
 }
 
 // Actor is somebody, or a picture of somebody, that comes before the camera.

@@ -144,7 +144,7 @@ func (b *bench) watchScene(ctx context.Context, s *twin.Scene) (walked, error) {
 		w.latency = edge - w.first
 	}
 	switch want := s.Expect; {
-	case w.outcome != want.Outcome.String():
+	case !want.Outcome.Fits(w.outcome):
 		w.unexpected = "expected " + want.Outcome.String()
 	case want.Reason != "" && w.reason != want.Reason:
 		w.unexpected = "expected because of " + want.Reason
