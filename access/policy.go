@@ -66,7 +66,7 @@ func DefaultPolicy() Policy {
 		Profile:        Office,
 		Challenge: ChallengeLimits{
 			MinDepth:     8, // about four times the noise of a patch mean on the twin's sensor
-			RankMargin:   0.35,
+			RankMargin:   0.5,
 			MinRingRatio: 1.7,
 			MinRelief:    0.12,
 			BrightLevel:  170, // peers refuse every genuine person above an ambient level of 170 (irlume); we say why
