@@ -40,9 +40,9 @@ bench: deps-run ## speed of the evidence path, the search, the audit log and the
 	@go run ./tests/bench
 	@go run ./tests/power -bench
 
-eval: deps-run ## accuracy on a folder of photographs: make eval DATA=dir [FORMAT=json]
-	@test -n "$(DATA)" || { echo 'eval: say where the photographs are: make eval DATA=dir'; exit 2; }
-	@go run ./tests/eval -data "$(DATA)" $(if $(FORMAT),-format "$(FORMAT)")
+eval: deps-run ## accuracy on a folder of photographs: make eval DATA=dir, of the learned check against prints: make eval PAD=dir [FORMAT=json]
+	@test -n "$(DATA)$(PAD)" || { echo 'eval: say where the photographs are: make eval DATA=dir or make eval PAD=dir'; exit 2; }
+	@go run ./tests/eval $(if $(DATA),-data "$(DATA)") $(if $(PAD),-pad "$(PAD)") $(if $(FORMAT),-format "$(FORMAT)")
 
 power: deps-run ## cut the power of sealed vault, audit log and their TPM 200 times and see what is left (power-long: 1,000, and a million events)
 	@go run ./tests/power

@@ -20,15 +20,20 @@ type Opened struct {
 
 	Interval time.Duration // between two frames of this camera; 0: unknown
 	Doubted  bool          // the session of this face before this one ended in doubt: this one does not
+
+	// MinLearned is the learned score below which the session is refused: what was measured for the policy's budget. 0: nothing was.
+	MinLearned float32
 }
 
 // CaptureLimits bound the frames of a Presentation.
 type CaptureLimits struct {
-	MaxGap      time.Duration `cbor:"1,keyasint"` // between the stamps of two frames that follow each other
-	MinFused    uint8         `cbor:"2,keyasint"` // frames that the probe must be fused from
-	MinLiveness float32       `cbor:"3,keyasint"` // learned score below which the session is refused; 0 switches the check off, it can only deny
-	MinOverlap  float32       `cbor:"4,keyasint"` // of the face's box from one frame to the next, 0..1
-	MinTexture  float32       `cbor:"5,keyasint"` // median standard deviation of the face at a pinned scale, gray levels
+	MaxGap   time.Duration `cbor:"1,keyasint"` // between the stamps of two frames that follow each other
+	MinFused uint8         `cbor:"2,keyasint"` // frames that the probe must be fused from
+	// LearnedBudget is the share of living people whom the learned check may refuse, at most 0.01; 0 switches it off. The measured table of the model
+	// bundle translates it; no threshold stands in code. It can only deny.
+	LearnedBudget float64 `cbor:"3,keyasint"`
+	MinOverlap    float32 `cbor:"4,keyasint"` // of the face's box from one frame to the next, 0..1
+	MinTexture    float32 `cbor:"5,keyasint"` // median standard deviation of the face at a pinned scale, gray levels
 }
 
 // Validate refuses limits that would accept anything.
@@ -38,8 +43,8 @@ func (c CaptureLimits) Validate() error {
 		return fmt.Errorf("capture limits: frame gap %v outside 10ms..1s", c.MaxGap)
 	case c.MinFused == 0:
 		return errors.New("capture limits: a probe needs at least one frame")
-	case !(c.MinLiveness >= 0 && c.MinLiveness <= 1):
-		return errors.New("capture limits: MinLiveness outside 0..1")
+	case !(c.LearnedBudget >= 0 && c.LearnedBudget <= 0.01):
+		return fmt.Errorf("capture limits: budget %g of the learned check outside 0..0.01", c.LearnedBudget)
 	case !(c.MinOverlap >= 0.1 && c.MinOverlap <= 0.9):
 		return errors.New("capture limits: MinOverlap outside 0.1..0.9")
 	case !(c.MinTexture >= 1 && c.MinTexture <= 64):

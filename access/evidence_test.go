@@ -35,6 +35,7 @@ func presented(t *testing.T) (*Presentation, Opened, Book) {
 	o := Opened{
 		Session: SessionID{Boot: 3, Number: 9}, Nonce: [16]byte{1}, Camera: [32]byte{2}, Bundle: [32]byte{3}, Track: 1,
 		Start: time.Second - 100*time.Millisecond, Interval: testInterval, Code: code, Chips: chips(code),
+		MinLearned: 0.5,
 	}
 	p := &Presentation{
 		Session: o.Session, Nonce: o.Nonce, Camera: o.Camera, Bundle: o.Bundle,
@@ -48,7 +49,7 @@ func presented(t *testing.T) (*Presentation, Opened, Book) {
 // Control: A17
 // Control: B05
 func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
-	limits := CaptureLimits{MaxGap: 150 * time.Millisecond, MinFused: 2, MinLiveness: 0.5, MinOverlap: 0.4, MinTexture: 3}
+	limits := CaptureLimits{MaxGap: 150 * time.Millisecond, MinFused: 2, LearnedBudget: 0.01, MinOverlap: 0.4, MinTexture: 3}
 	tests := []struct {
 		name string
 		bend func(*Presentation)

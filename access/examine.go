@@ -96,10 +96,7 @@ func Examine(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimi
 	f.least(CriterionContinuity, overlap, c.MinOverlap, ReasonJump)
 	f.lamp(p, o, b, l)
 	f.least(CriterionTexture, texture(p.Frames), c.MinTexture, ReasonNoTexture)
-	f.note(CriterionLiveness, p.Liveness, c.MinLiveness, ReasonNone)
-	if c.MinLiveness > 0 {
-		f.least(CriterionLiveness, p.Liveness, c.MinLiveness, ReasonLiveness)
-	}
+	f.learned(p.Liveness, o.MinLearned, c.LearnedBudget)
 	f.least(CriterionProbe, float32(p.ProbeFrom), float32(c.MinFused), ReasonNoProbe)
 	if len(p.Probe) == 0 {
 		f[CriterionProbe].Reason = ReasonNoProbe

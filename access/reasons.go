@@ -55,6 +55,7 @@ const (
 	ReasonUneven         Reason = 44 // the face as a whole followed the lamp, and a part of it did not: retry
 	ReasonReliefDoubt    Reason = 45 // no relief, at the first try: retry, who walks up may not have stood still
 	ReasonNotHeld        Reason = 71 // the camera took in more or less light in the middle of the session
+	ReasonNoLearned      Reason = 56 // the policy asks for the learned check, and there is no threshold or no score
 )
 
 var reasonNames = [...]string{
@@ -65,6 +66,7 @@ var reasonNames = [...]string{
 	"suspended", "not permitted", "late answer to the lamp", "early answer to the lamp", "inverted answer to the lamp", "spliced answer to the lamp",
 	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp", "relief in doubt",
 	ReasonNotHeld: "exposure not held",
+	56:            "no learned check",
 }
 
 // String is the short English name; an unknown number prints as such.

@@ -52,7 +52,10 @@ const (
 	LooselyConfined    Mode = 38
 	TPMLockout         Mode = 39
 
-	modeEnd = 40
+	LearnedOff     Mode = 40
+	LearnedMissing Mode = 41
+
+	modeEnd = 42
 )
 
 // Policy is what a mode means.
@@ -190,6 +193,10 @@ func (m Mode) Policy() Policy {
 		return ordinary("clock unvouched", "nobody vouches for the time of day and no schedule is kept; connect headquarters", withoutSchedules)
 	case NoModels:
 		return fault("no models", "nobody is recognised; the models do not load or give wrong answers: install the bundle again", nobody)
+	case LearnedOff:
+		return ordinary("learned check off", "the other checks decide without it")
+	case LearnedMissing:
+		return fault("no learned check", "nobody is recognised; the policy asks for a check that this bundle cannot give: see the reason", nobody)
 	case ModelsSlow:
 		return special(access.EventProviderDropped, access.EventDegradedLeft, "models slow", "an execution provider was dropped, recognition is slower; see the reason")
 	case EyeAway:

@@ -43,7 +43,9 @@ const (
 	Confinement  Part = 25
 	Guessing     Part = 26 // at the TPM's authorisations: works while nobody does
 
-	partEnd = 27
+	LearnedCheck Part = 27 // against attacks: impaired when it is off
+
+	partEnd = 28
 )
 
 // State of a part. The zero State is unknown, and unknown is not capable.
@@ -122,6 +124,8 @@ func (p Part) describe() (name string, impaired, missing Mode) {
 		return "confinement", LooselyConfined, LooselyConfined
 	case Guessing:
 		return "guard against guessing", TPMLockout, TPMLockout
+	case LearnedCheck:
+		return "learned check", LearnedOff, LearnedMissing
 	}
 	return "", SelfTest, SelfTest
 }

@@ -43,6 +43,7 @@ var rows = []struct {
 	{Watchdog, "watchdog", NoWatchdog, NoWatchdog},
 	{Confinement, "confinement", LooselyConfined, LooselyConfined},
 	{Guessing, "guard against guessing", TPMLockout, TPMLockout},
+	{LearnedCheck, "learned check", LearnedOff, LearnedMissing},
 }
 
 // works is a kiosk of which every part works.

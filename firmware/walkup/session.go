@@ -64,7 +64,7 @@ func (w *Walkup) open(ctx context.Context) {
 	o := access.Opened{
 		Session: access.SessionID{Boot: w.cfg.Boot, Number: w.number},
 		Camera:  w.camera, Bundle: w.hello.Bundle, Track: w.sighting.Track, Start: now, Code: code, Spread: w.spread(),
-		Interval: w.hello.Camera.Interval, Doubted: w.doubted,
+		Interval: w.hello.Camera.Interval, Doubted: w.doubted, MinLearned: w.cfg.MinLearned,
 	}
 	if _, err := rand.Read(o.Nonce[:]); err != nil {
 		w.fail(ctx, access.ReasonNotReady)

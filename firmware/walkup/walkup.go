@@ -53,7 +53,7 @@ type Gallery interface {
 	Subject(p access.PersonID, wall int64) [16]byte
 }
 
-// Config is what a Walkup works with. All fields are needed.
+// Config is what a Walkup works with. All fields but MinLearned are needed.
 type Config struct {
 	Policy     access.Policy
 	PolicyHash [32]byte
@@ -64,6 +64,8 @@ type Config struct {
 	Gallery    Gallery
 	// Threshold translates the policy's false-match rate for a model bundle; false when no table was measured for it.
 	Threshold func(bundle [32]byte) (float32, bool)
+	// MinLearned is the learned score that was measured for the policy's budget and this bundle; 0: none was, and who asks for the check is denied.
+	MinLearned float32
 	// Failures are the failed walk-ups that were remembered over a restart; SaveFailures remembers them, durably, and whether the
 	// door's limit on them is in force.
 	Failures     []time.Duration

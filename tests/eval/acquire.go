@@ -15,9 +15,10 @@ import (
 // sample is what the product's pipeline made of one photograph. The zero sample is a failure to acquire.
 type sample struct {
 	probe    []float32
-	live     float32 // learned PAD score, pad.Absent without a model
-	bordered bool    // a black border was put around the photograph
-	unread   error   // the file is not a photograph
+	face     face.Face // that was measured
+	live     float32   // learned PAD score, pad.Absent without a model
+	bordered bool      // a black border was put around the photograph
+	unread   error     // the file is not a photograph
 }
 
 // cropWidth is the width in pixels below which a photograph is a crop around the face: it shows the detector too little, whose box is
@@ -58,7 +59,7 @@ func acquireAsIs(e *inference.Engine, img *image.Gray) (sample, error) {
 		}
 	}
 	probe, live, _ := fuser.Result()
-	return sample{probe: probe, live: live}, nil
+	return sample{probe: probe, face: faces[at], live: live}, nil
 }
 
 // subject is the largest, most central face, which the data's protocol takes for the person in question: the one whose height exceeds

@@ -106,6 +106,39 @@ func readFolders(dir string) (*set, error) {
 	return s, s.check()
 }
 
+// readAttacks reads the frames for presentation attack detection: those of the roles live and print in index.tsv or, where there is none, the files of
+// the folders live and print, whose names begin with the person and an underscore.
+func readAttacks(dir string) (*set, error) {
+	s := &set{dir: dir}
+	if _, err := os.Stat(filepath.Join(dir, "index.tsv")); err == nil {
+		all, err := readSet(dir)
+		if err != nil {
+			return nil, err
+		}
+		s.people = all.people
+		s.photos = slices.DeleteFunc(all.photos, func(p photo) bool { return p.role != roleLive && p.role != rolePrint })
+		return s, s.check()
+	}
+	number := map[string]int{}
+	for _, role := range []string{roleLive, rolePrint} {
+		files, err := os.ReadDir(filepath.Join(dir, role))
+		if err != nil {
+			return nil, fmt.Errorf("read data: %w", err)
+		}
+		for _, f := range files {
+			person, _, named := strings.Cut(f.Name(), "_")
+			if f.IsDir() || !isPhoto(f.Name()) {
+				continue
+			}
+			if !named {
+				return nil, fmt.Errorf("read data: %q names no person before an underscore", f.Name())
+			}
+			s.add(number, filepath.Join(role, f.Name()), person, role)
+		}
+	}
+	return s, s.check()
+}
+
 func isPhoto(name string) bool {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".jpg", ".jpeg", ".pgm":

@@ -19,6 +19,15 @@ const (
 
 // readPhoto reads a JPEG or a binary PGM as 8-bit gray.
 func readPhoto(path string) (*image.Gray, error) {
+	img, err := readImage(path)
+	if err != nil {
+		return nil, err
+	}
+	return toGray(img), nil
+}
+
+// readImage reads a JPEG, or a binary PGM as an image.Gray.
+func readImage(path string) (image.Image, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -31,7 +40,7 @@ func readPhoto(path string) (*image.Gray, error) {
 	if len(data) > maxBytes {
 		return nil, fmt.Errorf("read %q: larger than %d bytes", path, maxBytes)
 	}
-	var img *image.Gray
+	var img image.Image
 	if bytes.HasPrefix(data, []byte("P5")) {
 		img, err = decodePGM(data)
 	} else {
@@ -43,7 +52,7 @@ func readPhoto(path string) (*image.Gray, error) {
 	return img, nil
 }
 
-func decodeJPEG(data []byte) (*image.Gray, error) {
+func decodeJPEG(data []byte) (image.Image, error) {
 	c, err := jpeg.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
@@ -51,11 +60,7 @@ func decodeJPEG(data []byte) (*image.Gray, error) {
 	if err := checkSize(c.Width, c.Height); err != nil {
 		return nil, err
 	}
-	img, err := jpeg.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	return toGray(img), nil
+	return jpeg.Decode(bytes.NewReader(data))
 }
 
 func checkSize(w, h int) error {
@@ -74,19 +79,42 @@ func toGray(img image.Image) *image.Gray {
 	out := image.NewGray(image.Rect(0, 0, b.Dx(), b.Dy()))
 	for y := range b.Dy() {
 		for x := range b.Dx() {
-			var r, g, bl uint32
-			if yc, ok := img.(*image.YCbCr); ok {
-				c := yc.YCbCrAt(b.Min.X+x, b.Min.Y+y)
-				r8, g8, b8 := color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
-				r, g, bl = uint32(r8), uint32(g8), uint32(b8)
-			} else {
-				r, g, bl, _ = img.At(b.Min.X+x, b.Min.Y+y).RGBA()
-				r, g, bl = r>>8, g>>8, bl>>8
-			}
-			out.Pix[y*out.Stride+x] = uint8((299*r + 587*g + 114*bl + 500) / 1000)
+			c := colourAt(img, b.Min.X+x, b.Min.Y+y)
+			out.Pix[y*out.Stride+x] = uint8((299*c[0] + 587*c[1] + 114*c[2] + 500) / 1000)
 		}
 	}
 	return out
+}
+
+// readPlanes reads the planes red, green and blue of a photograph, each as if it were gray.
+func readPlanes(path string) (planes [3]*image.Gray, err error) {
+	img, err := readImage(path)
+	if err != nil {
+		return planes, err
+	}
+	b := img.Bounds()
+	for i := range planes {
+		planes[i] = image.NewGray(image.Rect(0, 0, b.Dx(), b.Dy()))
+	}
+	for y := range b.Dy() {
+		for x := range b.Dx() {
+			for i, level := range colourAt(img, b.Min.X+x, b.Min.Y+y) {
+				planes[i].Pix[y*b.Dx()+x] = uint8(level)
+			}
+		}
+	}
+	return planes, nil
+}
+
+// colourAt is red, green and blue of a pixel, 0..255 each.
+func colourAt(img image.Image, x, y int) [3]uint32 {
+	if yc, ok := img.(*image.YCbCr); ok {
+		c := yc.YCbCrAt(x, y)
+		r, g, b := color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
+		return [3]uint32{uint32(r), uint32(g), uint32(b)}
+	}
+	r, g, b, _ := img.At(x, y).RGBA()
+	return [3]uint32{r >> 8, g >> 8, b >> 8}
 }
 
 // decodePGM reads a binary PGM of one byte a pixel, with comment lines in its header.

@@ -114,6 +114,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 			t, err := calibration.Threshold(k.policy.FalseMatchRate)
 			return t, err == nil
 		},
+		MinLearned:     k.test.judgeLearned(k.policy),
 		Failures:       failures,
 		SaveFailures:   func(f []time.Duration, limited bool) error { return k.shelf.saveFailures(k.policy.Door, f, limited) },
 		PersonFailures: func(id access.PersonID) ([]time.Duration, error) { return k.shelf.failures(person(id)) },

@@ -45,7 +45,7 @@ func TestSelfTestTells(t *testing.T) {
 	if got := s.found.Sentences(); len(got) == 0 || got[0] != "no TPM: nobody is recognised; see the reason (the TPM is absent)" {
 		t.Errorf("says %q", got)
 	}
-	for _, p := range []health.Part{health.TPM, health.Measurements, health.Vault, health.AuditLog, health.Signing, health.Memory, health.Guessing} {
+	for _, p := range []health.Part{health.TPM, health.Measurements, health.Vault, health.AuditLog, health.Signing, health.Memory, health.Guessing, health.LearnedCheck} {
 		s.judge(p, health.Works, "")
 	}
 	want()
