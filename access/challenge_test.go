@@ -43,7 +43,7 @@ func answers(c Code, level func(k int) (face, ring float32)) []FrameEvidence {
 			f.Edge[e] = 60 + (face-60)*.7 // turned away
 		}
 		f.Edge[Edges-1] = face // the ridge of the nose
-		f.Chain[0] = byte(k + 1)
+		f.Chain[0], f.Pixels[0] = byte(k+1), byte(k+1)
 		out = append(out, f)
 	}
 	return out

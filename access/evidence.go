@@ -23,6 +23,7 @@ type Opened struct {
 
 	// MinLearned is the learned score below which the session is refused: what was measured for the policy's budget. 0: nothing was.
 	MinLearned float32
+	Shown      []PixelHash // of the frames of the last sessions, as Remember keeps them
 }
 
 // CaptureLimits bound the frames of a Presentation.
@@ -65,7 +66,7 @@ func (r Reason) Attack() bool {
 	switch r {
 	case ReasonMalformed, ReasonOtherSession, ReasonOtherCamera, ReasonOtherBundle, ReasonFrameOrder, ReasonFrameStale,
 		ReasonNoAnswer, ReasonWrongAnswer, ReasonFlat, ReasonLiveness, ReasonLateAnswer, ReasonEarlyAnswer, ReasonInverted, ReasonSpliced,
-		ReasonNoRelief, ReasonNoTexture, ReasonPhase:
+		ReasonNoRelief, ReasonNoTexture, ReasonPhase, ReasonRepeated:
 		return true
 	}
 	return false

@@ -17,6 +17,7 @@ const (
 	CriterionPhase                       // how far a stamp lies from where the camera's frames lie, in frame intervals
 	CriterionHeld                        // the camera took in the same light in every frame
 	CriterionContinuity                  // least overlap of the face's box between two frames, 0..1
+	CriterionRepeat                      // frames with the pixels of another one, as a negative number
 	CriterionChips                       // every chip has a frame
 	CriterionDepth                       // least depth of a patch, gray levels
 	CriterionRank                        // how much better the shown code fits than any other, in shares of the depth
@@ -29,7 +30,7 @@ const (
 )
 
 var criterionNames = [Criteria]string{
-	"binding", "order", "gap", "track", "phase", "held", "continuity", "chips", "depth", "rank", "fall-off", "relief", "texture", "liveness", "probe",
+	"binding", "order", "gap", "track", "phase", "held", "continuity", "repeat", "chips", "depth", "rank", "fall-off", "relief", "texture", "liveness", "probe",
 }
 
 // String is the short English name.
@@ -94,6 +95,7 @@ func Examine(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimi
 	f.least(CriterionPhase, -o.stray(p.Frames), -maxStray-o.share(o.Spread), ReasonPhase)
 	f.note(CriterionHeld, 0, 0, held(p.Frames))
 	f.least(CriterionContinuity, overlap, c.MinOverlap, ReasonJump)
+	f.least(CriterionRepeat, -float32(o.repeated(p.Frames)), 0, ReasonRepeated)
 	f.lamp(p, o, b, l)
 	f.least(CriterionTexture, texture(p.Frames), c.MinTexture, ReasonNoTexture)
 	f.learned(p.Liveness, o.MinLearned, c.LearnedBudget)

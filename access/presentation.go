@@ -45,6 +45,7 @@ type FrameEvidence struct {
 	Faces   uint8            `cbor:"12,keyasint"` // faces found in the frame
 	Edge    [Edges]float32   `cbor:"13,keyasint"` // mean gray level where a head turns away from the camera, 0..255
 	Taken   float32          `cbor:"20,keyasint"` // how much light the camera took in, normal 1; 0: nobody knows
+	Pixels  PixelHash        `cbor:"14,keyasint"`
 }
 
 // Box is an axis-aligned rectangle in pixels of the frame.

@@ -56,6 +56,7 @@ const (
 	ReasonReliefDoubt    Reason = 45 // no relief, at the first try: retry, who walks up may not have stood still
 	ReasonNotHeld        Reason = 71 // the camera took in more or less light in the middle of the session
 	ReasonNoLearned      Reason = 56 // the policy asks for the learned check, and there is no threshold or no score
+	ReasonRepeated       Reason = 46 // a frame with the very pixels of another one, of this session or one of the last
 )
 
 var reasonNames = [...]string{
@@ -65,8 +66,9 @@ var reasonNames = [...]string{
 	"no calibration", "enrolled", "left", "eye lost", "tamper", "enrolled as somebody else", "gallery full", "closed", "flat",
 	"suspended", "not permitted", "late answer to the lamp", "early answer to the lamp", "inverted answer to the lamp", "spliced answer to the lamp",
 	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp", "relief in doubt",
-	ReasonNotHeld: "exposure not held",
-	56:            "no learned check",
+	ReasonNotHeld:   "exposure not held",
+	ReasonNoLearned: "no learned check",
+	ReasonRepeated:  "frame repeated",
 }
 
 // String is the short English name; an unknown number prints as such.

@@ -2,6 +2,7 @@ package walkup
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"sync"
 	"testing"
@@ -303,6 +304,7 @@ func (b *benchEye) Conclude(c ipc.Conclude) error {
 		b.seq++
 		f := access.FrameEvidence{Seq: b.seq, Stamp: stamp, Exposure: benchExposure, Track: b.session.Track, Ring: 40, Texture: 20}
 		f.Chain[0], f.Chain[1] = byte(b.seq), byte(b.seq>>8)
+		binary.BigEndian.PutUint64(f.Pixels[:], b.seq)
 		for i := range f.Level {
 			f.Level[i] = 60
 			if b.litDuring(stamp) && !b.deaf {

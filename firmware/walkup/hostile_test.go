@@ -74,6 +74,29 @@ func TestSightingsOfAnotherTimeOpenNothing(t *testing.T) {
 	}
 }
 
+// A frame that door has seen in another session is refused, although nothing else is wrong with it.
+//
+// Control: A20
+func TestFramesOfEarlierSessionsAreRefused(t *testing.T) {
+	b := start(t, func(p *access.Policy) { p.GrantPause = 50 * time.Millisecond })
+	b.enrolled(0, access.Permitted)
+	var first access.PixelHash
+	b.locked(func() { b.bend = func(p *access.Presentation) { first = p.Frames[4].Pixels } })
+	if o := b.decided(5); o.Verdict != access.Granted {
+		t.Fatalf("outcome %+v, want a grant", o)
+	}
+	b.locked(func() { b.bend = func(p *access.Presentation) { p.Frames[7].Pixels = first } })
+	b.stand(6, access.HintNone, func() bool {
+		o := b.w.View().Outcomes[0]
+		return o.Verdict == access.Denied && o.Reason == access.ReasonRepeated
+	})
+	b.locked(func() {
+		if r := b.records[len(b.records)-1]; r.Event != access.EventPresentationRefused || r.Reason != access.ReasonRepeated {
+			t.Errorf("last record %+v", r)
+		}
+	})
+}
+
 // An eye that connects while another is there ends its session: nobody answers for what somebody else was asked.
 func TestNewEyeEndsTheOldOnesSession(t *testing.T) {
 	b := start(t, nil)

@@ -64,7 +64,7 @@ func (w *Walkup) open(ctx context.Context) {
 	o := access.Opened{
 		Session: access.SessionID{Boot: w.cfg.Boot, Number: w.number},
 		Camera:  w.camera, Bundle: w.hello.Bundle, Track: w.sighting.Track, Start: now, Code: code, Spread: w.spread(),
-		Interval: w.hello.Camera.Interval, Doubted: w.doubted, MinLearned: w.cfg.MinLearned,
+		Interval: w.hello.Camera.Interval, Doubted: w.doubted, MinLearned: w.cfg.MinLearned, Shown: w.shown,
 	}
 	if _, err := rand.Read(o.Nonce[:]); err != nil {
 		w.fail(ctx, access.ReasonNotReady)
@@ -124,7 +124,9 @@ func (w *Walkup) assess(ctx context.Context) {
 	if w.session.enrol != nil || w.closer {
 		capture.MinFused = max(capture.MinFused, p.EnrolFused)
 	}
-	if r := access.Check(w.session.shown, w.session.opened, w.session.book, capture, p.Challenge); r != access.ReasonNone {
+	r := access.Check(w.session.shown, w.session.opened, w.session.book, capture, p.Challenge)
+	w.shown = access.Remember(w.shown, w.session.shown.Frames)
+	if r != access.ReasonNone {
 		w.fail(ctx, r)
 		return
 	}

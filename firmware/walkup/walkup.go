@@ -155,6 +155,7 @@ type Walkup struct {
 	stretch     int      // frames that a chip is shown for
 	clean       int      // codes since the last one that lost frames
 	enrol       *enrolment
+	shown       []access.PixelHash // of the last sessions' frames
 	failures    []time.Duration
 	inForce     bool // the door's limit on failures
 	unsaved     bool // the newest failures could not be kept

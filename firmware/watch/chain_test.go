@@ -58,3 +58,20 @@ func TestChainTiesFramesTogether(t *testing.T) {
 		t.Error("the same frame gives another link")
 	}
 }
+
+// What door compares is of the pixels alone: the same picture again has it whatever its number, stamp and place in the chain.
+func TestPixelsAreHashedAlone(t *testing.T) {
+	f := frames.Frame{Image: image.NewGray(image.Rect(0, 0, 8, 4)), Seq: 7, Stamp: time.Second}
+	var c chain
+	link := c.link([32]byte{1}, f)
+	first := c.newest()
+	f.Seq, f.Stamp = 8, 2*time.Second
+	c.link(link, f)
+	if whole := sha256.Sum256(f.Image.Pix); first != c.newest() || first != access.PixelHash(whole[:]) {
+		t.Errorf("%x, then %x, want %x", first, c.newest(), whole)
+	}
+	f.Image.Pix[9] = 1
+	if c.link(link, f); c.newest() == first {
+		t.Error("another pixel has the same hash")
+	}
+}

@@ -299,7 +299,7 @@ func (w *Watcher) record(s *session, f frames.Frame, light frames.Light, hint ac
 		}
 	}
 	s.chain = w.chain.link(s.chain, f)
-	e.Chain = s.chain
+	e.Chain, e.Pixels = s.chain, w.chain.newest()
 	if w.missing == 0 {
 		s.hint = max(s.hint, hint)
 	}
@@ -384,6 +384,9 @@ func (c *chain) link(before [32]byte, f frames.Frame) [32]byte {
 	binary.BigEndian.PutUint64(c.buf[72:], uint64(f.Stamp))
 	return sha256.Sum256(c.buf[:])
 }
+
+// newest is of the pixels that were linked last.
+func (c *chain) newest() access.PixelHash { return access.PixelHash(c.buf[32:]) }
 
 // presentIfReady sends the evidence of a concluded session once its last frame is in (the next one would end after Until), and
 // forgets the session. Called with mu held.

@@ -294,6 +294,7 @@ func (v *visits) presentation(o ipc.Observe, until time.Duration, probe []float3
 		for i := range f.Chain {
 			f.Chain[i] = byte(v.rng.Uint32())
 		}
+		f.Pixels = access.PixelHash(f.Chain[:])
 		for i := range f.Level {
 			f.Level[i] = 60 + v.rng.Float32()
 			if v.lit(stamp - visitExposure/2) {
