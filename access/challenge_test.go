@@ -35,7 +35,7 @@ func answers(c Code, level func(k int) (face, ring float32)) []FrameEvidence {
 	var out []FrameEvidence
 	for k := range int(c.Length) {
 		face, ring := level(k)
-		f := FrameEvidence{Seq: uint64(k) + 1, Stamp: time.Second + time.Duration(k)*testInterval + 20*time.Millisecond, Exposure: 8 * time.Millisecond, Track: 1, Ring: ring, Texture: 20, Box: Box{100, 100, 200, 200}}
+		f := FrameEvidence{Seq: uint64(k) + 1, Stamp: time.Second + time.Duration(k)*testInterval + 20*time.Millisecond, Exposure: 8 * time.Millisecond, Track: 1, Ring: ring, Texture: 20, Restless: 1, Box: Box{100, 100, 200, 200}}
 		for p := range f.Level {
 			f.Level[p] = face
 		}

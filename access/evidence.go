@@ -35,6 +35,14 @@ type CaptureLimits struct {
 	LearnedBudget float64 `cbor:"3,keyasint"`
 	MinOverlap    float32 `cbor:"4,keyasint"` // of the face's box from one frame to the next, 0..1
 	MinTexture    float32 `cbor:"5,keyasint"` // median standard deviation of the face at a pinned scale, gray levels
+
+	// Each of these is off when it is 0: it is measured all the same.
+	MinNoise     float32 `cbor:"6,keyasint"`  // least that any lit frame differs from those around it, gray levels
+	MaxRestless  float32 `cbor:"7,keyasint"`  // most that it may, gray levels
+	MinReflected float32 `cbor:"8,keyasint"`  // cosine of the probe and that of the face in the lamp's light alone
+	MinGlint     float32 `cbor:"9,keyasint"`  // how much more the highest point of the eyes answers the lamp than the eyes do, natural logarithm
+	MinSway      float32 `cbor:"10,keyasint"` // of the head around an even movement, in distances between the eyes
+	MinFlex      float32 `cbor:"11,keyasint"` // of the landmarks against each other, in distances between the eyes; tells nobody from anybody (docs/PAD.md)
 }
 
 // Validate refuses limits that would accept anything.
@@ -50,6 +58,16 @@ func (c CaptureLimits) Validate() error {
 		return errors.New("capture limits: MinOverlap outside 0.1..0.9")
 	case !(c.MinTexture >= 1 && c.MinTexture <= 64):
 		return errors.New("capture limits: MinTexture outside 1..64 gray levels")
+	case !(c.MinNoise >= 0 && c.MinNoise <= 8):
+		return errors.New("capture limits: MinNoise outside 0..8 gray levels")
+	case !(c.MaxRestless == 0 || c.MaxRestless > c.MinNoise && c.MaxRestless <= 64):
+		return errors.New("capture limits: MaxRestless is neither off nor between MinNoise and 64 gray levels")
+	case !(c.MinReflected >= 0 && c.MinReflected <= 0.9):
+		return errors.New("capture limits: MinReflected outside 0..0.9")
+	case !(c.MinGlint >= 0 && c.MinGlint <= 2):
+		return errors.New("capture limits: MinGlint outside 0..2")
+	case !(c.MinSway >= 0 && c.MinSway <= 0.1 && c.MinFlex >= 0 && c.MinFlex <= 0.1):
+		return errors.New("capture limits: MinSway or MinFlex outside 0..0.1 distances between the eyes")
 	}
 	return nil
 }
@@ -66,7 +84,8 @@ func (r Reason) Attack() bool {
 	switch r {
 	case ReasonMalformed, ReasonOtherSession, ReasonOtherCamera, ReasonOtherBundle, ReasonFrameOrder, ReasonFrameStale,
 		ReasonNoAnswer, ReasonWrongAnswer, ReasonFlat, ReasonLiveness, ReasonLateAnswer, ReasonEarlyAnswer, ReasonInverted, ReasonSpliced,
-		ReasonNoRelief, ReasonNoTexture, ReasonPhase, ReasonRepeated:
+		ReasonNoRelief, ReasonNoTexture, ReasonPhase, ReasonRepeated,
+		ReasonOtherReflected, ReasonNoNoise, ReasonNoGlint, ReasonMotionless, ReasonRigid:
 		return true
 	}
 	return false
@@ -95,7 +114,7 @@ func (r Reason) Own() bool {
 func (r Reason) Again() bool {
 	switch r {
 	case ReasonNoProbe, ReasonTrackLost, ReasonFewFrames, ReasonTooBright, ReasonLeft, ReasonEyeLost, ReasonDeadline,
-		ReasonJump, ReasonReliefUnknown, ReasonReliefDoubt, ReasonUneven, ReasonNotHeld:
+		ReasonJump, ReasonReliefUnknown, ReasonReliefDoubt, ReasonUneven, ReasonNotHeld, ReasonRestless:
 		return true
 	}
 	return false

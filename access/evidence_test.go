@@ -2,6 +2,7 @@ package access
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 )
@@ -42,12 +43,14 @@ func presented(t *testing.T) (*Presentation, Opened, Book) {
 		Frames: answers(code, head(code)), Probe: make([]float32, ProbeSize), ProbeFrom: 6, Liveness: 0.9,
 	}
 	p.Probe[0] = 1
+	p.Reflected = slices.Clone(p.Probe)
 	return p, o, b
 }
 
 // Control: A14
 // Control: A17
 // Control: B05
+// Control: C09
 func TestCheckRefusesEachBrokenPresentation(t *testing.T) {
 	limits := CaptureLimits{MaxGap: 150 * time.Millisecond, MinFused: 2, LearnedBudget: 0.01, MinOverlap: 0.4, MinTexture: 3}
 	tests := []struct {

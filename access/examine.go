@@ -24,13 +24,20 @@ const (
 	CriterionFallOff                     // how many times more the face answers than its surroundings
 	CriterionRelief                      // how much more the nose answers than what lies around it
 	CriterionTexture                     // median standard deviation of the face at a pinned scale, gray levels
+	CriterionNoise                       // least that a lit frame differs from those around it, gray levels
+	CriterionRestless                    // most that it does, gray levels, as a negative number
+	CriterionGlint                       // how much more the highest point of the eyes answers the lamp than the eyes do
+	CriterionSway                        // movement of the head, in distances between the eyes
+	CriterionFlex                        // movement of the landmarks against each other, in distances between the eyes
 	CriterionLiveness                    // the learned model's score
 	CriterionProbe                       // frames that the probe is fused from
+	CriterionReflected                   // cosine of the probe and that of the face in the lamp's light alone
 	Criteria            = iota           // their number
 )
 
 var criterionNames = [Criteria]string{
-	"binding", "order", "gap", "track", "phase", "held", "continuity", "repeat", "chips", "depth", "rank", "fall-off", "relief", "texture", "liveness", "probe",
+	"binding", "order", "gap", "track", "phase", "held", "continuity", "repeat", "chips", "depth", "rank", "fall-off", "relief", "texture", "noise", "restless", "glint",
+	"sway", "flex", "liveness", "probe", "reflected",
 }
 
 // String is the short English name.
@@ -78,6 +85,14 @@ func (f *Findings) least(c Criterion, value, limit float32, failed Reason) {
 	f.note(c, value, limit, failed)
 }
 
+// optional notes a criterion that wants at least so much, if its limit is not 0.
+func (f *Findings) optional(c Criterion, value, limit float32, failed Reason) {
+	f.note(c, value, limit, ReasonNone)
+	if limit != 0 {
+		f.least(c, value, limit, failed)
+	}
+}
+
 // Examine asks every criterion that can be asked of a presentation. Nothing in it says who it is.
 func Examine(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimits) (f Findings) {
 	r := o.binding(p)
@@ -98,11 +113,13 @@ func Examine(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimi
 	f.least(CriterionRepeat, -float32(o.repeated(p.Frames)), 0, ReasonRepeated)
 	f.lamp(p, o, b, l)
 	f.least(CriterionTexture, texture(p.Frames), c.MinTexture, ReasonNoTexture)
+	f.still(p, o, c)
 	f.learned(p.Liveness, o.MinLearned, c.LearnedBudget)
 	f.least(CriterionProbe, float32(p.ProbeFrom), float32(c.MinFused), ReasonNoProbe)
 	if len(p.Probe) == 0 {
 		f[CriterionProbe].Reason = ReasonNoProbe
 	}
+	f.optional(CriterionReflected, cosine(p.Probe, p.Reflected), c.MinReflected, ReasonOtherReflected)
 	return f
 }
 
@@ -158,7 +175,7 @@ func (o Opened) binding(p *Presentation) Reason {
 		return ReasonOtherCamera
 	case p.Bundle != o.Bundle:
 		return ReasonOtherBundle
-	case len(p.Frames) > MaxFrames || (len(p.Probe) != 0 && len(p.Probe) != ProbeSize):
+	case len(p.Frames) > MaxFrames || len(p.Probe) != 0 && len(p.Probe) != ProbeSize || len(p.Reflected) != 0 && len(p.Reflected) != ProbeSize:
 		return ReasonMalformed
 	case len(p.Frames) == 0:
 		return ReasonFewFrames

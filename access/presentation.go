@@ -16,7 +16,21 @@ type Presentation struct {
 	ProbeFrom uint32    `cbor:"7,keyasint"` // number of frames fused into Probe
 	Liveness  float32   `cbor:"8,keyasint"` // learned PAD score, 0 attack .. 1 bona fide, mean over the probe's frames; -1 when absent
 	Hint      Hint      `cbor:"9,keyasint"` // why no frame was good enough, when Probe is empty
+
+	// Reflected is the probe of the face in the changing light alone: of what answered the lamp. As Probe; empty when nothing did.
+	Reflected []float32 `cbor:"10,keyasint"`
+	Sway      float32   `cbor:"11,keyasint"` // standard deviation of the head's place around an even movement, in distances between the eyes
+	Flex      float32   `cbor:"12,keyasint"` // standard deviation of the landmarks' places relative to each other, in distances between the eyes
 }
+
+// Wipe forgets the probes.
+func (p *Presentation) Wipe() {
+	clear(p.Probe)
+	clear(p.Reflected)
+}
+
+// MaxMotion bounds Sway and Flex.
+const MaxMotion = 100
 
 // MaxFrames bounds the frames of one Presentation: 64 is 2.1 s at 30 frames a second, above the longest lamp code (26).
 const MaxFrames = 64
@@ -46,6 +60,11 @@ type FrameEvidence struct {
 	Edge    [Edges]float32   `cbor:"13,keyasint"` // mean gray level where a head turns away from the camera, 0..255
 	Taken   float32          `cbor:"20,keyasint"` // how much light the camera took in, normal 1; 0: nobody knows
 	Pixels  PixelHash        `cbor:"14,keyasint"`
+	// Restless is how much the aligned face differs from the mean of the frames before and after, besides what the lamp explains: median over the
+	// face, gray levels; 0 in the first and the last frame.
+	Restless float32 `cbor:"15,keyasint"`
+	EyePeak  float32 `cbor:"16,keyasint"` // highest gray level of the eyes, mean of both, 0..255
+	EyeLevel float32 `cbor:"17,keyasint"` // mean gray level of the eyes, 0..255
 }
 
 // Box is an axis-aligned rectangle in pixels of the frame.

@@ -57,6 +57,12 @@ const (
 	ReasonNotHeld        Reason = 71 // the camera took in more or less light in the middle of the session
 	ReasonNoLearned      Reason = 56 // the policy asks for the learned check, and there is no threshold or no score
 	ReasonRepeated       Reason = 46 // a frame with the very pixels of another one, of this session or one of the last
+	ReasonOtherReflected Reason = 47 // what answered the lamp is another face than the probe's, or none
+	ReasonNoNoise        Reason = 48 // frames without a sensor's noise
+	ReasonRestless       Reason = 49 // the face changes from frame to frame by itself: retry
+	ReasonNoGlint        Reason = 50 // eyes that do not mirror the lamp
+	ReasonMotionless     Reason = 51 // a head that does not move at all
+	ReasonRigid          Reason = 52 // landmarks that do not move against each other
 )
 
 var reasonNames = [...]string{
@@ -66,9 +72,15 @@ var reasonNames = [...]string{
 	"no calibration", "enrolled", "left", "eye lost", "tamper", "enrolled as somebody else", "gallery full", "closed", "flat",
 	"suspended", "not permitted", "late answer to the lamp", "early answer to the lamp", "inverted answer to the lamp", "spliced answer to the lamp",
 	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp", "relief in doubt",
-	ReasonNotHeld:   "exposure not held",
-	ReasonNoLearned: "no learned check",
-	ReasonRepeated:  "frame repeated",
+	ReasonNotHeld:        "exposure not held",
+	ReasonNoLearned:      "no learned check",
+	ReasonRepeated:       "frame repeated",
+	ReasonOtherReflected: "another face answered the lamp",
+	ReasonNoNoise:        "no noise",
+	ReasonRestless:       "restless face",
+	ReasonNoGlint:        "no glint",
+	ReasonMotionless:     "motionless head",
+	ReasonRigid:          "rigid face",
 }
 
 // String is the short English name; an unknown number prints as such.

@@ -25,7 +25,7 @@ type Config struct {
 	Limits    face.Limits
 }
 
-// Engine measures frames with one bundle. One goroutine may use Face and Light while another uses Fuse; neither may be shared.
+// Engine measures frames with one bundle. One goroutine may use Face and Light while another uses Fuse, Align and Reflect; neither may be shared.
 type Engine struct {
 	Face   *face.Pipeline
 	Light  *pad.Meter // levels and texture
@@ -34,10 +34,11 @@ type Engine struct {
 	runtime *ort.Runtime
 	bundle  *ort.Bundle
 
-	// Of Fuse alone.
-	extract *face.Pipeline
-	learned *pad.Meter
-	probe   []float32
+	// Of Fuse, Align and Reflect.
+	extract  *face.Pipeline
+	learned  *pad.Meter
+	probe    []float32
+	response []float32
 }
 
 // Open loads the library and the bundle. An error names the file at fault.
@@ -77,7 +78,7 @@ func (e *Engine) assemble(m *model.Manifest, limits face.Limits) (err error) {
 			return err
 		}
 	}
-	e.probe = make([]float32, e.Face.ProbeSize())
+	e.probe, e.response = make([]float32, e.Face.ProbeSize()), make([]float32, e.Face.AlignedSize())
 	return nil
 }
 
@@ -156,6 +157,31 @@ func (e *Engine) Fuse(img *image.Gray, at *face.Face, f *Fuser) error {
 	}
 	f.count++
 	return nil
+}
+
+// Align adds a measured face of a frame to a series of at most so many.
+func (e *Engine) Align(img *image.Gray, at *face.Face, s *pad.Series, most int) error {
+	aligned, err := e.extract.Align(img, at)
+	if err != nil {
+		return err
+	}
+	s.Add(aligned, most)
+	return nil
+}
+
+// Reflect is the probe of what answered the changing light in a series that was fitted, with norm 1; nil when nothing did, or it gives no probe.
+func (e *Engine) Reflect(s *pad.Series) ([]float32, error) {
+	if !s.Response(e.response) {
+		return nil, nil
+	}
+	defer clear(e.response)
+	probe := make([]float32, e.extract.ProbeSize())
+	if err := e.extract.ExtractAligned(e.response, probe); errors.Is(err, face.ErrExtract) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return probe, nil
 }
 
 // Result is the fused probe with norm 1, the mean learned score (pad.Absent without a model) and the number of frames; 0 frames when

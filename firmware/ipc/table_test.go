@@ -22,13 +22,14 @@ func unitProbe() []float32 {
 func fullPresentation() access.Presentation {
 	p := access.Presentation{
 		Session: access.SessionID{Boot: 1<<64 - 1, Number: 1<<64 - 1}, Probe: unitProbe(), ProbeFrom: access.MaxFrames,
-		Liveness: 0.123456, Hint: access.HintSeveral,
+		Liveness: 0.123456, Hint: access.HintSeveral, Reflected: unitProbe(), Sway: 0.1, Flex: 0.1,
 	}
 	for range access.MaxFrames {
 		p.Frames = append(p.Frames, access.FrameEvidence{
 			Seq: 1<<64 - 1, Stamp: 1<<63 - 1, Exposure: 1<<63 - 1, Chain: [32]byte{31: 1}, Track: 1<<32 - 1,
 			Box: access.Box{X0: -0.1, Y0: -0.1, X1: 0.1, Y1: 0.1}, Level: [access.Patches]float32{0.1, 0.1, 0.1, 0.1, 0.1},
 			Edge: [access.Edges]float32{0.1, 0.1, 0.1, 0.1, 0.1}, Ring: 0.1, Texture: 0.1, Taken: 0.1, Quality: 0.1, Hint: access.HintSeveral, Faces: 255, Pixels: access.PixelHash{1},
+			Restless: 0.1, EyePeak: 0.1, EyeLevel: 0.1,
 		})
 	}
 	return p

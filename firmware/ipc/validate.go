@@ -190,12 +190,18 @@ func (s Status) Validate() error {
 // ValidatePresentation checks the bounds of eye's evidence: what it says is judged elsewhere, that it can be judged is settled here.
 func ValidatePresentation(p *access.Presentation) error {
 	err := errors.Join(atMost("frames", len(p.Frames), access.MaxFrames), probe(p), hint(p.Hint))
+	if len(p.Reflected) != 0 {
+		err = errors.Join(err, unit(p.Reflected))
+	}
+	if !(p.Sway >= 0 && p.Sway <= access.MaxMotion && p.Flex >= 0 && p.Flex <= access.MaxMotion) {
+		err = errors.Join(err, errors.New("movement out of range"))
+	}
 	if p.Liveness != -1 && (p.Liveness < 0 || p.Liveness > 1) {
 		err = errors.Join(err, errors.New("liveness is neither 0..1 nor absent"))
 	}
 	for i := range p.Frames {
 		f := &p.Frames[i]
-		err = errors.Join(err, durations(f.Stamp, f.Exposure), box(f.Box), hint(f.Hint), levels(f.Level[:]...), levels(f.Edge[:]...), levels(f.Ring, f.Texture, f.Taken))
+		err = errors.Join(err, durations(f.Stamp, f.Exposure), box(f.Box), hint(f.Hint), levels(f.Level[:]...), levels(f.Edge[:]...), levels(f.Ring, f.Texture, f.Taken, f.Restless, f.EyePeak, f.EyeLevel))
 		if err != nil {
 			return err // one broken frame is enough: 64 sentences would fill the log
 		}
@@ -212,11 +218,19 @@ func probe(p *access.Presentation) error {
 		}
 		return nil
 	}
-	if len(p.Probe) != access.ProbeSize || p.ProbeFrom == 0 || p.ProbeFrom > access.MaxFrames {
-		return fmt.Errorf("probe of %d components from %d frames", len(p.Probe), p.ProbeFrom)
+	if p.ProbeFrom == 0 || p.ProbeFrom > access.MaxFrames {
+		return fmt.Errorf("probe from %d frames", p.ProbeFrom)
+	}
+	return unit(p.Probe)
+}
+
+// unit wants a vector of length 1.
+func unit(v []float32) error {
+	if len(v) != access.ProbeSize {
+		return fmt.Errorf("probe of %d components", len(v))
 	}
 	var squares float64
-	for _, x := range p.Probe {
+	for _, x := range v {
 		squares += float64(x) * float64(x)
 	}
 	const slack = 1e-3 // float32 normalisation errs by 1e-6

@@ -37,6 +37,15 @@ func TestPresentationBounds(t *testing.T) {
 		{"negative level", func(p *access.Presentation) { p.Frames[0].Level[0] = -1 }},
 		{"NaN ring", func(p *access.Presentation) { p.Frames[0].Ring = float32(math.NaN()) }},
 		{"texture", func(p *access.Presentation) { p.Frames[0].Texture = 300 }},
+		{"another face of 511 components", func(p *access.Presentation) { p.Reflected = p.Reflected[1:] }},
+		{"another face longer than 1", func(p *access.Presentation) { p.Reflected[0] = 1 }},
+		{"another face of NaN", func(p *access.Presentation) { p.Reflected[511] = float32(math.NaN()) }},
+		{"negative movement", func(p *access.Presentation) { p.Sway = -1 }},
+		{"NaN movement", func(p *access.Presentation) { p.Flex = float32(math.NaN()) }},
+		{"movement without end", func(p *access.Presentation) { p.Flex = float32(math.Inf(1)) }},
+		{"restless beyond white", func(p *access.Presentation) { p.Frames[0].Restless = 256 }},
+		{"NaN eye", func(p *access.Presentation) { p.Frames[0].EyePeak = float32(math.NaN()) }},
+		{"negative eye", func(p *access.Presentation) { p.Frames[0].EyeLevel = -1 }},
 		{"unknown frame hint", func(p *access.Presentation) { p.Frames[0].Hint = 200 }},
 	}
 	whole := fullPresentation()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -295,6 +296,7 @@ func (b *benchEye) Conclude(c ipc.Conclude) error {
 		Probe: make([]float32, access.ProbeSize), ProbeFrom: 6, Liveness: -1,
 	}
 	p.Probe[b.person] = 1
+	p.Reflected = slices.Clone(p.Probe)
 	// Stamps lie where the sightings lay: on the grid of the camera.
 	from := b.session.Deadline - time.Second
 	for stamp := grid(from) + benchInterval; stamp < c.Until; stamp += benchInterval {
@@ -302,7 +304,7 @@ func (b *benchEye) Conclude(c ipc.Conclude) error {
 			continue
 		}
 		b.seq++
-		f := access.FrameEvidence{Seq: b.seq, Stamp: stamp, Exposure: benchExposure, Track: b.session.Track, Ring: 40, Texture: 20}
+		f := access.FrameEvidence{Seq: b.seq, Stamp: stamp, Exposure: benchExposure, Track: b.session.Track, Ring: 40, Texture: 20, Restless: 1}
 		f.Chain[0], f.Chain[1] = byte(b.seq), byte(b.seq>>8)
 		binary.BigEndian.PutUint64(f.Pixels[:], b.seq)
 		for i := range f.Level {

@@ -179,9 +179,9 @@ func TestProbeIsWiped(t *testing.T) {
 	b.locked(func() { b.bend = func(q *access.Presentation) { p = q } })
 	b.decided(5)
 	b.stand(5, access.HintNone, func() bool { return b.w.View().State != access.Comparing })
-	for i, v := range p.Probe {
+	for i, v := range append(p.Probe, p.Reflected...) {
 		if v != 0 {
-			t.Fatalf("component %d of the probe is still in memory", i)
+			t.Fatalf("component %d of the probes is still in memory", i)
 		}
 	}
 }

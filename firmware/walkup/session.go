@@ -215,7 +215,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 // wipe forgets the evidence: nobody's probe outlives their walk-up.
 func (s *session) wipe() {
 	if s.shown != nil {
-		clear(s.shown.Probe)
+		s.shown.Wipe()
 	}
 	s.shown, s.conclude = nil, false
 }

@@ -286,11 +286,11 @@ func (w *Walkup) Saw(ctx context.Context, eye Eye, a ipc.Approach) {
 	})
 }
 
-// Presented takes eye's evidence. p is the walk-up's from then on, and its probe is wiped.
+// Presented takes eye's evidence. p is the walk-up's from then on, and its probes are wiped.
 func (w *Walkup) Presented(ctx context.Context, eye Eye, p *access.Presentation) {
 	w.post(ctx, func(ctx context.Context) {
 		if w.eye != eye || !w.session.conclude || w.session.shown != nil {
-			clear(p.Probe)
+			p.Wipe()
 			return // not asked for: a late or second one belongs to nobody
 		}
 		w.session.shown = p

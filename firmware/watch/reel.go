@@ -16,10 +16,11 @@ import (
 //
 // The zero reel is ready. Its first frame makes room for all, so that no other has to.
 type reel struct {
-	slab  []byte
-	shots [access.MaxFrames]shot
-	used  int
-	faces [access.MaxFrames]face.Face
+	slab   []byte
+	shots  [access.MaxFrames]shot
+	used   int
+	faces  [access.MaxFrames]face.Face
+	series pad.Series
 }
 
 type shot struct {
@@ -53,6 +54,7 @@ func (r *reel) wipe() {
 	}
 	clear(r.faces[:r.used])
 	r.used = 0
+	r.series.Wipe()
 }
 
 // measure fills in the light on the face in each frame. evidence is of the same frames, in the same order.
@@ -67,6 +69,9 @@ func (r *reel) measure(m *pad.Meter, evidence []access.FrameEvidence) (err error
 			return err
 		}
 		if e.Edge, err = m.Edges(&r.shots[i].image, &r.faces[i]); err != nil {
+			return err
+		}
+		if e.EyePeak, e.EyeLevel, err = m.Eyes(&r.shots[i].image, &r.faces[i]); err != nil {
 			return err
 		}
 	}

@@ -404,6 +404,9 @@ func (w *Watcher) presentIfReady() error {
 	if err := w.reel.measure(w.Engine.Light, p.Frames); err != nil {
 		return err
 	}
+	if err := w.reel.compare(w.Engine, &p); err != nil {
+		return err
+	}
 	for len(p.Frames) > 0 && p.Frames[len(p.Frames)-1].Stamp > s.until {
 		p.Frames = p.Frames[:len(p.Frames)-1]
 	}

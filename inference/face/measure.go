@@ -161,15 +161,20 @@ func (p *Pipeline) present(img *image.Gray, f *Face, dst []float32) error {
 		}
 		p.claim(f)
 	}
+	p.feed(p.aligned)
+	return nil
+}
+
+// feed fills the extractor's input with an aligned face.
+func (p *Pipeline) feed(aligned []float32) {
 	in := p.parts.ExtractorInput
 	input := p.parts.Extractor.Input(0)
 	k, b := in.Scale, -in.Mean*in.Scale
-	first := input[:len(p.aligned)]
-	for i, v := range p.aligned {
+	first := input[:len(aligned)]
+	for i, v := range aligned {
 		first[i] = v*k + b
 	}
 	in.Replicate(input)
-	return nil
 }
 
 // normalise scales v to L2 norm 1. A vector that is not finite or has no length is an error.

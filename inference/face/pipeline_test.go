@@ -330,3 +330,55 @@ func FuzzHostileOutputs(f *testing.F) {
 		}
 	})
 }
+
+// A face that was aligned gives the probe that the frame gives, and what is aligned is sampled anew for the next face.
+func TestAlignedFaceGivesTheSameInput(t *testing.T) {
+	b := newBench()
+	p := b.pipeline(t)
+	img := frame()
+	faces, err := p.Look(img)
+	if err != nil || len(faces) != 1 {
+		t.Fatalf("%v, %d faces", err, len(faces))
+	}
+	f := faces[0]
+	if _, err := p.Align(img, &f); !errors.Is(err, ErrMeasure) {
+		t.Errorf("a face that is not measured was aligned: %v", err)
+	}
+	if err := p.Measure(img, &f); err != nil {
+		t.Fatal(err)
+	}
+	dst := make([]float32, p.ProbeSize())
+	if err := p.Extract(img, &f, dst); err != nil {
+		t.Fatal(err)
+	}
+	want := append([]float32(nil), b.extractor.in[0]...)
+	moved := f
+	for i := range moved.Points {
+		moved.Points[i].X += 9
+	}
+	aligned, err := p.Align(img, &moved)
+	if err != nil || len(aligned) != p.AlignedSize() {
+		t.Fatalf("%d values, %v", len(aligned), err)
+	}
+	other := append([]float32(nil), aligned...)
+	if err := p.Extract(img, &f, dst); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range b.extractor.in[0] {
+		if v != want[i] {
+			t.Fatalf("after another face was aligned, value %d is %v, want %v", i, v, want[i])
+		}
+	}
+	if err := p.ExtractAligned(other, dst); err != nil || b.extractor.in[0][0] == want[0] && b.extractor.in[0][500] == want[500] {
+		t.Errorf("the other face was not the input: %v", err)
+	}
+	if aligned, err = p.Align(img, &f); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.ExtractAligned(aligned, dst); err != nil || b.extractor.in[0][500] != want[500] || dst[5] == 0 {
+		t.Errorf("the aligned face gives another input: %v", err)
+	}
+	if p.ExtractAligned(aligned[1:], dst) == nil || p.ExtractAligned(aligned, dst[1:]) == nil {
+		t.Error("a part of a face, or no room for its probe, is no error")
+	}
+}

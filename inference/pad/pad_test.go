@@ -135,6 +135,7 @@ func TestAHiddenRingReadsAsTheFace(t *testing.T) {
 	}
 }
 
+// Control: C09
 func TestTexture(t *testing.T) {
 	flat, relief := image.NewGray(image.Rect(0, 0, 640, 480)), image.NewGray(image.Rect(0, 0, 640, 480))
 	fill(flat, flat.Rect, 90)
@@ -223,6 +224,9 @@ func TestHostileFaces(t *testing.T) {
 					if err == nil && !(x >= 0 && x <= 255) {
 						t.Fatalf("value %v in field %d: level %v", v, i, x)
 					}
+				}
+				if peak, level, err := m.Eyes(frame, &f); err == nil && !(peak >= 0 && peak <= 255 && level >= 0 && level <= 255) {
+					t.Fatalf("value %v in field %d: eyes %v and %v", v, i, peak, level)
 				}
 				if x, err := m.Texture(frame, &f); err == nil && !(x >= 0 && x <= 128) {
 					t.Fatalf("value %v in field %d: texture %v", v, i, x)

@@ -284,12 +284,12 @@ func (v *visits) enrol(id access.PersonID, come func() error) error {
 func (v *visits) presentation(o ipc.Observe, until time.Duration, probe []float32) access.Presentation {
 	camera := frames.Camera{Driver: "twin", Format: "GREY 640x480", Interval: visitInterval}
 	p := access.Presentation{
-		Session: o.Session, Nonce: o.Nonce, Camera: camera.Identity(), Bundle: v.bundle, Probe: probe, ProbeFrom: 6, Liveness: -1,
+		Session: o.Session, Nonce: o.Nonce, Camera: camera.Identity(), Bundle: v.bundle, Probe: probe, ProbeFrom: 6, Liveness: -1, Reflected: probe,
 	}
 	opened := o.Deadline - v.deadline
 	for stamp := grid(opened) + 2*visitInterval; stamp <= until && len(p.Frames) < access.MaxFrames; stamp += visitInterval {
 		f := access.FrameEvidence{
-			Seq: uint64(stamp), Stamp: stamp, Exposure: visitExposure, Track: o.Track, Ring: 40 + v.rng.Float32(), Texture: 9 + v.rng.Float32(),
+			Seq: uint64(stamp), Stamp: stamp, Exposure: visitExposure, Track: o.Track, Ring: 40 + v.rng.Float32(), Texture: 9 + v.rng.Float32(), Restless: 1,
 		}
 		for i := range f.Chain {
 			f.Chain[i] = byte(v.rng.Uint32())
