@@ -22,6 +22,7 @@ type Found struct {
 	Port              string // of the USB, such as "1-1.2"; empty on other buses
 	Vendor, Product   string // USB ids, four hexadecimal digits each
 	Serial            string // that the USB device claims; many have none
+	Release           string // of the USB device's hardware or firmware, four decimal digits that it chooses
 	Capture           bool   // streams captured frames through the one-plane interface
 	Virtual           bool   // no light falls on it
 	VirtualWhy        string // the evidence for or against
@@ -204,7 +205,7 @@ func (f Found) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %q by driver %q on %q\n", f.Path, f.Card, f.Driver, f.Bus)
 	if f.Port != "" {
-		fmt.Fprintf(&b, "  usb: port %s, device %s:%s, serial %q\n", f.Port, f.Vendor, f.Product, f.Serial)
+		fmt.Fprintf(&b, "  usb: port %s, device %s:%s, release %q, serial %q\n", f.Port, f.Vendor, f.Product, f.Release, f.Serial)
 	}
 	fmt.Fprintf(&b, "  captures: %v\n  infrared: %v, %s\n  virtual:  %v, %s\n", f.Capture, f.Infrared, f.InfraredWhy, f.Virtual, f.VirtualWhy)
 	for _, m := range f.Modes {

@@ -48,16 +48,17 @@ func below(controller string) []string {
 	return []string{
 		"dev/char/81:2 -> " + node, node + "/device -> " + dev + "/1-1.2:1.0",
 		node + "/subsystem -> class/video4linux", dev + "/1-1.2:1.0/subsystem -> bus/usb",
-		dev + "/subsystem -> bus/usb", dev + "/idVendor = 04f2", dev + "/idProduct = b67c", dev + "/serial = 0001\x1b[31m\xff",
+		dev + "/subsystem -> bus/usb", dev + "/idVendor = 04f2", dev + "/idProduct = b67c", dev + "/serial = 0001\x1b[31m\xff", dev + "/bcdDevice = 0213",
 		"devices/" + controller + "/usb1/1-1/subsystem -> bus/usb", "devices/" + controller + "/usb1/1-1/idVendor = 1d6b",
 		"devices/" + controller + "/usb1/subsystem -> bus/usb", "devices/" + controller + "/usb1/idVendor = 1d6b",
 		"bus/usb", "bus/pci", "bus/platform", "class/video4linux",
 	}
 }
 
+// Control: A03
 func TestPlaceTellsHardwareFromInvention(t *testing.T) {
 	usb := func(virtual bool, why string) Found {
-		return Found{Virtual: virtual, VirtualWhy: why, Port: "1-1.2", Vendor: "04f2", Product: "b67c", Serial: "0001\x1b[31m?"}
+		return Found{Virtual: virtual, VirtualWhy: why, Port: "1-1.2", Vendor: "04f2", Product: "b67c", Serial: "0001\x1b[31m?", Release: "0213"}
 	}
 	direct := func(path string) []string {
 		node := path + "/video4linux/video2"

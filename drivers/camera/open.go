@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -219,6 +220,21 @@ func (c *Camera) begin() error {
 
 // About is what was found out about the camera when it was opened, without its modes.
 func (c *Camera) About() Found { return c.about }
+
+// Again asks the kernel once more who delivers the frames, for About. Its place cannot have changed: the kernel ends the stream of a device that is
+// unplugged, and gives the next one another node. It must not be called while a Next waits.
+func (c *Camera) Again() (Found, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.released {
+		return Found{}, os.ErrClosed
+	}
+	again := c.about
+	if err := again.identify(c.node); err != nil {
+		return Found{}, fmt.Errorf("look at camera again: %w", err)
+	}
+	return again, nil
+}
 
 // Interval is the nominal time from frame to frame.
 func (c *Camera) Interval() time.Duration { return time.Second / time.Duration(c.want.Rate) }

@@ -3,6 +3,7 @@ package camera
 import (
 	"errors"
 	"math"
+	"os"
 	"testing"
 	"time"
 	"unsafe"
@@ -182,5 +183,33 @@ func TestStallDefaults(t *testing.T) {
 		if c := open(t, newFake(), s); c.want.Stall != want {
 			t.Errorf("at %d frames a second: %v, want %v", rate, c.want.Stall, want)
 		}
+	}
+}
+
+// What the kernel says is asked anew, and not remembered.
+func TestAgainAsksTheKernel(t *testing.T) {
+	k := enumerating(v4l2.CapVideoCapture|v4l2.CapStreaming, "GREY")
+	card := "as it was"
+	k.answer[queryCapability] = func(p unsafe.Pointer) error {
+		q := (*capability)(p)
+		copy(q.card[:], card)
+		q.physical, q.of = v4l2.CapDeviceCapabilities|v4l2.CapVideoCapture, v4l2.CapVideoCapture|v4l2.CapStreaming
+		return nil
+	}
+	c := open(t, k, small)
+	for _, card = range []string{"as it was", "another"} {
+		if f, err := c.Again(); err != nil || f.Card != card || f.Path != small.Path {
+			t.Errorf("%+v, %v; want %q", f, err, card)
+		}
+	}
+	k.answer[queryCapability] = func(unsafe.Pointer) error { return unix.ENODEV }
+	if _, err := c.Again(); err == nil {
+		t.Error("a camera that is gone is there again")
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Again(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("closed: %v", err)
 	}
 }

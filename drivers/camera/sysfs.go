@@ -56,6 +56,7 @@ func (f *Found) place(sys sysfs, number string) error {
 		switch subsystem := filepath.Base(link); {
 		case subsystem == "usb" && f.Port == "" && exists(at, "idVendor"):
 			f.Port, f.Vendor, f.Product, f.Serial = filepath.Base(at), attribute(at, "idVendor"), attribute(at, "idProduct"), attribute(at, "serial")
+			f.Release = attribute(at, "bcdDevice")
 		case subsystem == "pci":
 			f.Virtual, f.VirtualWhy = false, "hangs from the PCI function "+filepath.Base(at)
 		case subsystem == "platform" && (exists(at, "of_node") || exists(at, "firmware_node")):

@@ -27,11 +27,18 @@ type Camera struct {
 	Format   string        `cbor:"4,keyasint"` // "GREY 640x480"
 	Interval time.Duration `cbor:"5,keyasint"` // nominal time from frame to frame
 	Virtual  bool          `cbor:"6,keyasint"` // no light falls on a sensor
+
+	// Of a USB camera; empty for others. The port is the kernel's word, the rest is the device's own.
+	Port    string `cbor:"7,keyasint"`
+	Device  string `cbor:"8,keyasint"` // vendor and product, "04f2:b67c"
+	Release string `cbor:"9,keyasint"` // of hardware or firmware
+	Serial  string `cbor:"10,keyasint"`
 }
 
 // Identity is the hash under which door pins this camera. eye and door compute it alike.
 func (c Camera) Identity() [32]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %v", c.Driver, c.Card, c.Bus, c.Format, c.Interval, c.Virtual))
+	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %v %q %q %q %q",
+		c.Driver, c.Card, c.Bus, c.Format, c.Interval, c.Virtual, c.Port, c.Device, c.Release, c.Serial))
 }
 
 // Source delivers frames, newest first: a slow reader loses old frames, never new ones.

@@ -37,7 +37,7 @@ func JudgeCamera(have frames.Camera, want board.Camera) (State, string) {
 		return Missing, "no light falls on a sensor: a virtual camera"
 	case (have.Driver == "twin") != (want.Kind == board.CameraTwin):
 		return Missing, fmt.Sprintf("driver %.32q, the board names %q", have.Driver, want.Kind)
-	case want.Bus != "" && have.Bus != want.Bus:
+	case want.Bus != "" && have.Bus != want.Bus && have.Port != want.Bus: // a board may name either
 		return Missing, fmt.Sprintf("at %.64q, the board names %q", have.Bus, want.Bus)
 	case !strings.HasPrefix(have.Format, format):
 		return Missing, fmt.Sprintf("delivers %.32q, the board names %q", have.Format, format)

@@ -72,7 +72,7 @@ func (s Signature) Validate() error {
 func (h Hello) Validate() error {
 	return errors.Join(
 		atMost("blindness", int(h.Blind), blindnessEnd-1),
-		texts("camera", maxName, h.Camera.Driver, h.Camera.Card, h.Camera.Bus, h.Camera.Format),
+		texts("camera", maxName, h.Camera.Driver, h.Camera.Card, h.Camera.Bus, h.Camera.Format, h.Camera.Port, h.Camera.Device, h.Camera.Release, h.Camera.Serial),
 		durations(h.Camera.Interval),
 		texts("bundle", maxName, h.Name),
 		atMost("dropped providers", len(h.Degraded), maxDropped),

@@ -82,6 +82,7 @@ type session struct {
 	chosen   int            // frames given to the extraction
 	working  sync.WaitGroup // extractions that are not done yet
 	hint     access.Hint
+	camera   [32]byte // identity at the first frame
 }
 
 // covers reports whether the whole of a frame was taken after the session began.
@@ -285,6 +286,11 @@ func (w *Watcher) record(s *session, f frames.Frame, light frames.Light, hint ac
 	if len(s.frames) == access.MaxFrames {
 		return nil
 	}
+	if len(s.frames) == 0 {
+		if err := w.reread(s); err != nil {
+			return err
+		}
+	}
 	e := access.FrameEvidence{
 		Seq: f.Seq, Stamp: f.Stamp, Exposure: f.Exposure, Hint: hint, Faces: uint8(min(found, 255)), Taken: w.exposure.share(light),
 	}
@@ -308,6 +314,19 @@ func (w *Watcher) record(s *session, f frames.Frame, light frames.Light, hint ac
 	}
 	s.frames = append(s.frames, e)
 	w.reel.add(f, &w.face, w.have && w.missing == 0)
+	return nil
+}
+
+// reread looks at the camera anew, where that can be done: who exchanges it does so between two sessions. It is called between two frames.
+func (w *Watcher) reread(s *session) error {
+	camera := w.Source.Camera()
+	if source, ok := w.Source.(interface{ Reread() (frames.Camera, error) }); ok {
+		var err error
+		if camera, err = source.Reread(); err != nil {
+			return err
+		}
+	}
+	s.camera = camera.Identity()
 	return nil
 }
 
@@ -399,7 +418,7 @@ func (w *Watcher) presentIfReady() error {
 	defer w.forget(s)
 	s.working.Wait()
 	p := access.Presentation{
-		Session: s.order.Session, Nonce: s.order.Nonce, Camera: w.Source.Camera().Identity(), Bundle: w.Bundle, Frames: s.frames, Hint: s.hint, Liveness: -1,
+		Session: s.order.Session, Nonce: s.order.Nonce, Camera: s.camera, Bundle: w.Bundle, Frames: s.frames, Hint: s.hint, Liveness: -1,
 	}
 	if err := w.reel.measure(w.Engine.Light, p.Frames); err != nil {
 		return err
@@ -429,7 +448,8 @@ func (w *Watcher) Order(m ipc.Message) error {
 		if w.session != nil {
 			w.forget(w.session)
 		}
-		w.session = &session{order: o, received: w.Now(), chain: sha256.Sum256(o.Nonce[:]), frames: make([]access.FrameEvidence, 0, access.MaxFrames)}
+		w.session = &session{order: o, received: w.Now(), chain: sha256.Sum256(o.Nonce[:]), frames: make([]access.FrameEvidence, 0, access.MaxFrames),
+			camera: w.Source.Camera().Identity()}
 	case ipc.KindConclude:
 		var c ipc.Conclude
 		if err := ipc.Decode(m, &c); err != nil {

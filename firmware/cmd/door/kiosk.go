@@ -54,6 +54,7 @@ type kiosk struct {
 	reasons  []string     // of degraded modes that only a restart ends
 	inherit  func() error // takes over what an emergency log holds
 
+	pin     pin
 	trouble troubles
 	fold    folder
 	linked  atomic.Bool
@@ -72,6 +73,7 @@ func newKiosk(b board.Board, lines portal.Lines) (*kiosk, error) {
 	k := &kiosk{policy: access.DefaultPolicy(), whole: make(chan struct{}), wake: make(chan struct{})}
 	k.fold.write = k.append
 	k.test = newSelfTest(b, k.note, k.found)
+	k.pin.wanted = b.Camera.Bus != ""
 	k.able = func() bool { return k.serves() && !k.portal.View().Testing }
 	if err := k.policy.Validate(); err != nil {
 		return nil, err
@@ -326,6 +328,7 @@ type recorder kiosk
 func (r *recorder) Record(ctx context.Context, e portal.Entry) error {
 	k := (*kiosk)(r)
 	k.test.saw(e)
+	k.pin.saw(e)
 	select {
 	case <-k.whole:
 	case <-ctx.Done():

@@ -158,6 +158,10 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 	if hello.Camera.Interval < 5*time.Millisecond || hello.Camera.Interval > 5*time.Second {
 		return fmt.Errorf("a camera with a frame every %v is not usable", hello.Camera.Interval)
 	}
+	if err := s.door.admits(hello.Camera); err != nil {
+		s.door.test.exchanged(err)
+		return err
+	}
 	eye := eyeConn{conn}
 	if s.door.closed == "" { // otherwise nobody can be recognised, and eye is heard for nothing but its life
 		s.door.walkup.EyeUp(ctx, eye, hello, hello.Camera.Identity())

@@ -8,6 +8,7 @@ import (
 	"image"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/drivers/camera"
@@ -68,6 +69,10 @@ func openLens(ctx context.Context, b board.Board) (l *lens, degraded string, err
 	l.about = frames.Camera{
 		Driver: found.Driver, Card: found.Card, Bus: found.Bus, Format: fmt.Sprintf("%s %dx%d", c.Format, c.Width, c.Height),
 		Interval: interval, Virtual: found.Virtual,
+		Port: cut(found.Port), Release: cut(found.Release), Serial: cut(found.Serial),
+	}
+	if found.Port != "" {
+		l.about.Device = cut(found.Vendor + ":" + found.Product)
 	}
 	for err = frames.ErrStalled; errors.Is(err, frames.ErrStalled); {
 		_, err = l.Next(ctx) // it ends after mostStalls
@@ -98,6 +103,19 @@ func (l *lens) Next(ctx context.Context) (frames.Frame, error) {
 		stamp += light.Exposure
 	}
 	return frames.Frame{Image: l.image, Seq: f.Seq, Stamp: stamp, Exposure: light.Exposure, Gain: light.Gain}, nil
+}
+
+// maxText is what a Hello carries of each of a camera's texts (firmware/ipc).
+const maxText = 64
+
+func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxText)], "") }
+
+// Reread is what the kernel says of the camera now.
+func (l *lens) Reread() (frames.Camera, error) {
+	now := l.about
+	again, err := l.camera.Again()
+	now.Driver, now.Card, now.Bus = again.Driver, again.Card, again.Bus
+	return now, err
 }
 
 // Camera is what the kernel says of it.
