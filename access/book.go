@@ -5,69 +5,128 @@ import (
 	"math"
 )
 
-// A Code is one balanced lamp pattern; bit k, counted from the lowest, is the lamp during chip k.
+// A Code is one pattern of light; bit k, counted from the lowest, is a lamp during chip k.
 type Code struct {
-	Bits   uint32
+	Bits   uint32 // of the lamp, of two the left one
 	Length uint8
+	Right  uint32 // of the right lamp; 0: there is one lamp
 }
 
-// Lit reports whether the lamp is on during chip k.
-func (c Code) Lit(k int) bool { return k >= 0 && k < int(c.Length) && c.Bits>>k&1 == 1 }
+// Lit reports whether a lamp is on during chip k.
+func (c Code) Lit(k int) bool { return c.level(k) > 0 }
 
-// maxRun is the longest stretch of equal chips: longer ones would let a head movement pass for a modulation.
+// Lamps are the left and the right lamp during chip k. One lamp alone is the left one.
+func (c Code) Lamps(k int) (left, right bool) {
+	if k < 0 || k >= int(c.Length) {
+		return false, false
+	}
+	return c.Bits>>k&1 == 1, c.Right>>k&1 == 1
+}
+
+// Two reports whether the code is for two lamps.
+func (c Code) Two() bool { return c.Right != 0 }
+
+// level is how many lamps are on during chip k.
+func (c Code) level(k int) int {
+	if k < 0 || k >= int(c.Length) {
+		return 0
+	}
+	return int(c.Bits>>k&1 + c.Right>>k&1)
+}
+
+// top is the level with all lamps.
+func (c Code) top() int {
+	if c.Two() {
+		return 2
+	}
+	return 1
+}
+
+// maxRun is the longest stretch of chips of one level: longer ones would let a head movement pass for a modulation.
 const maxRun = 3
 
 // maxChips is the length of the longest codes. Twelve chips have 616 codes, eighteen 20,498, twenty-six 2,309,246.
 const maxChips = 26
 
-// A Book is the set of all codes of one length: as many lit chips as dark ones and no run longer than maxRun. It lists none of them, but counts, draws
-// and searches them by what may follow a beginning. The zero Book is empty and answers nothing.
+// A Book is the set of all codes of one length for one lamp, or for two. It lists none of them, but counts, draws and searches them by what may follow a
+// beginning. The zero Book is empty and answers nothing.
+//
+// With one lamp a code has as many lit chips as dark ones. With two it has as many chips with both lamps as with none, and a fixed number with one (pair.go
+// says why); of these one more is the left lamp's than the right one's, or one fewer. No book has a stretch of one level longer than maxRun.
 type Book struct {
 	length int
-	// ways holds how many codes go on from a beginning that has so many chips, so many of them lit, and ends in a run.
-	ways *[maxChips + 1][maxChips/2 + 1][ends]int
+	chips  [levels]int // of each level
+	ways   *[maxChips + 1][cells][ends]int
 }
 
-// ends is the number of ways in which a beginning can end: a dark run of 1 to maxRun chips, or a lit one. No end stands for the empty beginning.
 const (
-	ends  = 2*maxRun + 1
+	levels = 3 // no lamp, one, both
+	// cells bounds the states of a beginning that says how many of its chips have one lamp, and how many two: a book of 26 chips for one lamp has 14,
+	// one of 13 chips for two has 6 times 5.
+	cells = 30
+	// ends is the number of ways in which a beginning can end: a run of 1 to maxRun chips of one level. No end stands for the empty beginning.
+	ends  = levels*maxRun + 1
 	noEnd = ends - 1
 )
 
 // follow is the end of a beginning after one more chip. ok is false when the run grew too long.
-func follow(end int, lit bool) (next int, ok bool) {
-	base := 0
-	if lit {
-		base = maxRun
-	}
-	if end == noEnd || end/maxRun != base/maxRun {
-		return base, true
+func follow(end, level int) (next int, ok bool) {
+	if end == noEnd || end/maxRun != level {
+		return level * maxRun, true
 	}
 	return end + 1, end%maxRun+1 < maxRun
 }
 
-// NewBook makes the book of a length, an even number from 8 to 26 chips.
+// cell is the state of a beginning with so many chips of one lamp and of two.
+func (b *Book) cell(one, two int) int { return one*(b.chips[2]+1) + two }
+
+// NewBook makes the book of a length for one lamp, an even number from 8 to 26 chips.
 func NewBook(length int) (Book, error) {
 	if length < 8 || length > maxChips || length%2 != 0 {
 		return Book{}, fmt.Errorf("make code book: length %d is not an even number from 8 to %d", length, maxChips)
 	}
-	b := Book{length: length, ways: new([maxChips + 1][maxChips/2 + 1][ends]int)}
+	b := Book{length: length, chips: [levels]int{length / 2, length / 2, 0}}
+	b.count()
+	return b, nil
+}
+
+// count fills in how many codes go on from a beginning that has so many chips, so many of them of each level, and ends in a run.
+func (b *Book) count() {
+	b.ways = new([maxChips + 1][cells][ends]int)
 	for end := range ends {
-		b.ways[length][length/2][end] = 1
+		b.ways[b.length][b.cell(b.chips[1], b.chips[2])][end] = 1
 	}
-	for k := length - 1; k >= 0; k-- {
-		for lit := range min(k, length/2) + 1 {
-			for end := range ends {
-				if next, ok := follow(end, false); ok {
-					b.ways[k][lit][end] += b.ways[k+1][lit][next]
-				}
-				if next, ok := follow(end, true); ok && lit < length/2 {
-					b.ways[k][lit][end] += b.ways[k+1][lit+1][next]
+	for k := b.length - 1; k >= 0; k-- {
+		for one := range b.chips[1] + 1 {
+			for two := range b.chips[2] + 1 {
+				for end := range ends {
+					for level := range levels {
+						if next, to, ok := b.step(k, one, two, end, level); ok {
+							b.ways[k][b.cell(one, two)][end] += b.ways[k+1][to][next]
+						}
+					}
 				}
 			}
 		}
 	}
-	return b, nil
+}
+
+// step is the end and the cell of a beginning of k chips after one more. ok is false when no code of the book begins so.
+func (b *Book) step(k, one, two, end, level int) (next, to int, ok bool) {
+	next, ok = follow(end, level)
+	switch level {
+	case 0:
+		ok = ok && k-one-two < b.chips[0]
+	case 1:
+		one++
+	case 2:
+		two++
+	}
+	if !ok || one > b.chips[1] || two > b.chips[2] {
+		return next, 0, false
+	}
+	to = b.cell(one, two)
+	return next, to, b.ways[k+1][to][next] > 0
 }
 
 // Size is M, the number of codes; a guess passes with probability at most 1/M.
@@ -75,7 +134,7 @@ func (b Book) Size() int {
 	if b.ways == nil {
 		return 0
 	}
-	return b.ways[0][0][noEnd]
+	return b.ways[0][0][noEnd] * b.shares()
 }
 
 // Code is the i-th code. Drawing i uniformly below Size, from a source the attacker cannot see, is the caller's duty.
@@ -83,52 +142,58 @@ func (b Book) Code(i int) (Code, error) {
 	if i < 0 || i >= b.Size() {
 		return Code{}, fmt.Errorf("draw code %d: the book has %d", i, b.Size())
 	}
-	c := Code{Length: uint8(b.length)}
-	lit, end := 0, noEnd
+	share := i % b.shares()
+	i /= b.shares()
+	var r rival
+	one, two, end := 0, 0, noEnd
 	for k := range b.length {
-		dark := 0
-		next, ok := follow(end, false)
-		if ok {
-			dark = b.ways[k+1][lit][next]
+		for level := range levels {
+			next, to, ok := b.step(k, one, two, end, level)
+			if !ok {
+				continue
+			}
+			if n := b.ways[k+1][to][next]; i >= n {
+				i -= n
+				continue
+			}
+			switch end = next; level {
+			case 1:
+				one, r.one = one+1, r.one|1<<k
+			case 2:
+				two, r.two = two+1, r.two|1<<k
+			}
+			break
 		}
-		if i >= dark {
-			i -= dark
-			next, _ = follow(end, true)
-			lit++
-			c.Bits |= 1 << k
-		}
-		end = next
 	}
-	return c, nil
+	return b.shared(r, share), nil
 }
 
-// A rival is a code and how well it fits a series: the sum of the series over its lit chips. All codes of a book have equally many, so it ranks as their
-// correlation does.
+// A rival is a sequence of levels and how well it fits a series: the sum of the series over its chips, each as often as lamps are lit in it. All codes of
+// a book have equally many chips of each level, so it ranks as their correlation does.
 type rival struct {
-	bits uint32
-	fit  float32
+	one, two uint32 // chips with one lamp, with two
+	fit      float32
 }
 
 // none fits worse than every code.
 var none = rival{fit: float32(math.Inf(-1))}
 
-func overLit(code uint32, x []float32) float32 {
-	var s float32
+// fit is that of a code to a series; see rival.
+func (c Code) fit(x []float32) (s float32) {
 	for k, v := range x {
-		if code>>k&1 == 1 {
-			s += v
-		}
+		s += v * float32(c.level(k))
 	}
 	return s
 }
 
-// bestOther is the code of the book, other than the shown one, that fits best, found over the beginnings and not over the codes: of each kind of
-// beginning only the two best can become the best or the second best code. A series with a level that is no number has no best code.
-func (b Book) bestOther(shown Code, x []float32) rival {
+// bestOther is the sequence of levels of the book, other than the shown code's, that fits best, found over the beginnings and not over the codes: of each
+// kind of beginning only the two best can become the best or the second best. A series with a level that is no number has no best one.
+func (b *Book) bestOther(shown Code, x []float32) rival {
 	type two [2]rival
-	var now, then [maxChips/2 + 1][ends]two
-	clean := func(t *[maxChips/2 + 1][ends]two) {
-		for i := range t {
+	var now, then [cells][ends]two
+	used := b.cell(b.chips[1], b.chips[2]) + 1
+	clean := func(t *[cells][ends]two) {
+		for i := range used {
 			for j := range t[i] {
 				t[i][j] = two{none, none}
 			}
@@ -145,17 +210,30 @@ func (b Book) bestOther(shown Code, x []float32) rival {
 	now[0][noEnd][0] = rival{}
 	for k, v := range x {
 		clean(&then)
-		for lit := range min(k, b.length/2) + 1 {
-			for end := range ends {
-				for _, r := range now[lit][end] {
-					if r.fit == none.fit {
+		for one := range min(k, b.chips[1]) + 1 {
+			for both := range min(k-one, b.chips[2]) + 1 {
+				for end := range ends {
+					from := &now[b.cell(one, both)][end]
+					if from[0].fit == none.fit {
 						continue
 					}
-					if next, ok := follow(end, false); ok && b.ways[k+1][lit][next] > 0 {
-						put(&then[lit][next], r)
-					}
-					if next, ok := follow(end, true); ok && lit < b.length/2 && b.ways[k+1][lit+1][next] > 0 {
-						put(&then[lit+1][next], rival{r.bits | 1<<k, r.fit + v})
+					for level := range levels {
+						next, to, ok := b.step(k, one, both, end, level)
+						if !ok {
+							continue
+						}
+						for _, r := range from {
+							if r.fit == none.fit {
+								continue
+							}
+							switch level {
+							case 1:
+								r.one, r.fit = r.one|1<<k, r.fit+v
+							case 2:
+								r.two, r.fit = r.two|1<<k, r.fit+2*v
+							}
+							put(&then[to][next], r)
+						}
 					}
 				}
 			}
@@ -163,9 +241,9 @@ func (b Book) bestOther(shown Code, x []float32) rival {
 		now = then
 	}
 	best := two{none, none}
-	for _, t := range now[b.length/2] {
+	for _, t := range now[used-1] {
 		for _, r := range t {
-			if r.fit != none.fit && r.bits != shown.Bits {
+			if r.fit != none.fit && (r.one != shown.Bits^shown.Right || r.two != shown.Bits&shown.Right) {
 				put(&best, r)
 			}
 		}

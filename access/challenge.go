@@ -15,8 +15,10 @@ import (
 
 // A Chip is one stretch of the lamp's history as it happened: the times at which the lamp was really switched, not the plan.
 type Chip struct {
-	From, To time.Duration // CLOCK_MONOTONIC
-	Lit      bool
+	From, To time.Duration // CLOCK_MONOTONIC; with two lamps from when both had been switched to when the first was switched again
+	Lit      bool          // a lamp was on
+	Left     bool          // of two lamps, the left one was on
+	Right    bool
 }
 
 // ChallengeLimits bound what counts as an answer. All levels are gray levels of 0..255.
@@ -68,7 +70,7 @@ const darkFloor = 3
 // A reply is how each place of the face, and the ring around it, followed the lamp.
 type reply struct {
 	series      [places][maxChips]float32 // mean level in each chip
-	depth, dark [places]float32           // mean lit less mean dark level, mean dark level
+	depth, dark [places]float32           // mean level with all lamps less that with none, and that with none
 }
 
 // What is measured: the patches, the ring, the edges.
@@ -76,6 +78,8 @@ const (
 	ring   = Patches
 	edges  = Patches + 1
 	places = edges + Edges
+
+	leftSide, rightSide, leftFlank, rightFlank, ridge = edges, edges + 1, edges + 2, edges + 3, edges + 4
 )
 
 // chipOf finds the chip that holds the whole exposure of f wherever within the spread it lay, or -1.
@@ -124,25 +128,33 @@ func (a *reply) read(code Code, chips []Chip, frames []FrameEvidence, spread tim
 	return true
 }
 
+// means are the mean levels with all lamps and with none.
 func means(code Code, x []float32) (lit, dark float32) {
+	var bright, black float32
 	for k, v := range x {
-		if code.Lit(k) {
-			lit += v
-		} else {
-			dark += v
+		switch code.level(k) {
+		case 0:
+			dark, black = dark+v, black+1
+		case code.top():
+			lit, bright = lit+v, bright+1
 		}
 	}
-	half := float32(len(x)) / 2
-	return lit / half, dark / half
+	return lit / bright, dark / black
 }
 
-// margin is how much better the shown code fits the worst patch than any other code of the book, in shares of the patch's depth.
+// margin is how much better the shown code fits the worst patch than any other code of the book, in shares of what one lamp gives; with two lamps also how
+// much better the sides of the face fit the one that was lit.
 func (a *reply) margin(b Book, code Code) float32 {
 	least := float32(math.Inf(1))
 	for p := range Patches {
 		x := a.series[p][:b.length]
-		m := (overLit(code.Bits, x) - b.bestOther(code, x).fit) / a.depth[p]
-		if !(m >= least) { // a margin that is no number is the least of all
+		m := (code.fit(x) - b.bestOther(code, x).fit) / (max(a.depth[p], 0) / float32(code.top())) // an inverted answer is no number, or endlessly bad
+		if !(m >= least) {                                                                         // a margin that is no number is the least of all
+			least = m
+		}
+	}
+	if code.Two() {
+		if m := a.sided(code); !(m >= least) {
 			least = m
 		}
 	}
@@ -264,7 +276,7 @@ func (a *reply) wrong(b Book, code Code, limit float32) Reason {
 	n := b.length
 	x := a.face(n)
 	other := b.bestOther(Code{}, x[:n])
-	if lit, dark := means(Code{Bits: other.bits, Length: code.Length}, x[:n]); !(lit-dark >= limit) {
+	if lit, dark := means(b.shared(other, 0), x[:n]); !(lit-dark >= limit) {
 		return ReasonNoAnswer
 	}
 	switch own := correlation(code, x[:n], 0); {
@@ -283,8 +295,8 @@ func (a *reply) wrong(b Book, code Code, limit float32) Reason {
 	}
 	// One half follows the code and the other does not: two recordings put together.
 	half := n / 2
-	first := correlation(Code{Bits: code.Bits, Length: uint8(half)}, x[:half], 0)
-	second := correlation(Code{Bits: code.Bits >> half, Length: uint8(n - half)}, x[half:n], 0)
+	first := correlation(Code{Bits: code.Bits, Right: code.Right, Length: uint8(half)}, x[:half], 0)
+	second := correlation(Code{Bits: code.Bits >> half, Right: code.Right >> half, Length: uint8(n - half)}, x[half:n], 0)
 	if max(first, second) >= alikeAnswer && min(first, second) < alikeAnswer/2 {
 		return ReasonSpliced
 	}
@@ -298,11 +310,7 @@ func correlation(code Code, x []float32, late int) float32 {
 		if k-late < 0 || k-late >= len(x) {
 			continue
 		}
-		var c float64
-		if code.Lit(k - late) {
-			c = 1
-		}
-		y := float64(v)
+		c, y := float64(code.level(k-late)), float64(v)
 		n, sx, sy, sxx, sxy, syy = n+1, sx+c, sy+y, sxx+c*c, sxy+c*y, syy+y*y
 	}
 	vx, vy := sxx-sx*sx/n, syy-sy*sy/n

@@ -344,11 +344,11 @@ func TestBestOtherIsTheBestOfTheList(t *testing.T) {
 			var want float32
 			for _, c := range codes {
 				if c != shown {
-					want = max(want, overLit(c, x))
+					want = max(want, Code{Bits: c, Length: uint8(length)}.fit(x))
 				}
 			}
-			if got := b.bestOther(Code{Bits: shown}, x); got.fit != want || overLit(got.bits, x) != want || got.bits == shown {
-				t.Fatalf("length %d: best other is %b with %v, want %v", length, got.bits, got.fit, want)
+			if got := b.bestOther(Code{Bits: shown}, x); got.fit != want || (Code{Bits: got.one, Length: uint8(length)}).fit(x) != want || got.one == shown || got.two != 0 {
+				t.Fatalf("length %d: best other is %b with %v, want %v", length, got.one, got.fit, want)
 			}
 		}
 	}

@@ -125,7 +125,7 @@ func Examine(p *Presentation, o Opened, b Book, c CaptureLimits, l ChallengeLimi
 
 // lamp asks what the light of the lamp can answer.
 func (f *Findings) lamp(p *Presentation, o Opened, b Book, l ChallengeLimits) {
-	if b.Size() == 0 || int(o.Code.Length) != b.length || len(o.Chips) != b.length {
+	if b.Size() == 0 || int(o.Code.Length) != b.length || o.Code.top() != b.lamps() || len(o.Chips) != b.length {
 		f.note(CriterionChips, 0, 0, ReasonNotReady)
 		return
 	}
@@ -148,10 +148,15 @@ func (f *Findings) lamp(p *Presentation, o Opened, b Book, l ChallengeLimits) {
 	}
 	f.least(CriterionRank, a.margin(b, o.Code), l.RankMargin, ReasonWrongAnswer)
 	if f[CriterionRank].Reason != ReasonNone {
-		f[CriterionRank].Reason = a.wrong(b, o.Code, l.MinDepth)
+		if f[CriterionRank].Reason = a.wrong(b, o.Code, l.MinDepth); f[CriterionRank].Reason == ReasonUneven && a.clipped() {
+			f[CriterionRank].Reason = ReasonTooBright // as one lamp is by both
+		}
 	}
 	f.least(CriterionFallOff, a.fallOff(), l.MinRingRatio, ReasonFlat)
 	relief, known := a.relief(o.Code)
+	if o.Code.Two() {
+		relief, known = a.pairRelief(o.Code, relief, known), true
+	}
 	f.least(CriterionRelief, relief, l.MinRelief, ReasonNoRelief)
 	switch {
 	case !known:
