@@ -30,6 +30,7 @@ type Config struct {
 	Interval time.Duration
 	Cast     Cast
 	Seed     uint64 // of noise and motion
+	TwoLamps bool   // beside the lens, instead of one above it
 }
 
 // Devices are a camera and lines of the kernel that the simulated scene stands before: the laboratory's.
@@ -55,6 +56,7 @@ type Board struct {
 
 	devices  Devices // nil: the sockets of ring and term
 	interval time.Duration
+	twoLamps bool
 
 	mu      sync.Mutex
 	show    *show // what plays, nil if nothing does
@@ -74,6 +76,7 @@ type LinesState map[board.Line]bool
 func New(c Config) (*Board, error) {
 	b := &Board{
 		cast: c.Cast, seed: c.Seed, last: make([]byte, FrameWidth*FrameHeight), devices: c.Devices, interval: cmp.Or(c.Interval, interval),
+		twoLamps: c.TwoLamps,
 	}
 	var err error
 	if b.scenes, err = Scenes(); err != nil {
@@ -147,7 +150,7 @@ func (b *Board) expose(ctx context.Context, to display) error {
 			asked = frames.Light{Exposure: exposure, Gain: 1}
 		}
 		light.by(asked)
-		light.lamp = b.wires.share(lampLine, stamp-asked.Exposure, stamp)
+		b.shine(&light, stamp-asked.Exposure, stamp)
 		pix := to.Begin()
 		r.draw(pix, things, light, t, seq)
 		b.mu.Lock()
@@ -166,11 +169,21 @@ type display interface {
 	Asked() frames.Light
 }
 
-// lampLine and relayLine are places in lines.
+// Places in lines.
 const (
 	relayLine = 0
 	lampLine  = 1
+	lamp2Line = 10
 )
+
+// shine sets the light of the lamps during an exposure.
+func (b *Board) shine(l *lighting, from, to time.Duration) {
+	if share := b.wires.share(lampLine, from, to); b.twoLamps {
+		l.pair = [2]float64{share, b.wires.share(lamp2Line, from, to)}
+	} else {
+		l.lamp = share
+	}
+}
 
 // step moves everything on to the time of a frame: inputs that are due, the door leaf, the actors.
 func (b *Board) step(now time.Duration, r *renderer, things *[]placed) (lighting, time.Duration) {

@@ -280,7 +280,7 @@ func TestRudeClients(t *testing.T) {
 	b, _, path := running(t)
 	for name, packet := range map[string][]byte{
 		"short": {1, 1, 0}, "long": {1, 2, 0, 0, 0, 0, 0, 0, 9}, "version": {2, 2, 0, 0, 0, 0, 0, 0},
-		"kind": {1, 3, 0, 0, 0, 0, 0, 0}, "line": {1, 2, 10, 0, 0, 0, 0, 0}, "level": {1, 1, 0, 2, 0, 0, 0, 0},
+		"kind": {1, 3, 0, 0, 0, 0, 0, 0}, "line": {1, 2, 11, 0, 0, 0, 0, 0}, "level": {1, 1, 0, 2, 0, 0, 0, 0},
 		"sets an input": {1, 1, 3, 1, 0, 0, 0, 0},
 	} {
 		conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})

@@ -14,18 +14,24 @@ type gloss struct {
 	sharpness float64
 }
 
-// off is the gray level that the lamp's mirror image adds at point: a Blinn lobe of the energy that a mirror of that strength has.
-func (g gloss) off(l *lighting, point, normal vec) float64 {
-	if g.strength == 0 || l.lamp == 0 {
+// off is the gray level that the lamps' mirror images add at point: a Blinn lobe each, of the energy that a mirror of that strength has.
+func (g gloss) off(l *lighting, point, normal vec) (sum float64) {
+	if g.strength == 0 {
 		return 0
 	}
-	ray := lampPlace.sub(point)
-	cos := normal.dot(ray.unit())
-	half := normal.dot(ray.unit().add(point.scale(-1).unit()).unit())
-	if cos <= 0 || half <= 0 {
-		return 0
+	for i := range emitters {
+		share := l.share(i)
+		if share == 0 {
+			continue
+		}
+		ray := emitters[i].place.sub(point)
+		cos := normal.dot(ray.unit())
+		half := normal.dot(ray.unit().add(point.scale(-1).unit()).unit())
+		if cos > 0 && half > 0 {
+			sum += share * emitters[i].power / ray.dot(ray) * cos * g.strength * (g.sharpness + 8) / 8 * math.Pow(half, g.sharpness)
+		}
 	}
-	return l.lamp * lampPower / ray.dot(ray) * cos * g.strength * (g.sharpness + 8) / 8 * math.Pow(half, g.sharpness)
+	return sum
 }
 
 // glint is a small curved mirror on a body: the cornea of an eye, the lens of a pair of glasses. It shows the lamp as a point.
@@ -53,11 +59,11 @@ func eyes(nose float64) [2]vec {
 	return at
 }
 
-// splat adds the lamp's mirror image in a glint to the picture, where nothing nearer hides it. A sphere of radius R that mirrors a share F of an
+// splat adds a lamp's mirror image in a glint to the picture, where nothing nearer hides it. A sphere of radius R that mirrors a share F of an
 // irradiance E sends F·E·R²/4 into each direction, a white matte pixel of the area a sends E·a/π.
-func (c *canvas) splat(g *glint, head rotation, at vec, l *lighting, shakeX, shakeY float64) {
+func (c *canvas) splat(g *glint, head rotation, at vec, from emitter, share, shakeX, shakeY float64) {
 	world := head.apply(g.place.sub(neck)).add(neck).add(at)
-	half := lampPlace.sub(world).unit().add(world.scale(-1).unit()).unit()
+	half := from.place.sub(world).unit().add(world.scale(-1).unit()).unit()
 	back := rotation{{head[0].x, head[1].x, head[2].x}, {head[0].y, head[1].y, head[2].y}, {head[0].z, head[1].z, head[2].z}}
 	local := back.apply(half)
 	dx, dy := g.radius*local.x, g.radius*local.y
@@ -72,8 +78,8 @@ func (c *canvas) splat(g *glint, head rotation, at vec, l *lighting, shakeX, sha
 		return
 	}
 	pixel := focal / world.z // per metre
-	ray := lampPlace.sub(world)
-	sum := l.lamp * lampPower / ray.dot(ray) * g.strength * math.Pi / 4 * g.radius * g.radius * pixel * pixel
+	ray := from.place.sub(world)
+	sum := share * from.power / ray.dot(ray) * g.strength * math.Pi / 4 * g.radius * g.radius * pixel * pixel
 	sigma := max(0.45, lampWidth*g.radius/2/world.z*pixel/2) // half a pixel of the lens at least
 	for j := -r; j <= r; j++ {
 		for i := -r; i <= r; i++ {

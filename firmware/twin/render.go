@@ -44,12 +44,13 @@ type body struct {
 
 // lighting of one frame.
 type lighting struct {
-	ambient float64 // 1: normal indoor light
-	sun     float64 // in the same unit, from sunFrom
-	sunFrom vec     // unit
-	lamp    float64 // 0..1, the share of the exposure with the lamp on
-	gain    float64 // of the camera, 1: normal
-	open    float64 // exposure, 1: normal; 0 counts as 1
+	ambient float64    // 1: normal indoor light
+	sun     float64    // in the same unit, from sunFrom
+	sunFrom vec        // unit
+	lamp    float64    // 0..1, the share of the exposure with the lamp on
+	pair    [2]float64 // the same of two lamps beside the lens
+	gain    float64    // of the camera, 1: normal
+	open    float64    // exposure, 1: normal; 0 counts as 1
 }
 
 // placed is a body at its place in one frame.
@@ -81,7 +82,7 @@ func newRenderer(seed uint64) *renderer {
 // order, so the caller puts the farthest first.
 func (r *renderer) draw(dst []byte, things []placed, l lighting, t time.Duration, frame uint64) {
 	shakeX, shakeY := 0.6*drift(r.seed, 1, t), 0.6*drift(r.seed, 2, t)
-	r.backdrop.paint(&r.canvas, shakeX, shakeY, float32(l.ambient+0.5*l.sun), float32(l.lamp))
+	r.backdrop.paint(&r.canvas, shakeX, shakeY, float32(l.ambient+0.5*l.sun), float32(l.far()))
 	if len(things) > 0 {
 		far := r.canvas.depth
 		for i := range far {
@@ -136,19 +137,29 @@ func (r *renderer) place(p *placed, l lighting, shakeX, shakeY float64) {
 		}
 	}
 	for i := range p.body.glints {
-		r.canvas.splat(&p.body.glints[i], head, p.at, &l, shakeX, shakeY)
+		for k, from := range emitters {
+			if share := l.share(k); share > 0 {
+				r.canvas.splat(&p.body.glints[i], head, p.at, from, share, shakeX, shakeY)
+			}
+		}
 	}
 }
 
-// at is the gray level of a white surface at point that faces along normal: ambient light, sun, and the lamp by the inverse
+// at is the gray level of a white surface at point that faces along normal: ambient light, sun, and each lamp by the inverse
 // square of its distance and the cosine of its angle. Nothing casts a shadow on anything else.
 func (l *lighting) at(point, normal vec) float64 {
 	light := l.ambient * ambientLevel * (0.68 + 0.4*max(normal.dot(sky), 0))
 	light += l.sun * ambientLevel * max(normal.dot(l.sunFrom), 0)
-	ray := lampPlace.sub(point)
-	if cos := normal.dot(ray); cos > 0 {
-		d2 := ray.dot(ray)
-		light += l.lamp * lampPower * cos / (d2 * math.Sqrt(d2))
+	for i := range emitters {
+		share := l.share(i)
+		if share == 0 {
+			continue
+		}
+		ray := emitters[i].place.sub(point)
+		if cos := normal.dot(ray); cos > 0 {
+			d2 := ray.dot(ray)
+			light += share * emitters[i].power * cos / (d2 * math.Sqrt(d2))
+		}
 	}
 	return light
 }

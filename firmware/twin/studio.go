@@ -32,7 +32,8 @@ func (s *Studio) Stage(scene *Scene, cast *Cast) (err error) {
 
 // Light is what a frame is drawn in.
 type Light struct {
-	Lamp float64 // share of the exposure in which the lamp was on, 0..1
+	Lamp float64    // share of the exposure in which the lamp was on, 0..1
+	Pair [2]float64 // the same of the left and the right lamp of a board with two
 	// Still, when not zero, stops everything that moves at that time of the scene: a photograph that only the light changes.
 	Still time.Duration
 	// Camera is how the camera takes light in; zero: normally.
@@ -47,7 +48,7 @@ func (s *Studio) Draw(dst []byte, t time.Duration, seq uint64, l Light) {
 	}
 	s.things = s.show.place(s.things[:0], t, s.renderer.seed)
 	light := s.show.light()
-	light.lamp = l.Lamp
+	light.lamp, light.pair = l.Lamp, l.Pair
 	light.by(l.Camera)
 	s.renderer.draw(dst, s.things, light, t, seq)
 }

@@ -12,7 +12,7 @@ import (
 
 // lines are all wires of the board; a packet names one by its place here, so the order is append only.
 var lines = [...]board.Line{board.Relay, board.Lamp, board.Contact, board.REX, board.Tamper, board.Fire,
-	board.LEDRed, board.LEDGreen, board.LEDBlue, board.Buzzer}
+	board.LEDRed, board.LEDGreen, board.LEDBlue, board.Buzzer, board.Lamp2}
 
 func lineNumber(l board.Line) (int, bool) {
 	for i := range lines {

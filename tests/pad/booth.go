@@ -44,6 +44,8 @@ type booth struct {
 	policy   access.Policy
 	book     access.Book
 	interval time.Duration
+	two      bool          // lamps
+	codes    []access.Code // of the book, once somebody asks for all
 }
 
 func openBooth(o options) (b *booth, err error) {
@@ -51,12 +53,16 @@ func openBooth(o options) (b *booth, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b = &booth{bundle: m.Hash(), studio: twin.NewStudio(1), policy: access.DefaultPolicy(), interval: time.Second / time.Duration(o.fps)}
+	b = &booth{bundle: m.Hash(), studio: twin.NewStudio(1), policy: access.DefaultPolicy(), interval: time.Second / time.Duration(o.fps), two: o.lamps == 2}
 	if b.policy.Profile, err = access.ParseProfile(o.profile); err != nil {
 		return nil, err
 	}
 	b.policy.Challenge.NeedRelief = b.policy.Challenge.NeedRelief || b.policy.Profile == access.High
-	if b.book, err = b.policy.Profile.Book(); err != nil {
+	book := b.policy.Profile.Book
+	if b.two {
+		book = b.policy.Profile.PairBook
+	}
+	if b.book, err = book(); err != nil {
 		return nil, err
 	}
 	if b.engine, err = inference.Open(inference.Config{
@@ -95,7 +101,7 @@ type walkUp struct {
 	inject  injector
 	chance  *rand.Rand // door's and the attacker's
 	frame   *image.Gray
-	light   frames.Light
+	taken   frames.Light // what the camera was told to take in
 
 	n        uint64
 	now      time.Duration
@@ -116,7 +122,7 @@ func (b *booth) present(scene *twin.Scene, inject injector, chance *rand.Rand) (
 	}
 	b.engine.Face.Forget()
 	began := time.Now()
-	p := &walkUp{booth: b, inject: inject, chance: chance, now: epoch, light: frames.Light{Exposure: twin.Exposure, Gain: 1},
+	p := &walkUp{booth: b, inject: inject, chance: chance, now: epoch, taken: frames.Light{Exposure: twin.Exposure, Gain: 1},
 		frame: image.NewGray(image.Rect(0, 0, twin.FrameWidth, twin.FrameHeight))}
 	p.watcher = &watch.Watcher{Source: p, Engine: b.engine, Door: p, Bundle: b.bundle, Now: func() time.Duration { return p.now }}
 	if err := p.watcher.Run(context.Background()); !errors.Is(err, io.EOF) {
@@ -136,7 +142,7 @@ func (p *walkUp) Light() (least, most frames.Light) { return twin.Least, twin.Mo
 
 // Expose has the next frames taken so.
 func (p *walkUp) Expose(l frames.Light) error {
-	p.light = l
+	p.taken = l
 	return nil
 }
 
@@ -176,7 +182,7 @@ func (p *walkUp) Next(context.Context) (frames.Frame, error) {
 		p.outcome.Hint = p.sighting.Hint
 		return frames.Frame{}, io.EOF
 	}
-	f := frames.Frame{Image: p.frame, Seq: p.n, Stamp: stamp, Exposure: p.light.Exposure, Gain: p.light.Gain}
+	f := frames.Frame{Image: p.frame, Seq: p.n, Stamp: stamp, Exposure: p.taken.Exposure, Gain: p.taken.Gain}
 	p.inject(p, &f)
 	p.now = stamp + lag
 	return f, nil
@@ -205,7 +211,7 @@ func (p *walkUp) open() error {
 		start += p.interval
 	}
 	for k := range int(code.Length) {
-		o.Chips = append(o.Chips, access.Chip{From: start + time.Duration(k)*p.interval, To: start + time.Duration(k+1)*p.interval, Lit: code.Lit(k)})
+		o.Chips = append(o.Chips, chip(code, k, start+time.Duration(k)*p.interval, start+time.Duration(k+1)*p.interval))
 	}
 	p.chips, p.opened = append(p.chips, o.Chips...), &o
 	return p.order(ipc.KindObserve, ipc.Observe{Session: o.Session, Track: o.Track, Deadline: p.now + p.policy.Deadline})
@@ -248,20 +254,45 @@ func (p *walkUp) order(kind ipc.Kind, body any) error {
 	return p.watcher.Order(ipc.Message{Kind: kind, Body: raw})
 }
 
-// lamp is the share of an exposure that ends at t in which the lamp is on. It is lit but for the dark chips.
-func (p *walkUp) lamp(t time.Duration) float64 { return lampOf(p.chips, t) }
-
-func lampOf(chips []access.Chip, t time.Duration) float64 {
-	lit := twin.Exposure
-	for _, c := range chips {
-		if !c.Lit {
-			lit -= max(min(c.To, t)-max(c.From, t-twin.Exposure), 0)
-		}
+// chip is one chip of a code.
+func chip(code access.Code, k int, from, to time.Duration) access.Chip {
+	c := access.Chip{From: from, To: to, Lit: code.Lit(k)}
+	if code.Two() {
+		c.Left, c.Right = code.Lamps(k)
 	}
-	return float64(lit) / float64(twin.Exposure)
+	return c
 }
 
-// draw draws what a camera sees at the time of a frame, in so much of the lamp's light.
-func (p *walkUp) draw(f *frames.Frame, lamp float64) {
-	p.studio.Draw(f.Image.Pix, f.Stamp-epoch, f.Seq, twin.Light{Lamp: lamp, Camera: p.light})
+// lamps are the left and the right lamp of a chip; one lamp alone is the left one.
+func lamps(c access.Chip) (left, right bool) { return c.Left || c.Lit && !c.Right, c.Right }
+
+// light is that of an exposure that ends at t. All lamps are lit but for what the chips say.
+func (p *walkUp) light(t time.Duration) twin.Light { return p.lightOf(p.chips, t) }
+
+func (p *walkUp) lightOf(chips []access.Chip, t time.Duration) twin.Light {
+	lit := [2]float64{1, 1}
+	for _, c := range chips {
+		share := float64(max(min(c.To, t)-max(c.From, t-p.taken.Exposure), 0)) / float64(p.taken.Exposure)
+		left, right := lamps(c)
+		lit[0] -= share * on(!left)
+		lit[1] -= share * on(!right)
+	}
+	return p.lit(lit, 0)
+}
+
+// all is a light with every lamp lit for the same share of an exposure.
+func (b *booth) all(share float64) twin.Light { return b.lit([2]float64{share, share}, 0) }
+
+// lit is a light with so much of the left and the right lamp; one lamp alone is the left one.
+func (b *booth) lit(lamps [2]float64, still time.Duration) twin.Light {
+	if b.two {
+		return twin.Light{Pair: lamps, Still: still}
+	}
+	return twin.Light{Lamp: lamps[0], Still: still}
+}
+
+// draw draws what a camera sees at the time of a frame, in a light.
+func (p *walkUp) draw(f *frames.Frame, l twin.Light) {
+	l.Camera = p.taken
+	p.studio.Draw(f.Image.Pix, f.Stamp-epoch, f.Seq, l)
 }

@@ -44,7 +44,7 @@ a third of a second of one processor: the 1,620 of the defaults take four to fiv
 `
 
 type options struct {
-	n, bona, fps            int
+	n, bona, fps, lamps     int
 	set, profile            string
 	species, scene, print   string
 	values                  string
@@ -93,6 +93,7 @@ func parse(args []string, progress io.Writer) (o options, err error) {
 	flags.IntVar(&o.n, "n", 60, "presentations of each species of attack")
 	flags.IntVar(&o.bona, "bona", 120, "presentations of living people")
 	flags.IntVar(&o.fps, "fps", 30, "frames a second of the camera, 10 to 90")
+	flags.IntVar(&o.lamps, "lamps", 1, "infrared lamps of the board: 1, or 2 beside the lens")
 	flags.StringVar(&o.set, "seed-set", "B", "A: the seeds on which thresholds are set; B: those on which they are reported")
 	flags.StringVar(&o.profile, "profile", "office", "the door's profile: office, restricted or high")
 	flags.StringVar(&o.species, "species", "", "only the species whose names contain one of these words, separated by commas")
@@ -119,6 +120,8 @@ func parse(args []string, progress io.Writer) (o options, err error) {
 		return o, errors.New("want 1 to 100000 presentations")
 	case o.fps < 10 || o.fps > 90:
 		return o, errors.New("want 10 to 90 frames a second")
+	case o.lamps != 1 && o.lamps != 2:
+		return o, errors.New("want one lamp or two")
 	case o.set != "A" && o.set != "B":
 		return o, fmt.Errorf("%q is no seed set: A or B", o.set)
 	case o.workers < 1 || o.workers > 64 || o.worker < 0 || o.worker >= o.workers:

@@ -64,8 +64,9 @@ func TestEverySceneIsOneOfTheLanguage(t *testing.T) {
 func TestLampOfChips(t *testing.T) {
 	ms := time.Millisecond
 	chips := []access.Chip{{From: 100 * ms, To: 133 * ms, Lit: false}, {From: 133 * ms, To: 166 * ms, Lit: true}}
+	p := &walkUp{booth: &booth{}, chips: chips, taken: twin.Most}
 	for at, want := range map[time.Duration]float64{90 * ms: 1, 104 * ms: 0.5, 120 * ms: 0, 135 * ms: 0.25, 150 * ms: 1, 200 * ms: 1} {
-		if got := lampOf(chips, at); math.Abs(got-want) > 1e-9 {
+		if got := p.light(at).Lamp; math.Abs(got-want) > 1e-9 {
 			t.Errorf("at %v: %v, want %v", at, got, want)
 		}
 	}
@@ -173,7 +174,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	for _, args := range [][]string{{"extra"}, {"-n", "0"}, {"-fps", "5"}, {"-seed-set", "C"}, {"-no-such-flag"}, {"-species", "unicorn"}, {"-print", "mask"}, {"-scene", "/nonexistent"}} {
+	for _, args := range [][]string{{"extra"}, {"-n", "0"}, {"-fps", "5"}, {"-lamps", "3"}, {"-seed-set", "C"}, {"-no-such-flag"}, {"-species", "unicorn"}, {"-print", "mask"}, {"-scene", "/nonexistent"}} {
 		if err := run(args, io.Discard, io.Discard); err == nil {
 			t.Errorf("%v: accepted", args)
 		}
@@ -201,5 +202,42 @@ func TestArguments(t *testing.T) {
 	}
 	if _, err := choose(options{species: "mask, bona"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// With two lamps each is lit by its own bits, and an adaptive guesser narrows the codes of the book down to those that began as the shown one.
+func TestTwoLamps(t *testing.T) {
+	book, err := access.Office.PairBook()
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := book.Code(123)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &walkUp{booth: &booth{two: true, book: book, interval: time.Second / 30}, taken: twin.Most}
+	for k := range int(code.Length) {
+		from := epoch + time.Duration(k)*p.interval
+		p.chips = append(p.chips, chip(code, k, from, from+p.interval))
+	}
+	for k := range int(code.Length) {
+		left, right := code.Lamps(k)
+		if got := p.light(epoch + time.Duration(k)*p.interval + 20*time.Millisecond); got.Lamp != 0 || got.Pair != [2]float64{on(left), on(right)} {
+			t.Errorf("chip %d: light %+v, want %v and %v", k, got, left, right)
+		}
+	}
+	left := 0
+	for i := range book.Size() {
+		c, _ := book.Code(i)
+		same := true
+		for k := range p.chips[:6] {
+			same = same && begins(c, k, p.chips[k])
+		}
+		if same {
+			left++
+		}
+	}
+	if left != 1 { // the balance leaves one level for the last chip, and one lamp
+		t.Errorf("%d codes begin with six chips of one, want 1", left)
 	}
 }

@@ -182,6 +182,9 @@ func mask(eyes bool) func(*script) {
 	}
 }
 
+// longestRun is that of the books.
+const longestRun = 3
+
 // recordedCode is a lamp code of another session, as a recording shows it: 12 chips, six lit, no run longer than three.
 func (s *script) recordedCode() string {
 	for {
@@ -275,9 +278,15 @@ var catalogue = []species{
 	{name: "injected: one frame late", write: living, inject: func(s *script) injector { return delayed(late(1)) }},
 	{name: "injected: one frame early", write: living, inject: func(s *script) injector { return delayed(late(-1)) }},
 	{name: "injected: inverted", write: living, inject: func(s *script) injector {
-		return func(p *walkUp, f *frames.Frame) { p.draw(f, 1-p.lamp(f.Stamp)*on(p.opened != nil)) }
+		return func(p *walkUp, f *frames.Frame) {
+			l := p.light(f.Stamp)
+			if p.opened != nil {
+				l = p.lit([2]float64{1 - max(l.Lamp, l.Pair[0]), 1 - l.Pair[1]}, 0)
+			}
+			p.draw(f, l)
+		}
 	}},
-	{name: "injected: constant", write: living, inject: func(s *script) injector { return func(p *walkUp, f *frames.Frame) { p.draw(f, 0.5) } }},
+	{name: "injected: constant", write: living, inject: func(s *script) injector { return func(p *walkUp, f *frames.Frame) { p.draw(f, p.all(0.5)) } }},
 	{name: "injected: blind guess", write: living, inject: func(*script) injector { return blind() }, allowed: 2, why: guessed},
 	{name: "injected: adaptive guess", write: living, inject: func(s *script) injector { return adaptive(s.half("hedged", "decided")) }, allowed: 3, why: hedged},
 	{name: "injected: deep fake", write: living, inject: func(s *script) injector { return delayed(framesBetween(0.6, 1.4)) }},
