@@ -20,11 +20,11 @@ SHELL := /bin/bash
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: build ## set up what is missing, start the kiosk on this desk, page on http://127.0.0.1:8460 (PEOPLE=dir, SCENE=file)
-	@$(BIN)/desk $(if $(PEOPLE),-people "$(PEOPLE)") $(if $(SCENE),-scene "$(SCENE)")
+run: build ## set up what is missing, start the kiosk on this desk, page on http://127.0.0.1:8460 (PEOPLE=dir, SCENE=file; BOARD=desk-2: two lamps)
+	@$(BIN)/desk $(if $(BOARD),-board "$(BOARD)") $(if $(PEOPLE),-people "$(PEOPLE)") $(if $(SCENE),-scene "$(SCENE)")
 
 demo: build ## the same without a browser: a script of walk-ups, a line each
-	@$(BIN)/desk -demo $(if $(PEOPLE),-people "$(PEOPLE)") $(if $(SCENE),-scene "$(SCENE)")
+	@$(BIN)/desk -demo $(if $(BOARD),-board "$(BOARD)") $(if $(PEOPLE),-people "$(PEOPLE)") $(if $(SCENE),-scene "$(SCENE)")
 
 test: deps build ## all tests
 	go vet ./...

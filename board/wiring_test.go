@@ -109,7 +109,7 @@ func TestDrawing(t *testing.T) {
 
 func TestLinesOfOtherBoards(t *testing.T) {
 	rows := table(t, "line | `desk`")
-	for i, name := range []string{"desk", "lab", "qemu-virt"} {
+	for i, name := range []string{"desk", "desk-2", "lab", "qemu-virt"} {
 		b, err := Load(name)
 		if err != nil {
 			t.Fatal(err)

@@ -56,7 +56,13 @@ const longestChip = 3
 // JudgeLamp judges the lamp and its delay by how the camera answered; found is that of access.Respond. interval is the time from frame to frame. A chip
 // of the code must hold a whole exposure wherever its stamp strays; where that takes more than one frame, only the short codes can be shown.
 func JudgeLamp(r access.Response, found bool, interval time.Duration) (lamp, delay State, why string) {
-	if !found {
+	switch {
+	case found:
+	case r.Unseen == 1:
+		return Missing, Missing, "the left one of two does not answer"
+	case r.Unseen == 2:
+		return Missing, Missing, "the right one of two does not answer"
+	default:
 		return Missing, Missing, fmt.Sprintf("it does not answer in %d frames", r.Frames)
 	}
 	lamp, delay = Works, Works

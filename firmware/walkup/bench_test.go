@@ -83,7 +83,7 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 	b.nearest = access.Candidate{Person: access.PersonID{1}, Score: 0.1, Second: -1}
 	b.hello = ipc.Hello{Camera: frames.Camera{Interval: benchInterval}, Bundle: [32]byte{9}}
 	w, err := New(Config{
-		Policy: p, Boot: 4, Lamp: (*benchLamp)(b), Door: (*benchDoor)(b), Log: (*benchLog)(b), Gallery: (*benchGallery)(b),
+		Policy: p, Boot: 4, Lamps: []Lamp{(*benchLamp)(b)}, Door: (*benchDoor)(b), Log: (*benchLog)(b), Gallery: (*benchGallery)(b),
 		Threshold: func(bundle [32]byte) (float32, bool) { return 0.5, bundle == b.hello.Bundle },
 		Show: func(i access.Indication) {
 			b.mu.Lock()

@@ -55,7 +55,7 @@ func (w *Walkup) gaugeable() bool {
 
 // measure begins a gauge.
 func (w *Walkup) measure(ctx context.Context) {
-	code, err := draw(w.books[access.Office])
+	code, err := draw(w.gaugeBook)
 	if err != nil {
 		w.gauged(access.Response{}, false)
 		return
@@ -72,7 +72,7 @@ func (w *Walkup) measure(ctx context.Context) {
 	w.gauging = &gauge{number: w.gauges, stop: stop, until: last + gaugeWait}
 	number := w.gauges
 	w.lamps.Go(func() {
-		chips, err := shine(lampCtx, w.cfg.Lamp, w.cfg.Now, code, start, steps)
+		chips, err := shine(lampCtx, w.cfg.Lamps, w.cfg.Now, code, start, steps)
 		w.post(ctx, func(context.Context) {
 			if g := w.gauging; g != nil && g.number == number {
 				if g.chips = chips; err != nil {
@@ -158,11 +158,8 @@ func (w *Walkup) mistrust(r access.Reason) {
 	}
 }
 
-// light lights the lamp, and remembers when that failed: in the dark nobody is seen, and no session would light it again.
-func (w *Walkup) light() {
-	_, err := w.cfg.Lamp.Set(true)
-	w.unlit = err != nil
-}
+// light lights the lamps, and remembers when that failed: in the dark nobody is seen, and no session would light them again.
+func (w *Walkup) light() { w.unlit = lamps(w.cfg.Lamps).all(true) != nil }
 
 // spread is how far the stamps of the camera may be off.
 func (w *Walkup) spread() time.Duration {

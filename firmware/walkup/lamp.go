@@ -2,15 +2,47 @@ package walkup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
 )
 
-// Lamp is the infrared lamp. Set returns the CLOCK_MONOTONIC time at which the line really changed.
+// Lamp is an infrared lamp. Set returns the CLOCK_MONOTONIC time at which the line really changed.
 type Lamp interface {
 	Set(on bool) (time.Duration, error)
+}
+
+// lamps are the one lamp of a board, or the left and the right one of two.
+type lamps []Lamp
+
+// all sets every lamp, although one of them fails.
+func (l lamps) all(on bool) (err error) {
+	for _, lamp := range l {
+		_, e := lamp.Set(on)
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// light sets each lamp that is not as wanted, or every one if it is not known how they are, and says when the first of them changed and when the last: two
+// lines cannot be switched at the same moment.
+func (l lamps) light(was *[2]bool, want [2]bool) (first, last time.Duration, err error) {
+	for i, lamp := range l {
+		if was != nil && was[i] == want[i] {
+			continue
+		}
+		at, err := lamp.Set(want[i])
+		if err != nil {
+			return 0, 0, fmt.Errorf("switch lamp %d: %w", i+1, err)
+		}
+		if last == 0 {
+			first = at
+		}
+		last = max(last, at)
+	}
+	return first, last, nil
 }
 
 // phase is where the camera's exposures lie in time.
@@ -45,14 +77,14 @@ func even(n int, chip time.Duration) []time.Duration {
 	return steps
 }
 
-// shine plays a code on the lamp, chip k from start + steps[k] to start + steps[k+1], and returns the chips as they happened. The lamp
-// is lit afterwards, whatever happened: people are found by its light.
+// shine plays a code on the lamps, chip k from start + steps[k] to start + steps[k+1], and returns the chips as they happened. All lamps
+// are lit afterwards, whatever happened: people are found by their light.
 //
-// A chip begins when the line has really changed. One that was switched too late overlaps an exposure and loses that frame,
-// which access.Answered treats as missing, never as an answer.
-func shine(ctx context.Context, lamp Lamp, now func() time.Duration, code access.Code, start time.Duration, steps []time.Duration) (chips []access.Chip, err error) {
+// A chip begins when its last line has really changed, and ends when the first one changes again. One that was switched too late overlaps an exposure and
+// loses that frame, which access.Examine treats as missing, never as an answer.
+func shine(ctx context.Context, lit lamps, now func() time.Duration, code access.Code, start time.Duration, steps []time.Duration) (chips []access.Chip, err error) {
 	defer func() {
-		if _, e := lamp.Set(true); e != nil && err == nil {
+		if e := lit.all(true); e != nil && err == nil {
 			err = fmt.Errorf("light lamp after code: %w", e)
 		}
 	}()
@@ -67,22 +99,30 @@ func shine(ctx context.Context, lamp Lamp, now func() time.Duration, code access
 			return nil
 		}
 	}
-	lit := true
+	var was *[2]bool
 	for k := range int(code.Length) {
-		at := start + steps[k]
-		if err := wait(at); err != nil {
+		from := start + steps[k]
+		if err := wait(from); err != nil {
 			return nil, err
 		}
-		if want := code.Lit(k); k == 0 || want != lit {
-			if at, err = lamp.Set(want); err != nil {
-				return nil, fmt.Errorf("switch lamp: %w", err)
-			}
-			lit = want
+		var want [2]bool
+		want[0], want[1] = code.Lamps(k)
+		first, last, err := lit.light(was, want)
+		if err != nil {
+			return nil, err
+		}
+		was = &want
+		if last == 0 { // as before
+			first, last = from, from
 		}
 		if k > 0 {
-			chips[k-1].To = min(chips[k-1].To, at)
+			chips[k-1].To = min(chips[k-1].To, first)
 		}
-		chips = append(chips, access.Chip{From: at, To: start + steps[k+1], Lit: lit})
+		chip := access.Chip{From: last, To: start + steps[k+1], Lit: code.Lit(k)}
+		if len(lit) == 2 {
+			chip.Left, chip.Right = want[0], want[1]
+		}
+		chips = append(chips, chip)
 	}
 	end := start + steps[code.Length]
 	if err := wait(end); err != nil {

@@ -89,7 +89,7 @@ func (w *Walkup) open(ctx context.Context) {
 	w.session.stop = stop
 	number := w.number
 	w.lamps.Go(func() {
-		chips, err := shine(lampCtx, w.cfg.Lamp, w.cfg.Now, code, start, even(int(code.Length), chip))
+		chips, err := shine(lampCtx, w.cfg.Lamps, w.cfg.Now, code, start, even(int(code.Length), chip))
 		w.post(ctx, func(ctx context.Context) { w.played(ctx, number, chips, err) })
 	})
 }

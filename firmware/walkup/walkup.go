@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,7 +59,7 @@ type Config struct {
 	Policy     access.Policy
 	PolicyHash [32]byte
 	Boot       uint64
-	Lamp       Lamp
+	Lamps      []Lamp // one; or two, the left one first
 	Door       Door
 	Log        Log
 	Gallery    Gallery
@@ -123,8 +124,10 @@ const (
 type Walkup struct {
 	cfg   Config
 	books [access.High + 1]access.Book // by profile
-	inbox chan func(context.Context)
-	over  chan struct{} // closed when Run has returned
+	// gaugeBook has codes whose length serves to measure with.
+	gaugeBook access.Book
+	inbox     chan func(context.Context)
+	over      chan struct{} // closed when Run has returned
 
 	// Owned by Run's goroutine.
 	state     access.SessionState
@@ -192,16 +195,25 @@ func New(cfg Config) (*Walkup, error) {
 	if err := cfg.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Lamp == nil || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.Able == nil || cfg.Free == nil || cfg.Gauged == nil || cfg.SaveFailures == nil ||
+	if len(cfg.Lamps) < 1 || len(cfg.Lamps) > 2 || slices.Contains(cfg.Lamps, nil) || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.Able == nil || cfg.Free == nil || cfg.Gauged == nil || cfg.SaveFailures == nil ||
 		cfg.PersonFailures == nil || cfg.SavePersonFailures == nil || cfg.Now == nil || cfg.Wall == nil || cfg.Changed == nil {
 		return nil, errors.New("make walk-up: a part is missing")
 	}
 	w := &Walkup{cfg: cfg, failures: cfg.Failures, stretch: 1, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}
 	for p := access.Office; p <= access.High; p++ {
 		var err error
-		if w.books[p], err = p.Book(); err != nil {
+		if len(cfg.Lamps) == 2 {
+			w.books[p], err = p.PairBook()
+		} else {
+			w.books[p], err = p.Book()
+		}
+		if err != nil {
 			return nil, err
 		}
+	}
+	// A pair of short codes has too few chips to tell two lamps and a delay apart.
+	if w.gaugeBook = w.books[access.Office]; len(cfg.Lamps) == 2 {
+		w.gaugeBook = w.books[access.High]
 	}
 	w.inForce = w.limited()
 	return w, nil

@@ -299,7 +299,7 @@ func (b *bench) State() page.State {
 		Enrolled: s.People, Records: s.Records, Backlog: s.Records - min(s.Cursor, s.Records),
 		Door: page.Door{
 			State: s.Door, Walkup: s.Walkup, Indication: s.Indication, Ajar: lines[board.Contact], Released: lines[board.Relay],
-			Lamp: lines[board.Lamp], Fire: lines[board.Fire], Tamper: lines[board.Tamper], Lockdown: s.Lockdown,
+			Lamp: lines[board.Lamp] || lines[board.Lamp2], Fire: lines[board.Fire], Tamper: lines[board.Tamper], Lockdown: s.Lockdown,
 		},
 		Sighting: page.Sighting{Box: s.Sighting.Box, Faces: s.Sighting.Faces, Hint: s.Sighting.Hint},
 	}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/drivers/tpm/swtpm"
 	"github.com/lintel-access/lintel/firmware/cmd/desk/page"
 	"github.com/lintel-access/lintel/firmware/cmd/desk/runner"
@@ -38,8 +39,8 @@ func main() {
 }
 
 type options struct {
-	addr, cache, state, people, scene string
-	demo                              bool
+	addr, cache, state, people, scene, board string
+	demo                                     bool
 }
 
 func parse(args []string) (options, error) {
@@ -47,7 +48,8 @@ func parse(args []string) (options, error) {
 	fs := flag.NewFlagSet("desk", flag.ContinueOnError)
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8460", "loopback address of the page")
 	fs.StringVar(&o.cache, "cache", ".lintel", "folder of what make deps fetched")
-	fs.StringVar(&o.state, "state", "", "folder of vault, audit log and names (default CACHE/desk, another for each -people; with -demo a temporary one)")
+	fs.StringVar(&o.state, "state", "", "folder of vault, audit log and names (default CACHE/BOARD, another for each -people; with -demo a temporary one)")
+	fs.StringVar(&o.board, "board", "desk", "the simulated board: desk, or desk-2 with two lamps")
 	fs.StringVar(&o.people, "people", "", "folder of photographs, JPEG or PNG (default CACHE/photos)")
 	fs.StringVar(&o.scene, "scene", "", "play this scene file beside the product's own; with -demo instead of them (docs/SCENES.md)")
 	fs.BoolVar(&o.demo, "demo", false, "no page: play all scenes, a line each, and fail if one ends otherwise than it should")
@@ -62,7 +64,7 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q; see desk -h", fs.Arg(0))
 	}
 	if o.state == "" && !o.demo {
-		o.state = filepath.Join(o.cache, "desk")
+		o.state = filepath.Join(o.cache, o.board)
 		if o.people != "" {
 			// Other people, another door: the strangers of one folder may be enrolled from the other.
 			dir, err := filepath.Abs(o.people)
@@ -92,7 +94,14 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return o.open(ctx, onDesk(programs), out, progress)
+	b, err := board.Load(o.board)
+	if err != nil {
+		return err
+	}
+	if b.Camera.Kind != board.CameraTwin {
+		return fmt.Errorf("board %q is not a simulated one", o.board)
+	}
+	return o.open(ctx, onDesk(b, programs), out, progress)
 }
 
 // site is where the kiosk stands: its board, its programs, and what simulates the world around it.
@@ -107,9 +116,9 @@ type site struct {
 }
 
 // onDesk is a board that is simulated down to its sockets.
-func onDesk(programs string) site {
+func onDesk(b board.Board, programs string) site {
 	return site{
-		board: "desk", programs: programs,
+		board: b.Name, programs: programs,
 		startTPM: func(chip, run string) (string, func() error, error) {
 			p, err := swtpm.StartAt(chip, filepath.Join(run, tpmSocket))
 			if err != nil {
@@ -119,7 +128,7 @@ func onDesk(programs string) site {
 		},
 		build: func(run string, cast twin.Cast) (*twin.Board, error) {
 			return twin.New(twin.Config{
-				FramesPath: filepath.Join(run, "frames.sock"), LinesPath: filepath.Join(run, "lines.sock"), Cast: cast, Seed: 1,
+				FramesPath: filepath.Join(run, "frames.sock"), LinesPath: filepath.Join(run, "lines.sock"), Cast: cast, Seed: 1, TwoLamps: b.Lamp.Count == 2,
 			})
 		},
 	}

@@ -108,7 +108,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	}
 	k.closed, k.reasons, k.inherit = g.closed, g.reasons, g.takeOver
 	if k.walkup, err = walkup.New(walkup.Config{
-		Policy: k.policy, PolicyHash: k.hash, Boot: k.boot, Lamp: lamp{lines}, Door: k.portal, Log: k, Gallery: k.gallery,
+		Policy: k.policy, PolicyHash: k.hash, Boot: k.boot, Lamps: lamps(b, lines), Door: k.portal, Log: k, Gallery: k.gallery,
 		Threshold: func(bundle [32]byte) (float32, bool) {
 			if bundle != calibration.Bundle {
 				return 0, false

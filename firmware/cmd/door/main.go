@@ -20,6 +20,7 @@ import (
 	"github.com/lintel-access/lintel/firmware/deadman"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/portal"
+	"github.com/lintel-access/lintel/firmware/walkup"
 )
 
 // exitConfig is EX_CONFIG: the installation is wrong, and starting again at once cannot help.
@@ -222,7 +223,19 @@ func safe(b board.Board, lines portal.Lines) error {
 	return nil
 }
 
-// lamp is the infrared lamp on its line.
-type lamp struct{ lines portal.Lines }
+// lamp is an infrared lamp on its line.
+type lamp struct {
+	lines portal.Lines
+	line  board.Line
+}
 
-func (l lamp) Set(on bool) (at time.Duration, err error) { return l.lines.Set(board.Lamp, on) }
+func (l lamp) Set(on bool) (at time.Duration, err error) { return l.lines.Set(l.line, on) }
+
+// lamps are those of a board, the left one first.
+func lamps(b board.Board, lines portal.Lines) []walkup.Lamp {
+	list := []walkup.Lamp{lamp{lines, board.Lamp}}
+	if b.Lamp.Count == 2 {
+		list = append(list, lamp{lines, board.Lamp2})
+	}
+	return list
+}
