@@ -146,7 +146,11 @@ func (f *Findings) lamp(p *Presentation, o Opened, b Book, l ChallengeLimits) {
 			f[CriterionDepth].Reason = a.wrong(b, o.Code, l.MinDepth)
 		}
 	}
-	f.least(CriterionRank, a.margin(b, o.Code), l.RankMargin, ReasonWrongAnswer)
+	margin := l.RankMargin
+	if o.Code.Two() {
+		margin *= pairMargin
+	}
+	f.least(CriterionRank, a.margin(b, o.Code), margin, ReasonWrongAnswer)
 	if f[CriterionRank].Reason != ReasonNone {
 		if f[CriterionRank].Reason = a.wrong(b, o.Code, l.MinDepth); f[CriterionRank].Reason == ReasonUneven && a.clipped() {
 			f[CriterionRank].Reason = ReasonTooBright // as one lamp is by both

@@ -220,5 +220,8 @@ func (a *reply) pairRelief(code Code, other float32, known bool) float32 {
 	return eachCounts * (nose + other)
 }
 
+// pairMargin is what part of the margin is asked of two lamps' codes: what one lamp adds is half of what is seen, under the same noise.
+const pairMargin = .7
+
 // mostLean is the largest difference of the two lamps, in shares of their mean, that is believed.
 const mostLean = .9
