@@ -10,7 +10,7 @@ func TestConfirm(t *testing.T) {
 	ada, ben, eve := PersonID{1}, PersonID{2}, PersonID{3}
 	ambiguous := func(change func(*Question)) Question {
 		q := Question{
-			Session: SessionID{1, 2}, Checked: true, Threshold: 0.5, Calibrated: true, Now: time.Second,
+			Session: SessionID{1, 2}, Checked: true, Threshold: 0.5, Calibrated: true, Now: time.Second, Bar: p.Bar(0),
 			Candidate: Candidate{Found: true, Person: ada, Standing: Permitted, Score: 0.7, Second: 0.69, SecondPerson: ben},
 		}
 		if change != nil {

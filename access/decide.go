@@ -52,7 +52,23 @@ type Question struct {
 	Candidate  Candidate
 	Lockdown   bool
 	Tamper     bool
+	Signals    Signals       // that are up, Lockdown and Tamper besides
+	Bar        Bar           // that the session was made to clear
 	Now        time.Duration // CLOCK_MONOTONIC
+
+	confirmed bool // by an operator: Confirm alone says so
+}
+
+// Up are all signals, those among them that have a field of their own.
+func (q Question) Up() Signals {
+	up := q.Signals
+	if q.Lockdown {
+		up = up.With(SignalLockdown, true)
+	}
+	if q.Tamper {
+		up = up.With(SignalTamper, true)
+	}
+	return up
 }
 
 // Decision is the answer to a Question. The zero Decision denies.
@@ -90,6 +106,10 @@ func Decide(p Policy, q Question) Decision {
 		}
 		return Decision{Reason: q.Check}
 	}
+	up := q.Up()
+	if !q.Bar.clears(p.Bar(up)) {
+		return Decision{Verdict: Retry, Reason: ReasonSteppedUp} // before anybody is looked at: it tells nothing of who is enrolled
+	}
 	if !q.Calibrated || !(q.Threshold > 0 && q.Threshold < 1) {
 		return Decision{Reason: ReasonNoCalibration}
 	}
@@ -109,13 +129,12 @@ func Decide(p Policy, q Question) Decision {
 		d.Reason = ReasonLockedOut
 		return d
 	}
-	if q.Tamper {
-		d.Reason = ReasonTamper
+	switch strongest, _, why := p.heed(up); {
+	case strongest >= EffectDeny:
+		d.Reason = why
 		return d
-	}
-	if q.Lockdown {
-		d.Reason = ReasonLockdown
-		return d
+	case strongest == EffectConfirm && !q.confirmed:
+		return Decision{Verdict: Uncertain, Reason: ReasonUnconfirmed, Person: c.Person}
 	}
 	d.Verdict, d.Reason = Granted, ReasonAllowed
 	d.pass = mint(q.Session, c.Person, q.Now+passLife, c.Extended)

@@ -8,7 +8,7 @@ import (
 
 func question() Question {
 	return Question{
-		Session: SessionID{Boot: 1, Number: 1}, Checked: true, Threshold: 0.5, Calibrated: true, Now: time.Minute,
+		Session: SessionID{Boot: 1, Number: 1}, Checked: true, Threshold: 0.5, Calibrated: true, Now: time.Minute, Bar: Bar{Profile: Office},
 		Candidate: Candidate{Found: true, Person: PersonID{7}, Standing: Permitted, Score: 0.8, Second: 0.1},
 	}
 }

@@ -39,6 +39,9 @@ const (
 	EventFailuresLimited     Event = 208
 	EventWalkupLeft          Event = 209
 	EventWalkupConfirmed     Event = 210
+	EventRecurrenceFlagged   Event = 230
+	EventRecurrenceReviewed  Event = 231
+	EventFollowingBegun      Event = 232
 
 	// 300: the door
 	EventDoorReleased   Event = 300
@@ -201,6 +204,12 @@ func (e Event) describe() (name string, s Severity) {
 		return "walk-up abandoned", Info
 	case EventWalkupConfirmed:
 		return "uncertain walk-up settled", Notice
+	case EventRecurrenceFlagged:
+		return "recurrence flagged", Warning
+	case EventRecurrenceReviewed:
+		return "recurrence reviewed", Notice
+	case EventFollowingBegun:
+		return "following begun", Notice
 
 	case EventDoorReleased:
 		return "door released", Info

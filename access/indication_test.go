@@ -9,7 +9,7 @@ import (
 func TestDenialsAlike(t *testing.T) {
 	want := Indication{LED: Red, Pattern: Wink, Buzzer: LowBuzz, Text: "Not recognised"}
 	good := Question{
-		Session: SessionID{Boot: 1, Number: 1}, Checked: true, Threshold: 0.5, Calibrated: true, Now: time.Second,
+		Session: SessionID{Boot: 1, Number: 1}, Checked: true, Threshold: 0.5, Calibrated: true, Bar: DefaultPolicy().Bar(0), Now: time.Second,
 		Candidate: Candidate{Found: true, Person: PersonID{1}, Standing: Permitted, Score: 0.95, Second: -1},
 	}
 	if d := Decide(DefaultPolicy(), good); d.Verdict != Granted {

@@ -53,6 +53,14 @@ type Policy struct {
 	LookAlike float32 `cbor:"23,keyasint"`
 
 	Keep Retention `cbor:"24,keyasint"`
+
+	Signals SignalRules `cbor:"31,keyasint"`
+	// Quota attempts of one presence that were denied or left uncertain lengthen the cool-down, and from then on each session of that presence must
+	// clear a higher bar.
+	Quota uint8 `cbor:"32,keyasint"`
+	// After MaterialLimit presentations of one material within FailureWindow, by whomever, each further one spends the quota of its presence at once.
+	MaterialLimit uint8  `cbor:"33,keyasint"`
+	Follow        Follow `cbor:"34,keyasint"`
 }
 
 // DefaultPolicy is the embedded default: an office door.
@@ -97,6 +105,8 @@ func DefaultPolicy() Policy {
 		PersonLock:      15 * time.Minute,
 		LookAlike:       0.15,
 		Keep:            DefaultRetention(),
+		Quota:           3,
+		MaterialLimit:   3,
 	}
 }
 
@@ -131,6 +141,10 @@ func (p Policy) Validate() error {
 		return errors.New("policy: the limit on failures cannot be switched off (limit 1 or more, window 1m or more, cool-down up to 1m)")
 	case p.PersonLimit < 1 || p.PersonLimit > 20 || p.PersonWindow < time.Minute || p.PersonWindow > day || p.PersonLock < time.Minute || p.PersonLock > day:
 		return errors.New("policy: the lockout of a person cannot be switched off (limit 1..20, window and lock 1m..24h)")
+	case p.Quota < 1 || p.Quota > 10:
+		return fmt.Errorf("policy: quota of %d attempts outside 1..10", p.Quota)
+	case p.MaterialLimit < 1 || p.MaterialLimit > maxMaterialLimit:
+		return fmt.Errorf("policy: limit of %d presentations of one material outside 1..%d", p.MaterialLimit, maxMaterialLimit)
 	case !(p.LookAlike >= 0 && p.LookAlike <= 0.5):
 		return fmt.Errorf("policy: look-alike distance %g outside 0..0.5", p.LookAlike)
 	case p.EnrolReferences == 0 || p.EnrolReferences > 16 || p.EnrolFused == 0:
@@ -146,6 +160,12 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("policy: %w", err)
 	}
 	if err := p.Keep.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	if err := p.Signals.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	if err := p.Follow.Validate(); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
 	return nil

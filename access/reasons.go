@@ -63,6 +63,13 @@ const (
 	ReasonNoGlint        Reason = 50 // eyes that do not mirror the lamp
 	ReasonMotionless     Reason = 51 // a head that does not move at all
 	ReasonRigid          Reason = 52 // landmarks that do not move against each other
+
+	ReasonStaleChallenge Reason = 61 // the decision came after the session's deadline
+	ReasonUnconfirmed    Reason = 62 // a signal asks for an operator's word
+	ReasonSteppedUp      Reason = 63 // a signal came up in the session that asks for more than it did: retry
+	ReasonDebugImage     Reason = 64 // this kiosk runs an image that allows debugging
+	ReasonProvider       Reason = 65 // an execution provider was dropped, and the policy wants the first
+	ReasonClock          Reason = 66 // nobody vouches for the clock, and the policy wants it
 )
 
 var reasonNames = [...]string{
@@ -81,6 +88,8 @@ var reasonNames = [...]string{
 	ReasonNoGlint:        "no glint",
 	ReasonMotionless:     "motionless head",
 	ReasonRigid:          "rigid face",
+	ReasonStaleChallenge: "stale challenge", ReasonUnconfirmed: "unconfirmed", ReasonSteppedUp: "stepped up", ReasonDebugImage: "debug image",
+	ReasonProvider: "provider dropped", ReasonClock: "clock untrusted",
 }
 
 // String is the short English name; an unknown number prints as such.

@@ -45,6 +45,7 @@ const (
 	KindDeleted  Kind = 58 // answer to Delete
 	KindConfirm  Kind = 60 // desk → door: an operator's word about an uncertain walk-up
 	KindRekey    Kind = 59 // desk → door: turn all references to another transform
+	KindReview   Kind = 64 // desk → door: a signed review of a recurrence
 )
 
 // Hello is the first packet of eye: what it sees with. That of a blind eye, which ends after it, says why it is blind and names no camera.
@@ -199,6 +200,24 @@ type Status struct {
 	Pending    Pending             `cbor:"18,keyasint"` // zero: no walk-up waits for an operator
 	Closed     bool                `cbor:"17,keyasint"` // nobody is recognised; the first of Degraded says why
 	Tested     bool                `cbor:"19,keyasint"` // the self-test that needs eye is over
+	Waiting    []Recurrence        `cbor:"24,keyasint"` // for a review, newest first, at most MaxRecurrences
+}
+
+// MaxRecurrences bounds Status.Waiting.
+const MaxRecurrences = 8
+
+// Recurrence is a face whose sessions failed the checks against attacks so often that somebody is to look at it: no probe, no score, nobody's id.
+type Recurrence struct {
+	ID        access.CorrelationID `cbor:"1,keyasint"` // random; another one after a review or at the end of its time
+	First     time.Duration        `cbor:"2,keyasint"` // CLOCK_MONOTONIC
+	Last      time.Duration        `cbor:"3,keyasint"`
+	Count     uint32               `cbor:"4,keyasint"` // failed sessions
+	Materials string               `cbor:"5,keyasint"` // what it was presented as, in words of door's own
+}
+
+// Review is a human's word, signed by the release role, that a recurrence is no attack (root.SignReview).
+type Review struct {
+	Order []byte `cbor:"1,keyasint"`
 }
 
 // Pending is an uncertain walk-up that waits for an operator: one of two people stands there.

@@ -91,13 +91,14 @@ var rules = [...]rule{
 	{Desk, toDoor, KindResume, 32, "the bench operator gives back what was suspended"},
 	{Desk, toDoor, KindConfirm, 48, "the bench operator says which of two people stands at the door"},
 	{Desk, toDoor, KindRekey, nothing, "the bench operator has the references turned anew"},
+	{Desk, toDoor, KindReview, 256, "the bench operator hands in a review that the release role signed"},
 	{Desk, toDoor, KindDelete, 32, "the bench operator has a person forgotten"},
 	{Desk, toDoor, KindLockdown, 8, "the bench operator closes the door"},
 	{Desk, toDoor, KindPulse, nothing, "door notices a bench that hangs"},
 	{Desk, fromDoor, KindStatus, 12 << 10, "the page shows states, never scores"},
 	{Desk, fromDoor, KindEnrolled, 64, "answer to Enrol"},
 	{Desk, fromDoor, KindDeleted, 288, "answer to Delete"},
-	{Desk, fromDoor, KindOK, nothing, "answer to Revoke, Suspend, Resume, Lockdown and a pulse"},
+	{Desk, fromDoor, KindOK, nothing, "answer to Revoke, Suspend, Resume, Lockdown, Review and a pulse"},
 	{Desk, fromDoor, KindError, 256, "why a request was refused"},
 }
 
@@ -157,6 +158,8 @@ func (k Kind) String() string {
 		return "Confirm"
 	case KindRekey:
 		return "Rekey"
+	case KindReview:
+		return "Review"
 	case KindSignTLS:
 		return "SignTLS"
 	case KindSignature:

@@ -57,6 +57,9 @@ func largest() map[Kind]any {
 	for range maxOutcomes {
 		status.Decisions = append(status.Decisions, Outcome{Session: session, Verdict: 255, Reason: 1<<16 - 1, First: moment, Decided: moment, Released: moment})
 	}
+	for range MaxRecurrences {
+		status.Waiting = append(status.Waiting, Recurrence{access.CorrelationID{1}, moment, moment, 1<<32 - 1, name})
+	}
 	var brightest Gauged
 	for range access.MaxGlimpses {
 		brightest.Frames = append(brightest.Frames, access.Glimpse{Stamp: moment, Level: 0.1})
@@ -71,7 +74,7 @@ func largest() map[Kind]any {
 		KindConclude: Conclude{session, moment}, KindGauge: Gauge{moment}, KindGauged: brightest, KindTiming: Timing{-maxTiming, maxTiming}, KindAbort: Abort{session}, KindOutbox: Outbox{most, most},
 		KindEnrol: Enrol{access.PersonID{1}, maxEnrol, 1<<63 - 1}, KindEnrolled: Enrolled{access.PersonID{1}, 1<<32 - 1, 1<<16 - 1, access.PersonID{2}},
 		KindSuspend: Suspend{access.PersonID{1}}, KindResume: Resume{access.PersonID{1}}, KindDelete: Delete{access.PersonID{1}},
-		KindConfirm: Confirm{session, access.PersonID{1}},
+		KindConfirm: Confirm{session, access.PersonID{1}}, KindReview: Review{make([]byte, maxReview)},
 		KindSignTLS: SignTLS{make([]byte, maxVerify)}, KindSignature: Signature{make([]byte, maxSignature)},
 		KindDeleted: Deleted{make([]byte, maxReceipt), make([]byte, maxProof)},
 		KindRevoke:  Revoke{access.PersonID{1}}, KindLockdown: Lockdown{true}, KindStatus: status,
@@ -119,6 +122,8 @@ func decoded(k Kind) any {
 		return new(Delete)
 	case KindConfirm:
 		return new(Confirm)
+	case KindReview:
+		return new(Review)
 	case KindSignTLS:
 		return new(SignTLS)
 	case KindSignature:

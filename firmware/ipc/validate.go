@@ -22,6 +22,7 @@ const (
 	maxEnrol    = 2 * time.Minute // an enrolment session nobody walks up to must not stay open
 	maxLevel    = 255             // of an 8-bit gray level
 	maxReceipt  = 128             // bytes; a receipt of vault has fewer than 60
+	maxReview   = 224             // bytes of a signed review; one has at most 150
 	maxProof    = 128             // bytes of a signature; ECDSA P-256 in ASN.1 has at most 72
 	maxVerify   = 64 + 34 + 48    // bytes of a CertificateVerify's content: padding, context, transcript hash
 	// maxSignature is ECDSA P-256 in ASN.1.
@@ -157,6 +158,14 @@ func (d Deleted) Validate() error {
 	return errors.Join(atMost("bytes of receipt", len(d.Receipt), maxReceipt), atMost("bytes of signature", len(d.Signature), maxProof))
 }
 
+// Validate bounds the order; what it says is door's to judge.
+func (r Review) Validate() error {
+	if len(r.Order) == 0 {
+		return errors.New("no order")
+	}
+	return atMost("bytes of order", len(r.Order), maxReview)
+}
+
 // Validate accepts both.
 func (l Lockdown) Validate() error { return nil }
 
@@ -180,7 +189,11 @@ func (s Status) Validate() error {
 		atMost("degraded modes", len(s.Degraded), maxDegraded),
 		texts("degraded mode", maxSentence, s.Degraded...),
 		atMost("decisions", len(s.Decisions), maxOutcomes),
+		atMost("recurrences", len(s.Waiting), MaxRecurrences),
 	)
+	for _, r := range s.Waiting {
+		err = errors.Join(err, durations(r.First, r.Last), texts("materials", maxName, r.Materials))
+	}
 	for _, o := range s.Decisions {
 		err = errors.Join(err, durations(o.First, o.Decided, o.Released))
 	}

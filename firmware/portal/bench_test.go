@@ -202,7 +202,7 @@ func (d *door) pass(t testing.TB, number uint64) access.Pass { return d.passFor(
 func (d *door) passFor(t testing.TB, number uint64, extended bool) access.Pass {
 	t.Helper()
 	decision := access.Decide(access.DefaultPolicy(), access.Question{
-		Session: access.SessionID{Boot: 1, Number: number}, Checked: true, Threshold: 0.5, Calibrated: true, Now: d.now(),
+		Session: access.SessionID{Boot: 1, Number: number}, Checked: true, Threshold: 0.5, Calibrated: true, Bar: access.DefaultPolicy().Bar(0), Now: d.now(),
 		Candidate: access.Candidate{Found: true, Person: access.PersonID{1}, Standing: access.Permitted, Score: 0.95, Second: -1, Extended: extended},
 	})
 	if !decision.Pass().Valid() {

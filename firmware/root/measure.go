@@ -51,8 +51,21 @@ func Measure(programs string, bundle, policy [sha256.Size]byte, b board.Board) (
 		return m, fmt.Errorf("measure board: %w", err)
 	}
 	m[2] = sha256.Sum256(append(policy[:], configuration...))
-	m[3] = sha256.Sum256(fmt.Appendf(nil, "lintel debug: lab=%t", b.Lab))
+	m[3] = debugDigest(b.Lab)
 	return m, nil
+}
+
+func debugDigest(lab bool) [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "lintel debug: lab=%t", lab))
+}
+
+// Debugging reports whether what was measured may be debugged: it may unless it is exactly what may not. After an error it may.
+func (r *Root) Debugging() (bool, error) {
+	now, err := with(r, func(t *tpm.TPM) ([]tpm.PCR, error) { return t.Read(tpm.PCRDebug) })
+	if err != nil {
+		return true, err
+	}
+	return now[0] != (tpm.PCR{Index: tpm.PCRDebug}).Extended(debugDigest(false)), nil
 }
 
 func measureFile(to hash.Hash, dir, name string) error {

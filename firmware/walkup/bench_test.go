@@ -53,6 +53,8 @@ type bench struct {
 	timing ipc.Timing
 	told   []bool // what was said of the lamp
 	unable bool
+
+	signals access.Signals // that door says
 }
 
 // refusals are what the bench's store remembers of a person.
@@ -75,13 +77,21 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 	p := access.DefaultPolicy()
 	p.RevealAfter, p.ShowFor, p.Cooldown = 400*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
 	p.FailureCooldown = 150 * time.Millisecond
-	p.Deadline = time.Second
+	p.Deadline = 2 * time.Second
+	p.Quota, p.MaterialLimit = 10, 20 // a busy machine needs time for longer codes
 	if bend != nil {
 		bend(&p)
 	}
 	b := &bench{t: t, known: map[int]access.Candidate{}, refusals: map[access.PersonID]refusals{}}
 	b.nearest = access.Candidate{Person: access.PersonID{1}, Score: 0.1, Second: -1}
 	b.hello = ipc.Hello{Camera: frames.Camera{Interval: benchInterval}, Bundle: [32]byte{9}}
+	var trail *Trail
+	if p.Follow.On {
+		var err error
+		if trail, err = NewTrail(p.Follow, b.hello.Bundle, make([]float32, FollowFloats)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w, err := New(Config{
 		Policy: p, Boot: 4, Lamps: []Lamp{(*benchLamp)(b)}, Door: (*benchDoor)(b), Log: (*benchLog)(b), Gallery: (*benchGallery)(b),
 		Threshold: func(bundle [32]byte) (float32, bool) { return 0.5, bundle == b.hello.Bundle },
@@ -115,7 +125,13 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 			defer b.mu.Unlock()
 			return !b.unable
 		},
-		Free: func() bool { return true },
+		Free:  func() bool { return true },
+		Trail: trail,
+		Signals: func() access.Signals {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.signals
+		},
 		Gauged: func(_ access.Response, found bool) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -298,7 +314,7 @@ func (b *benchEye) Conclude(c ipc.Conclude) error {
 	p.Probe[b.person] = 1
 	p.Reflected = slices.Clone(p.Probe)
 	// Stamps lie where the sightings lay: on the grid of the camera.
-	from := b.session.Deadline - time.Second
+	from := b.session.Deadline - b.w.cfg.Policy.Deadline
 	for stamp := grid(from) + benchInterval; stamp < c.Until; stamp += benchInterval {
 		if stamp-benchExposure < from {
 			continue

@@ -19,7 +19,7 @@ func (w *Walkup) charge(d access.Decision, now time.Duration) {
 	if d.Verdict == access.Granted {
 		return
 	}
-	w.attempts++
+	w.impatient()
 	w.forgive(now)
 	w.failures = append(w.failures, now)
 	w.failures = w.failures[max(0, len(w.failures)-maxFailures):]

@@ -32,8 +32,15 @@ func (p *pending) view() ipc.Pending {
 	return ipc.Pending{Session: p.question.Session, First: c.Person, Second: c.SecondPerson, Until: p.until}
 }
 
-// doubt answers an ambiguous decision: once with another try, of more frames; then it stands, and waits for an operator.
+// doubt answers an ambiguous decision: once with another try, of more frames; then it stands, and waits for an operator. So does, at once, one that a
+// signal has wait for the operator's word.
 func (w *Walkup) doubt(d access.Decision, now time.Duration) access.Decision {
+	if d.Reason == access.ReasonUnconfirmed {
+		q := w.session.question
+		q.Candidate.SecondPerson = access.PersonID{} // the operator is asked about one person
+		w.pending = &pending{q, w.session.track, w.session.first, now + confirmWithin}
+		return d
+	}
 	if d.Reason != access.ReasonAmbiguous {
 		w.closer = w.closer && d.Verdict == access.Retry
 		return d
@@ -89,9 +96,10 @@ func (w *Walkup) confirm(ctx context.Context, session access.SessionID, person a
 	who.Locked = w.cfg.Policy.LockedOut(refusals, now)
 	door := w.cfg.Door.State()
 	q := p.question
-	q.Lockdown, q.Tamper, q.Now = door.Lockdown, door.Tamper, now
+	// What was counted of this presence meanwhile is this very walk-up.
+	q.Lockdown, q.Tamper, q.Signals, q.Now = door.Lockdown, door.Tamper, q.Signals|w.cfg.Signals(), now
 	d := access.Confirm(w.cfg.Policy, q, who)
-	if err := w.recordConfirmed(access.EventWalkupConfirmed, session, d, now); err != nil {
+	if err := w.recordConfirmed(access.EventWalkupConfirmed, q, d); err != nil {
 		return err
 	}
 	w.cfg.Show(access.IndicateVerdict(d.Verdict))
@@ -105,12 +113,12 @@ func (w *Walkup) confirm(ctx context.Context, session access.SessionID, person a
 	if d.Verdict != access.Granted {
 		return errors.New("not opened: " + d.Reason.String())
 	}
-	if err := w.recordConfirmed(access.EventWalkupGranted, session, d, now); err != nil {
+	if err := w.recordConfirmed(access.EventWalkupGranted, q, d); err != nil {
 		return err
 	}
 	at, err := w.cfg.Door.Release(ctx, d.Pass())
 	if err != nil {
-		_ = w.recordConfirmed(access.EventReleaseRefused, session, access.Decision{Reason: access.ReasonNotReady}, now)
+		_ = w.recordConfirmed(access.EventReleaseRefused, q, access.Decision{Reason: access.ReasonNotReady})
 		return err
 	}
 	w.granted, w.pause = p.track, now+w.cfg.Policy.GrantPause
@@ -125,9 +133,9 @@ func (w *Walkup) confirm(ctx context.Context, session access.SessionID, person a
 	return nil
 }
 
-func (w *Walkup) recordConfirmed(e access.Event, session access.SessionID, d access.Decision, now time.Duration) error {
-	r := w.blank(now)
-	r.Event, r.Session, r.Verdict, r.Reason = e, session, d.Verdict, d.Reason
+func (w *Walkup) recordConfirmed(e access.Event, q access.Question, d access.Decision) error {
+	r := w.blank(q.Now)
+	r.Event, r.Session, r.Verdict, r.Reason, r.Detail = e, q.Session, d.Verdict, d.Reason, signalled(q.Up())
 	if !d.Person.IsZero() {
 		r.Subject = w.cfg.Gallery.Subject(d.Person, r.Wall)
 	}

@@ -11,7 +11,7 @@ func (w *Walkup) record(d access.Decision, now time.Duration) access.Record {
 	r := w.blank(now)
 	r.Session = w.session.opened.Session
 	r.Verdict, r.Reason = d.Verdict, d.Reason
-	r.Bundle = w.session.opened.Bundle
+	r.Bundle, r.Detail = w.session.opened.Bundle, w.session.detail()
 	if !d.Person.IsZero() {
 		r.Subject = w.cfg.Gallery.Subject(d.Person, r.Wall)
 	}
@@ -52,6 +52,13 @@ func (w *Walkup) noteAbout(p access.PersonID, e access.Event, reason access.Reas
 	if !p.IsZero() {
 		r.Subject = w.cfg.Gallery.Subject(p, r.Wall)
 	}
+	_ = w.cfg.Log.Append(r)
+}
+
+// noteDetail is note of something that needs words.
+func (w *Walkup) noteDetail(e access.Event, detail string) {
+	r := w.blank(w.cfg.Now())
+	r.Event, r.Session, r.Detail = e, w.session.opened.Session, detail
 	_ = w.cfg.Log.Append(r)
 }
 

@@ -55,6 +55,8 @@ func (w *Walkup) open(ctx context.Context) {
 	w.number++
 	now := w.cfg.Now()
 	w.session = session{first: w.sighting.First, start: now, track: w.sighting.Track, enrol: w.enrol}
+	w.session.up = w.signals()
+	w.session.bar = w.cfg.Policy.Bar(w.session.up)
 	w.session.book = w.books[w.profile()]
 	code, err := draw(w.session.book)
 	if err != nil {
@@ -120,11 +122,12 @@ func (w *Walkup) fail(ctx context.Context, r access.Reason) {
 // who is enrolled.
 func (w *Walkup) assess(ctx context.Context) {
 	p := w.cfg.Policy
-	capture := p.Capture
+	capture, challenge := p.Capture, p.Challenge
+	challenge.NeedRelief = w.session.bar.NeedRelief
 	if w.session.enrol != nil || w.closer {
 		capture.MinFused = max(capture.MinFused, p.EnrolFused)
 	}
-	r := access.Check(w.session.shown, w.session.opened, w.session.book, capture, p.Challenge)
+	r := access.Check(w.session.shown, w.session.opened, w.session.book, capture, challenge)
 	w.shown = access.Remember(w.shown, w.session.shown.Frames)
 	if r != access.ReasonNone {
 		w.fail(ctx, r)
@@ -158,10 +161,11 @@ func (w *Walkup) compare(ctx context.Context) {
 	}
 	now := w.cfg.Now()
 	candidate.Locked = w.cfg.Policy.LockedOut(w.session.refusals, now)
-	door := w.cfg.Door.State()
+	up := w.signals() | w.cfg.Policy.Stale(w.session.opened.Start, now)
+	w.session.up |= up
 	w.session.question = access.Question{
 		Session: w.session.opened.Session, Checked: true, Threshold: threshold, Calibrated: calibrated,
-		Candidate: candidate, Lockdown: door.Lockdown, Tamper: door.Tamper, Now: now,
+		Candidate: candidate, Signals: up, Bar: w.session.bar, Now: now,
 	}
 	w.session.decision = access.Decide(w.cfg.Policy, w.session.question)
 }
@@ -187,6 +191,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 	w.mistrust(d.Reason)
 	now := w.cfg.Now()
 	d = w.doubt(d, now)
+	w.follow(now)
 	switch err := w.cfg.Log.Append(w.record(d, now)); {
 	case err != nil && d.Verdict == access.Granted:
 		d = d.Unrecorded()
@@ -206,6 +211,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 		}
 	}
 	w.outcomes = append([]ipc.Outcome{outcome}, w.outcomes[:min(len(w.outcomes), maxOutcomes-1)]...)
+	w.flag()
 	w.charge(d, now)
 	w.blame(d, now)
 	w.reveal(d)
@@ -229,15 +235,6 @@ func (w *Walkup) pace(r access.Reason) {
 	if w.clean++; w.clean >= relaxAfter {
 		w.stretch, w.clean = max(w.stretch-1, 1), 0
 	}
-}
-
-func (w *Walkup) cooldown() time.Duration {
-	w.forgive(w.cfg.Now())
-	if w.attempts >= attemptsBeforeRest || w.fruitless >= fruitlessBeforeRest || w.limited() {
-		w.attempts = 0
-		return w.cfg.Policy.FailureCooldown
-	}
-	return w.cfg.Policy.Cooldown
 }
 
 // quickShow is how long an outcome stands that asks nothing of the person: the next try begins at once.

@@ -54,7 +54,7 @@ type Gallery interface {
 	Subject(p access.PersonID, wall int64) [16]byte
 }
 
-// Config is what a Walkup works with. All fields but MinLearned are needed.
+// Config is what a Walkup works with. All fields but MinLearned and Trail are needed.
 type Config struct {
 	Policy     access.Policy
 	PolicyHash [32]byte
@@ -78,6 +78,10 @@ type Config struct {
 	// Able tells whether people may be recognised now: no session begins without. Free tells whether the lamp is not somebody else's at the moment.
 	// Neither may block.
 	Able, Free func() bool
+	// Signals are what weighs against every walk-up at the moment; those that the walk-up itself knows are not asked for. It must not block.
+	Signals func() access.Signals
+	// Trail follows faces that failed; nil where the policy does not say so.
+	Trail *Trail
 	// Gauged is told how the camera answers the lamp, once it is known, or that it does not seem to, after some tries; it must not block.
 	Gauged func(r access.Response, found bool)
 	// Show is told what the person shall see; it must not block.
@@ -103,8 +107,6 @@ type View struct {
 
 const (
 	maxOutcomes = 16
-	// attemptsBeforeRest denied or uncertain sessions of one presence lengthen the cool-down: who stays and keeps trying is slowed.
-	attemptsBeforeRest = 3
 	// steadySightings is how many sightings in a row must show the same face before a session opens: one who stays, not one who passes.
 	steadySightings = 2
 	// maxStretch is the most frames that a chip is shown for. One is enough on an idle processor; when frames or switches come too
@@ -137,7 +139,9 @@ type Walkup struct {
 	sighting  ipc.Approach
 	steady    int // sightings in a row of sighting.Track
 	missed    int
-	attempts  int
+	attempts  int           // of this presence since it last rested
+	spent     bool          // this presence has used up its quota
+	tried     access.Tried  // materials, by whomever
 	fruitless int           // sessions in a row that decided nothing
 	granted   uint32        // the track that was granted last; it opens nothing more for a while, or until it has left
 	pause     time.Duration // when it may try again
@@ -174,7 +178,9 @@ type Walkup struct {
 // session is what belongs to one walk-up.
 type session struct {
 	opened   access.Opened
-	book     access.Book // that its code is of
+	book     access.Book    // that its code is of
+	bar      access.Bar     // that it must clear
+	up       access.Signals // when it was opened, and when it was compared
 	first    time.Duration
 	start    time.Duration // first chip
 	stop     context.CancelFunc
@@ -188,6 +194,9 @@ type session struct {
 	decision access.Decision
 	question access.Question // that decision answers
 	refusals []time.Duration // remembered of the nearest person
+	// recurrence is that of a face that failed, where faces are followed; again says that it, or the material, failed before.
+	recurrence Recurrence
+	again      bool
 }
 
 // New checks the configuration. Nothing runs before Run.
@@ -195,7 +204,7 @@ func New(cfg Config) (*Walkup, error) {
 	if err := cfg.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	if len(cfg.Lamps) < 1 || len(cfg.Lamps) > 2 || slices.Contains(cfg.Lamps, nil) || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.Able == nil || cfg.Free == nil || cfg.Gauged == nil || cfg.SaveFailures == nil ||
+	if len(cfg.Lamps) < 1 || len(cfg.Lamps) > 2 || slices.Contains(cfg.Lamps, nil) || cfg.Door == nil || cfg.Log == nil || cfg.Gallery == nil || cfg.Threshold == nil || cfg.Show == nil || cfg.Able == nil || cfg.Free == nil || cfg.Signals == nil || cfg.Gauged == nil || cfg.SaveFailures == nil ||
 		cfg.PersonFailures == nil || cfg.SavePersonFailures == nil || cfg.Now == nil || cfg.Wall == nil || cfg.Changed == nil {
 		return nil, errors.New("make walk-up: a part is missing")
 	}
@@ -344,7 +353,7 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 		w.gauged(access.Response{}, false)
 	}
 	if w.missed == missedToLeave {
-		w.attempts, w.granted, w.closer, w.doubted = 0, 0, false, false
+		w.attempts, w.spent, w.granted, w.closer, w.doubted = 0, false, 0, false, false
 		if w.pending != nil {
 			w.pending = nil
 			w.cfg.Show(access.Indication{})
@@ -353,7 +362,7 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 		w.step(ctx, access.Left)
 	}
 	if w.granted != 0 && (a.Track != 0 && a.Track != w.granted || w.cfg.Now() >= w.pause) {
-		w.granted, w.attempts = 0, 0
+		w.granted, w.attempts, w.spent = 0, 0, false
 	}
 	if w.state != access.Idle || w.waits(a.Track) {
 		return
@@ -388,13 +397,8 @@ func starts(h access.Hint) bool {
 	return h == access.HintNone || h == access.HintBlurred || h == access.HintSaturated
 }
 
-// profile is what the next session asks of the lamp's code: after too many failures more than the policy does.
-func (w *Walkup) profile() access.Profile {
-	if w.limited() {
-		return w.cfg.Policy.Profile.Above()
-	}
-	return w.cfg.Policy.Profile
-}
+// profile is what this session asks of the lamp's code: when a signal asks for it, more than the policy does.
+func (w *Walkup) profile() access.Profile { return w.session.bar.Profile }
 
 // draw takes a code uniformly from a book, from the kernel's random source.
 func draw(b access.Book) (access.Code, error) {

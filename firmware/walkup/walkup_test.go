@@ -177,7 +177,7 @@ func TestEyeThatNeverPresentsMeetsTheDeadline(t *testing.T) {
 
 // Control: B21
 func TestManyAttemptsRestLonger(t *testing.T) {
-	b := start(t, func(p *access.Policy) { p.FailureCooldown = 700 * time.Millisecond })
+	b := start(t, func(p *access.Policy) { p.Quota, p.FailureCooldown = 3, 700*time.Millisecond })
 	b.enrolled(0, access.Permitted)
 	b.locked(func() { b.person = 3 })
 	var times []time.Duration

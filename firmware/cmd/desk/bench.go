@@ -311,6 +311,9 @@ func (b *bench) State() page.State {
 			st.Waiting = append(st.Waiting, name)
 		}
 	}
+	for _, r := range s.Waiting {
+		st.Reviews = append(st.Reviews, page.Review{ID: r.ID.String(), Count: r.Count, Materials: r.Materials})
+	}
 	for _, d := range s.Decisions {
 		shown := page.Decision{
 			Number: d.Session.Boot<<32 | d.Session.Number, At: b.began.Add(d.Decided - b.mono), Verdict: d.Verdict, Reason: d.Reason,
@@ -412,6 +415,8 @@ func (b *bench) Act(ctx context.Context, a page.Action) error {
 		return b.order(ctx, a.Name, a.Arg)
 	case "confirm":
 		return b.confirm(ctx, a.Arg)
+	case "review":
+		return b.review(ctx, a.Arg)
 	case "rekey":
 		return b.rekey(ctx)
 	case "kill":

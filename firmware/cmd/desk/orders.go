@@ -10,6 +10,7 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/root"
 )
 
 // orderWithin bounds one order, below the 10 s after which the page's server gives up an answer. It runs to its end even if the browser
@@ -86,6 +87,27 @@ func (b *bench) confirm(ctx context.Context, name string) error {
 		return fmt.Errorf("door does not ask about %q, or no longer", name)
 	}
 	return b.call(ctx, ipc.KindConfirm, ipc.Confirm{Session: p.Session, Person: id}, nil)
+}
+
+// review hands door a review that lifts the flag of a face. On a desk whoever looks is the release role, too.
+func (b *bench) review(ctx context.Context, recurrence string) error {
+	what, err := access.ParseCorrelationID(recurrence)
+	if err != nil {
+		return err
+	}
+	release, err := releaseKey(b.options.offline())
+	if err != nil {
+		return err
+	}
+	id, err := root.Load(b.options.disk())
+	if err != nil {
+		return err
+	}
+	order, err := root.SignReview(release, id, what)
+	if err != nil {
+		return err
+	}
+	return b.call(ctx, ipc.KindReview, ipc.Review{Order: order}, nil)
 }
 
 // rekey has door turn all references to another secret transform.

@@ -8,6 +8,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -24,9 +26,46 @@ import (
 	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/firmware/cmd/desk/runner"
 	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/root"
 	"github.com/lintel-access/lintel/firmware/twin"
 	"github.com/lintel-access/lintel/sync/wire"
 )
+
+// A review is signed with the desk's release key, for the kiosk that it runs.
+//
+// Control: B24
+func TestReviewIsSignedOnTheDesk(t *testing.T) {
+	b, door := operator(t)
+	what := access.CorrelationID{1, 15: 9}
+	if err := b.review(t.Context(), what.String()); err == nil {
+		t.Error("reviewed at a kiosk that is not provisioned")
+	}
+	release, err := releaseKey(b.options.offline())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&release.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := root.Identity{Version: 1, Attestation: []byte("a key"), Release: public, Device: sha256.Sum256([]byte("lintel device 1\x00a key"))}
+	encoded, err := wire.Marshal(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(b.options.disk(), "root", "identity"), encoded)
+	if err := b.review(t.Context(), "nobody"); err == nil {
+		t.Error("reviewed what has no id")
+	}
+	if err := b.review(t.Context(), what.String()); err != nil {
+		t.Fatal(err)
+	}
+	door.mu.Lock()
+	defer door.mu.Unlock()
+	if got, err := id.OpenReview(door.review.Order); err != nil || got != what || len(door.asked) != 1 {
+		t.Errorf("door was handed a review of %v, %v", got, err)
+	}
+}
 
 // counter plays door: it notes what it is asked, carries it out for everybody and proves deletions with its key.
 type counter struct {
@@ -37,6 +76,7 @@ type counter struct {
 	refuses string // what it says to everything, if set
 	asked   []ipc.Kind
 	word    ipc.Confirm // the last
+	review  ipc.Review  // the last
 }
 
 func (c *counter) confirmed() ipc.Confirm {
@@ -125,6 +165,9 @@ func (c *counter) serve(ctx context.Context, l *ipc.Listener) {
 		c.asked = append(c.asked, m.Kind)
 		if m.Kind == ipc.KindConfirm && ipc.Decode(m, &c.word) != nil {
 			c.t.Error("door was told nothing that it understands")
+		}
+		if m.Kind == ipc.KindReview && ipc.Decode(m, &c.review) != nil {
+			c.t.Error("door was handed no review")
 		}
 		switch {
 		case c.refuses != "":

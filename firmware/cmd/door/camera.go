@@ -46,6 +46,7 @@ func (k *kiosk) admits(c frames.Camera) error {
 	defer p.mu.Unlock()
 	id := c.Identity()
 	known, found, err := k.store.Camera()
+	k.raise(access.SignalCameraChanged, found && known != id)
 	switch {
 	case err != nil:
 		return err
@@ -65,6 +66,7 @@ func (k *kiosk) admits(c frames.Camera) error {
 		return err
 	}
 	p.refused = [32]byte{}
+	k.raise(access.SignalCameraChanged, false)
 	k.note(access.EventConfigurationChanged, fmt.Sprintf("camera from %.8x to %.8x: %s", known, id, describe(c)))
 	return nil
 }

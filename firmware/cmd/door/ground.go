@@ -42,6 +42,7 @@ type ground struct {
 	emergency bool          // log is the emergency log
 	slab      []float32     // of the gallery
 	release   func()        // wipes it
+	unfollow  func()        // wipes the faces that are followed; nil when none is
 	locked    bool          // templates stay out of swap
 
 	recovery auditlog.Recovery
@@ -137,6 +138,9 @@ func (g *ground) clear() error {
 	}
 	if g.release != nil {
 		g.release()
+	}
+	if g.unfollow != nil {
+		g.unfollow()
 	}
 	if g.root != nil {
 		errs = append(errs, g.root.Close())

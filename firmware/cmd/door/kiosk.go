@@ -45,6 +45,7 @@ type kiosk struct {
 	shelf    *shelf        // nil without a vault
 	gallery  *walkup.People
 	walkup   *walkup.Walkup
+	trail    *walkup.Trail                // nil where no face is followed
 	notary   *notary                      // nil without a log that the TPM remembers
 	sign     func([]byte) ([]byte, error) // by the kiosk's audit key; nil without one
 	closed   string                       // why the ground lets nobody be recognised, if so
@@ -54,7 +55,10 @@ type kiosk struct {
 	reasons  []string     // of degraded modes that only a restart ends
 	inherit  func() error // takes over what an emergency log holds
 
-	pin     pin
+	pin    pin
+	raised atomic.Uint32 // signals, as access.Signals
+	looked bool          // the measurement for debugging was read once, or could not be
+
 	trouble troubles
 	fold    folder
 	linked  atomic.Bool
@@ -106,6 +110,8 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	if err != nil {
 		return false, err
 	}
+	k.debugged()
+	k.followFaces(g, calibration.Bundle)
 	k.closed, k.reasons, k.inherit = g.closed, g.reasons, g.takeOver
 	if k.walkup, err = walkup.New(walkup.Config{
 		Policy: k.policy, PolicyHash: k.hash, Boot: k.boot, Lamps: lamps(b, lines), Door: k.portal, Log: k, Gallery: k.gallery,
@@ -123,6 +129,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 		SavePersonFailures: func(id access.PersonID, f []time.Duration, locked bool) error {
 			return k.shelf.saveFailures(person(id), f, locked)
 		},
+		Signals: k.signals, Trail: k.trail,
 		Able: k.able, Free: func() bool { return !k.portal.View().Testing }, Gauged: k.gauged, Show: k.show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
 	}); err != nil {
 		return false, err
@@ -286,7 +293,7 @@ func (k *kiosk) Append(r access.Record) error { return k.fold.take(r) }
 func class(e access.Event) auditlog.Class {
 	switch e {
 	case access.EventWalkupDenied, access.EventWalkupRetry, access.EventWalkupUncertain, access.EventWalkupLeft,
-		access.EventPresentationRefused, access.EventLampAnswerWrong:
+		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventRecurrenceFlagged:
 		return auditlog.Ordinary
 	}
 	return auditlog.Vital
@@ -366,6 +373,7 @@ func (k *kiosk) booted(g *ground) {
 	k.test.stands(g)
 	k.guessed()
 	k.look()
+	k.following()
 	if g.powered {
 		cause := "the kiosk had not been stopped in order: crash or power cut"
 		if orderly {
@@ -473,6 +481,9 @@ func (k *kiosk) status() ipc.Status {
 		People: uint32(k.gallery.Len()), Records: out.Records, Cursor: out.Cursor, Policy: k.hash,
 	}
 	s.Closed, s.Tested = k.closed != "", w.Gauged
+	if k.trail != nil {
+		s.Waiting = k.trail.Waiting()
+	}
 	// What matters most comes first: there is no room for everything.
 	first := k.reasons[:min(len(k.reasons), 1)]
 	var now []string

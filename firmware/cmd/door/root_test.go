@@ -41,6 +41,13 @@ func provisioned(t *testing.T) *running {
 // groundOnTPM is what a kiosk stands on, with a software TPM of its own.
 func groundOnTPM(t *testing.T, state string) (board.Board, *ground) {
 	t.Helper()
+	b, g, _ := groundReleased(t, state, root.Measurements{{1}, {2}, {3}, {4}})
+	return b, g
+}
+
+// groundReleased is groundOnTPM with an image, and the key that approved it.
+func groundReleased(t *testing.T, state string, image root.Measurements) (board.Board, *ground, *ecdsa.PrivateKey) {
+	t.Helper()
 	sockets, err := os.MkdirTemp("", "door-")
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +66,6 @@ func groundOnTPM(t *testing.T, state string) (board.Board, *ground) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := root.Measurements{{1}, {2}, {3}, {4}}
 	approval, err := root.Approve(release, id, image, id.Floor)
 	if err == nil {
 		err = root.WriteApprovals(state, approval)
@@ -85,7 +91,7 @@ func groundOnTPM(t *testing.T, state string) (board.Board, *ground) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b, g
+	return b, g, release
 }
 
 // remote is the kiosk's TLS key as link has it: a socket.

@@ -354,6 +354,11 @@ func (s *server) answer(ctx context.Context, conn *ipc.Conn, m ipc.Message) {
 		if err = ipc.Decode(m, &req); err == nil {
 			err = s.door.walkup.Confirm(ctx, req.Session, req.Person)
 		}
+	case ipc.KindReview:
+		var req ipc.Review
+		if err = ipc.Decode(m, &req); err == nil {
+			err = s.door.review(req.Order)
+		}
 	case ipc.KindRekey:
 		err = s.door.rekey()
 	case ipc.KindLockdown:

@@ -11,6 +11,7 @@ import (
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog"
 	"github.com/lintel-access/lintel/access/vault"
+	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/firmware/health"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -38,6 +39,9 @@ func (k *kiosk) upkeep(ctx context.Context) {
 			return
 		case <-settle.C:
 			k.fold.due()
+			if k.trail != nil {
+				k.trail.Expire(frames.Now())
+			}
 			if k.store != nil {
 				err := k.store.Settle()
 				k.degrade("vault", err)
@@ -70,6 +74,7 @@ func (k *kiosk) beat() {
 	}
 	k.test.suffers(health.TPM, err)
 	k.guessed()
+	k.debugged()
 	switch was := k.trouble.set("tpm", err); {
 	case err != nil && !was:
 		k.note(access.EventTPMSilent, err.Error())

@@ -38,6 +38,7 @@ var (
 //	revoke         of one who is enrolled and not revoked yet
 //	delete         of anybody enrolled
 //	confirm        the bench name of somebody who may be the one that waits at the door
+//	review         the id of a face that waits for one
 //	rekey          nothing
 //	kill           the name of a program
 func allowed(a Action, s State) error {
@@ -53,6 +54,8 @@ func allowed(a Action, s State) error {
 		fits = slices.ContainsFunc(s.People, func(p Person) bool { return p.Name == a.Arg && p.can(a.Name) })
 	case "confirm":
 		fits = slices.Contains(s.Waiting, a.Arg)
+	case "review":
+		fits = slices.ContainsFunc(s.Reviews, func(r Review) bool { return r.ID == a.Arg })
 	case "kill":
 		fits = slices.ContainsFunc(s.Programs, func(p Program) bool { return p.Name == a.Arg })
 	default:

@@ -37,6 +37,7 @@ func newBench() *bench {
 		Scenes:   []Scene{{"ada", "Ada walks up"}},
 		People:   []Person{{"Ada", access.Permitted}, {"Béla", access.Suspended}, {"Chidi", access.Revoked}},
 		Waiting:  []string{"Béla"},
+		Reviews:  []Review{{ID: "0a1b", Count: 3, Materials: "sheet"}},
 		Programs: []Program{{Name: "eye", Phase: Running, PID: 42}},
 	}}
 }
@@ -156,6 +157,9 @@ func TestActionTableIsClosed(t *testing.T) {
 		`{"name":"confirm","arg":"Béla"}`:                   204,
 		`{"name":"confirm","arg":"Ada"}`:                    400,
 		`{"name":"confirm"}`:                                400,
+		`{"name":"review","arg":"0a1b"}`:                    204,
+		`{"name":"review","arg":"0a1c"}`:                    400,
+		`{"name":"review"}`:                                 400,
 		`{"name":"rekey"}`:                                  204,
 		`{"name":"rekey","arg":"Ada"}`:                      400,
 		`{"name":"kill","arg":"eye"}`:                       204,
@@ -178,8 +182,8 @@ func TestActionTableIsClosed(t *testing.T) {
 			t.Errorf("content type %q: %d, want 415", kind, got)
 		}
 	}
-	if len(b.acts) != 15 {
-		t.Errorf("%d actions reached the desk, want 15: %v", len(b.acts), b.acts)
+	if len(b.acts) != 16 {
+		t.Errorf("%d actions reached the desk, want 16: %v", len(b.acts), b.acts)
 	}
 
 	b.refusal = errors.New("a scene plays already")
@@ -245,6 +249,7 @@ func TestEncodeSaysEverythingAndNoMore(t *testing.T) {
 		Told:      []string{"one", "two", "three", "four"},
 		Degraded:  []string{"eye runs on the CPU"},
 		People:    []Person{{"Ada", access.Suspended}},
+		Reviews:   []Review{{"0a1b", 3, "sheet"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -253,6 +258,7 @@ func TestEncodeSaysEverythingAndNoMore(t *testing.T) {
 		`"state":"held open"`, `"walkup":"capturing"`, `"led":"amber"`, `"pattern":"winking"`, `"buzzer":"reminder"`, `"text":"Please close the door"`,
 		`"box":[1,2,3,4]`, `"hint":"too far"`, `{"number":1,"at":5,"verdict":"granted","reason":"allowed","person":"Ada","latency":812}`,
 		`"programs":[]`, `"scenes":[]`, `"people":[{"name":"Ada","standing":"suspended"}]`, `"waiting":[]`,
+		`"reviews":[{"id":"0a1b","text":"A face failed 3 walk-ups (sheet) and waits for a review."}]`,
 		`"notices":[{"kind":"task","text":"enrolling Ada (1 of 3)"},{"kind":"told","text":"two"},{"kind":"told","text":"three"},{"kind":"told","text":"four"},{"kind":"degraded","text":"eye runs on the CPU"}]`,
 	} {
 		if !bytes.Contains(body, []byte(want)) {

@@ -25,6 +25,7 @@ type State struct {
 	Degraded  []string   // modes in which something is missing, a sentence each
 	Closed    bool       // nobody is recognised; the first of Degraded says why
 	People    []Person   // the enrolled
+	Reviews   []Review   // faces whose walk-ups failed again and again, until somebody says that it is no attack
 	Waiting   []string   // bench names of the look-alikes of whom one stands at the door, until an operator says which; empty when nobody waits
 	Enrolled  uint32
 	Records   uint64 // in the audit log
@@ -110,6 +111,13 @@ func (p Person) can(verb string) bool {
 		return true
 	}
 	return false
+}
+
+// Review is a face that waits for one: it has a random id, and no name.
+type Review struct {
+	ID        string // what Action carries
+	Count     uint32 // walk-ups that failed
+	Materials string
 }
 
 // Scene is one walk-up that can be played.

@@ -4,6 +4,7 @@ package page
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/lintel-access/lintel/access"
 )
@@ -21,6 +22,7 @@ type (
 		People    []wirePerson   `json:"people"`
 		Waiting   []string       `json:"waiting"`
 		Notices   []notice       `json:"notices"`
+		Reviews   []wireReview   `json:"reviews"`
 		Enrolled  uint32         `json:"enrolled"`
 		Records   uint64         `json:"records"`
 		Backlog   uint64         `json:"backlog"`
@@ -64,6 +66,10 @@ type (
 		Name     string `json:"name"`
 		Standing string `json:"standing"`
 	}
+	wireReview struct {
+		ID   string `json:"id"`
+		Text string `json:"text"`
+	}
 	wireScene struct {
 		Name  string `json:"name"`
 		Title string `json:"title"`
@@ -89,6 +95,7 @@ func encode(s State) ([]byte, error) {
 		Scenes:    []wireScene{},
 		Scene:     s.Scene,
 		People:    []wirePerson{},
+		Reviews:   []wireReview{},
 		Waiting:   append([]string{}, s.Waiting...),
 		Notices:   notices(s),
 		Enrolled:  s.Enrolled, Records: s.Records, Backlog: s.Backlog,
@@ -103,6 +110,9 @@ func encode(s State) ([]byte, error) {
 	}
 	for _, p := range s.People {
 		w.People = append(w.People, wirePerson{p.Name, standing(p.Standing)})
+	}
+	for _, r := range s.Reviews {
+		w.Reviews = append(w.Reviews, wireReview{r.ID, fmt.Sprintf("A face failed %d walk-ups (%s) and waits for a review.", r.Count, r.Materials)})
 	}
 	for _, c := range s.Scenes {
 		w.Scenes = append(w.Scenes, wireScene(c))

@@ -225,8 +225,13 @@ function showWaiting(names) {
   if (names.length) say("said", `Two people look alike. Who stands at the door: ${names.join(" or ")}?`);
 }
 
-function showNotices(notices) {
+function showNotices({ notices, reviews }) {
   const list = notices.map((n) => el("li", { class: "notice", "data-kind": n.kind }, n.text));
+  list.push(...reviews.map((r) => {
+    const button = el("button", { type: "button" }, "I looked: no attack");
+    button.addEventListener("click", () => act("review", r.id));
+    return el("li", { class: "notice", "data-kind": "degraded" }, `${r.text} `, button);
+  }));
   if (!list.length) list.push(el("li", { class: "notice", "data-kind": "well" }, "All programs run and nothing is degraded."));
   $("notices").replaceChildren(...list);
 }
@@ -239,7 +244,7 @@ function show(state) {
   once("scene", { scenes: state.scenes, scene: state.scene }, showScenes);
   once("people", state.people, showPeople);
   once("waiting", state.waiting, showWaiting);
-  once("notices", state.notices, showNotices);
+  once("notices", { notices: state.notices, reviews: state.reviews }, showNotices);
   showPrograms(programs = state.programs);
   for (const id of ["enrolled", "records", "backlog"]) say(id, state[id].toLocaleString("en-GB"));
 }
