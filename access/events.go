@@ -39,6 +39,10 @@ const (
 	EventFailuresLimited     Event = 208
 	EventWalkupLeft          Event = 209
 	EventWalkupConfirmed     Event = 210
+	EventBundleMade          Event = 220
+	EventBundleExpired       Event = 221
+	EventBundleDropped       Event = 222
+	EventBundleNotMade       Event = 223
 	EventRecurrenceFlagged   Event = 230
 	EventRecurrenceReviewed  Event = 231
 	EventFollowingBegun      Event = 232
@@ -204,6 +208,14 @@ func (e Event) describe() (name string, s Severity) {
 		return "walk-up abandoned", Info
 	case EventWalkupConfirmed:
 		return "uncertain walk-up settled", Notice
+	case EventBundleMade:
+		return "abuse bundle made", Notice
+	case EventBundleExpired:
+		return "abuse bundle expired", Notice
+	case EventBundleDropped:
+		return "abuse bundle dropped", Warning
+	case EventBundleNotMade:
+		return "abuse bundle not made", Warning
 	case EventRecurrenceFlagged:
 		return "recurrence flagged", Warning
 	case EventRecurrenceReviewed:

@@ -59,8 +59,9 @@ type Policy struct {
 	// clear a higher bar.
 	Quota uint8 `cbor:"32,keyasint"`
 	// After MaterialLimit presentations of one material within FailureWindow, by whomever, each further one spends the quota of its presence at once.
-	MaterialLimit uint8  `cbor:"33,keyasint"`
-	Follow        Follow `cbor:"34,keyasint"`
+	MaterialLimit uint8    `cbor:"33,keyasint"`
+	Follow        Follow   `cbor:"34,keyasint"`
+	Evidence      Evidence `cbor:"40,keyasint"` // for reviewers; none by default
 }
 
 // DefaultPolicy is the embedded default: an office door.
@@ -166,6 +167,9 @@ func (p Policy) Validate() error {
 		return fmt.Errorf("policy: %w", err)
 	}
 	if err := p.Follow.Validate(); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	if err := p.Evidence.Validate(); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
 	return nil

@@ -24,6 +24,8 @@ const (
 	KindGauge        Kind = 22 // door → eye: tell how bright the frames are, no session runs
 	KindGauged       Kind = 23 // eye → door: answers Gauge, when its time is over
 	KindTiming       Kind = 24 // door → eye: how the camera's stamps lie against the light
+	KindSeal         Kind = 30 // door → eye: give the frames of a session, encrypted; answered by Sealed
+	KindSealed       Kind = 31 // eye → door: a part of them
 
 	// link and door
 	KindOutboxHead Kind = 32 // link → door: how far the log and the cursor are; answered by Outbox
@@ -81,6 +83,9 @@ type Observe struct {
 	Nonce    [16]byte         `cbor:"2,keyasint"`
 	Track    uint32           `cbor:"3,keyasint"` // follow this face
 	Deadline time.Duration    `cbor:"4,keyasint"` // CLOCK_MONOTONIC; eye forgets the session then
+	// Reviewers are the age recipients that eye may encrypt the frames of this session to, if door says so after its end; none, and it forgets them at
+	// once.
+	Reviewers []string `cbor:"8,keyasint"`
 }
 
 // Conclude asks for the Presentation of a session, with all frames whose stamp is at most Until.
@@ -105,7 +110,25 @@ type Timing struct {
 	Exposure time.Duration `cbor:"2,keyasint"` // how long light is gathered
 }
 
-// Abort forgets a session.
+// Seal asks for a part of the frames of the session that was presented last, encrypted to the reviewers of its Observe. The first part has eye encrypt
+// them. Door takes part after part and is told nothing that it did not ask for.
+type Seal struct {
+	Session access.SessionID `cbor:"1,keyasint"`
+	From    uint32           `cbor:"2,keyasint"` // byte at which the part begins
+}
+
+// Sealed answers Seal.
+type Sealed struct {
+	Session access.SessionID `cbor:"1,keyasint"`
+	From    uint32           `cbor:"2,keyasint"`
+	Size    uint32           `cbor:"3,keyasint"` // of all parts; 0: there are no frames of this session
+	Part    []byte           `cbor:"4,keyasint"` // at most MaxPart bytes; not empty unless Size is 0
+}
+
+// MaxPart is the most bytes that one Sealed carries.
+const MaxPart = 48 << 10
+
+// Abort forgets a session, and its frames if it has ended.
 type Abort struct {
 	Session access.SessionID `cbor:"1,keyasint"`
 }

@@ -33,7 +33,7 @@ func (r Role) Socket() string { return r.String() + ".sock" }
 func (r Role) pace() (rate, burst float64) {
 	switch r {
 	case Eye:
-		return 40, 80 // 15 approaches and 2 pulses a second, and the presentations between them
+		return 100, 120 // 15 approaches and 2 pulses a second, the presentations between them, and frames that door fetches
 	case Link:
 		return 20, 40 // 2 pulses a second and one reading of the outbox for each
 	case Desk:
@@ -68,12 +68,14 @@ var rules = [...]rule{
 	{Eye, toDoor, KindApproach, 192, "door starts sessions, eye only says that somebody stands there"},
 	{Eye, toDoor, KindPresentation, 24 << 10, "evidence of the session that door opened"},
 	{Eye, toDoor, KindGauged, 1536, "door measures how late the camera's frames are"},
+	{Eye, toDoor, KindSealed, MaxPart + 64, "frames that policy selected as evidence, encrypted to others than door"},
 	{Eye, toDoor, KindPulse, nothing, "door notices an eye that hangs"},
-	{Eye, fromDoor, KindObserve, 96, "door alone opens sessions"},
+	{Eye, fromDoor, KindObserve, 384, "door alone opens sessions"},
 	{Eye, fromDoor, KindConclude, 48, "door alone knows when the lamp code has ended"},
 	{Eye, fromDoor, KindAbort, 32, "eye shall forget what it need not keep"},
 	{Eye, fromDoor, KindGauge, 16, "door alone knows when it plays the lamp"},
 	{Eye, fromDoor, KindTiming, 32, "eye reports frames by the time of their light"},
+	{Eye, fromDoor, KindSeal, 40, "door alone knows which session is evidence"},
 	{Eye, fromDoor, KindOK, nothing, "answer to a pulse"},
 	{Eye, fromDoor, KindError, 256, "why door closes the connection"},
 
@@ -146,6 +148,10 @@ func (k Kind) String() string {
 		return "Abort"
 	case KindPresentation:
 		return "Presentation"
+	case KindSeal:
+		return "Seal"
+	case KindSealed:
+		return "Sealed"
 	case KindGauge:
 		return "Gauge"
 	case KindGauged:

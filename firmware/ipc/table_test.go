@@ -70,7 +70,8 @@ func largest() map[Kind]any {
 			Camera: frames.Camera{Driver: name, Card: name, Bus: name, Format: name, Interval: moment},
 			Name:   name, Degraded: repeated(sentence, maxDropped), Provider: name, Blind: blindnessEnd - 1,
 		},
-		KindApproach: sighting, KindPresentation: fullPresentation(), KindObserve: Observe{session, [16]byte{}, 1<<32 - 1, moment},
+		KindApproach: sighting, KindPresentation: fullPresentation(), KindObserve: Observe{session, [16]byte{}, 1<<32 - 1, moment, repeated(strings.Repeat("r", access.RecipientBytes), access.MaxReviewers)},
+		KindSeal: Seal{session, maxSealed}, KindSealed: Sealed{session, maxSealed - MaxPart, maxSealed, make([]byte, MaxPart)},
 		KindConclude: Conclude{session, moment}, KindGauge: Gauge{moment}, KindGauged: brightest, KindTiming: Timing{-maxTiming, maxTiming}, KindAbort: Abort{session}, KindOutbox: Outbox{most, most},
 		KindEnrol: Enrol{access.PersonID{1}, maxEnrol, 1<<63 - 1}, KindEnrolled: Enrolled{access.PersonID{1}, 1<<32 - 1, 1<<16 - 1, access.PersonID{2}},
 		KindSuspend: Suspend{access.PersonID{1}}, KindResume: Resume{access.PersonID{1}}, KindDelete: Delete{access.PersonID{1}},
@@ -100,6 +101,10 @@ func decoded(k Kind) any {
 		return new(Gauged)
 	case KindTiming:
 		return new(Timing)
+	case KindSeal:
+		return new(Seal)
+	case KindSealed:
+		return new(Sealed)
 	case KindConclude:
 		return new(Conclude)
 	case KindAbort:

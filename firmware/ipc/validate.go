@@ -27,6 +27,7 @@ const (
 	maxVerify   = 64 + 34 + 48    // bytes of a CertificateVerify's content: padding, context, transcript hash
 	// maxSignature is ECDSA P-256 in ASN.1.
 	maxSignature = 72
+	maxSealed    = 32 << 20         // bytes of the encrypted frames of a session, as in firmware/abuse
 	maxTiming    = 20 * time.Second // of exposure and delay; three frames of the slowest camera that door takes are 15 s
 )
 
@@ -88,7 +89,20 @@ func (a Approach) Validate() error {
 }
 
 // Validate checks the bounds of an order to open a session.
-func (o Observe) Validate() error { return durations(o.Deadline) }
+func (o Observe) Validate() error {
+	return errors.Join(durations(o.Deadline), atMost("reviewers", len(o.Reviewers), access.MaxReviewers), texts("reviewer", access.RecipientBytes, o.Reviewers...))
+}
+
+// Validate checks the bounds of what is asked for.
+func (s Seal) Validate() error { return atMost("bytes before the part", int(s.From), maxSealed) }
+
+// Validate wants a part that lies within the whole.
+func (s Sealed) Validate() error {
+	if uint64(s.From)+uint64(len(s.Part)) > uint64(s.Size) || s.Size > 0 && len(s.Part) == 0 {
+		return fmt.Errorf("%d bytes from %d on of %d", len(s.Part), s.From, s.Size)
+	}
+	return errors.Join(atMost("bytes of frames", int(s.Size), maxSealed), atMost("bytes of a part", len(s.Part), MaxPart))
+}
 
 // Validate checks the bounds of an order to present.
 func (c Conclude) Validate() error { return durations(c.Until) }

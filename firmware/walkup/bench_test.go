@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/abuse"
 	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/firmware/ipc"
 )
@@ -48,11 +49,14 @@ type bench struct {
 	shelfErr  error // of reading and saving refusals
 	lease     int64 // of the newest enrolment
 
-	lag    time.Duration // from light to stamp
-	gauges int           // how often the lamp was measured
-	timing ipc.Timing
-	told   []bool // what was said of the lamp
-	unable bool
+	lag     time.Duration // from light to stamp
+	gauges  int           // how often the lamp was measured
+	timing  ipc.Timing
+	told    []bool // what was said of the lamp
+	kept    []*abuse.Case
+	shownAt []time.Duration // when the outcomes of kept are shown
+	aborted []access.SessionID
+	unable  bool
 
 	signals access.Signals // that door says
 }
@@ -98,6 +102,11 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 		Show: func(i access.Indication) {
 			b.mu.Lock()
 			b.shown = append(b.shown, i)
+			b.mu.Unlock()
+		},
+		Keep: func(c *abuse.Case, shown time.Duration) {
+			b.mu.Lock()
+			b.kept, b.shownAt = append(b.kept, c), append(b.shownAt, shown)
 			b.mu.Unlock()
 		},
 		Failures: remembered,
@@ -269,7 +278,12 @@ func (b *benchEye) Observe(o ipc.Observe) error {
 	return nil
 }
 
-func (b *benchEye) Abort(ipc.Abort) error { return nil }
+func (b *benchEye) Abort(a ipc.Abort) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.aborted = append(b.aborted, a.Session)
+	return nil
+}
 
 // Gauge tells how bright the room was, by frames that are stamped lag after their light, once the time is over.
 func (b *benchEye) Gauge(g ipc.Gauge) error {

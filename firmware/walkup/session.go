@@ -73,9 +73,10 @@ func (w *Walkup) open(ctx context.Context) {
 		return
 	}
 	w.session.opened = o
+	w.session.reviewers = w.reviewers()
 	deadline := now + w.cfg.Policy.Deadline
 	w.timer.Reset(w.cfg.Policy.Deadline)
-	if err := w.eye.Observe(ipc.Observe{Session: o.Session, Nonce: o.Nonce, Track: w.sighting.Track, Deadline: deadline}); err != nil {
+	if err := w.eye.Observe(ipc.Observe{Session: o.Session, Nonce: o.Nonce, Track: w.sighting.Track, Deadline: deadline, Reviewers: w.session.reviewers}); err != nil {
 		w.fail(ctx, access.ReasonEyeLost)
 		return
 	}
@@ -127,9 +128,10 @@ func (w *Walkup) assess(ctx context.Context) {
 	if w.session.enrol != nil || w.closer {
 		capture.MinFused = max(capture.MinFused, p.EnrolFused)
 	}
-	r := access.Check(w.session.shown, w.session.opened, w.session.book, capture, challenge)
+	w.session.minFused = capture.MinFused
+	w.session.findings = access.Examine(w.session.shown, w.session.opened, w.session.book, capture, challenge)
 	w.shown = access.Remember(w.shown, w.session.shown.Frames)
-	if r != access.ReasonNone {
+	if r := w.session.findings.First(); r != access.ReasonNone {
 		w.fail(ctx, r)
 		return
 	}
@@ -190,6 +192,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 	w.doubted = d.Reason == access.ReasonReliefDoubt || w.doubted && d.Verdict == access.Retry
 	w.mistrust(d.Reason)
 	now := w.cfg.Now()
+	decided := d
 	d = w.doubt(d, now)
 	w.follow(now)
 	switch err := w.cfg.Log.Append(w.record(d, now)); {
@@ -215,6 +218,7 @@ func (w *Walkup) conclude(ctx context.Context) {
 	w.charge(d, now)
 	w.blame(d, now)
 	w.reveal(d)
+	w.evidence(decided, d, now)
 	s.wipe()
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/abuse"
 	"github.com/lintel-access/lintel/firmware/ipc"
 )
 
@@ -54,7 +55,7 @@ type Gallery interface {
 	Subject(p access.PersonID, wall int64) [16]byte
 }
 
-// Config is what a Walkup works with. All fields but MinLearned and Trail are needed.
+// Config is what a Walkup works with. All fields but MinLearned, Trail and Keep are needed.
 type Config struct {
 	Policy     access.Policy
 	PolicyHash [32]byte
@@ -90,6 +91,9 @@ type Config struct {
 	Wall func() time.Time     // the machine's own clock, for the record; nobody vouches for it
 	// Changed is called after every change that View shows; it must not block.
 	Changed func()
+	// Keep takes a walk-up that the policy selects as evidence, and when its outcome is shown. The Case is its own, and it wipes it; it must not block.
+	// Without it nothing is selected.
+	Keep func(c *abuse.Case, shown time.Duration)
 }
 
 // View is what the bench may see of the walk-ups.
@@ -197,6 +201,10 @@ type session struct {
 	// recurrence is that of a face that failed, where faces are followed; again says that it, or the material, failed before.
 	recurrence Recurrence
 	again      bool
+
+	findings  access.Findings
+	minFused  uint8    // that was asked for
+	reviewers []string // whom eye may encrypt the frames to
 }
 
 // New checks the configuration. Nothing runs before Run.

@@ -6,10 +6,8 @@ package watch
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"image"
 	"sync"
 	"time"
@@ -49,6 +47,9 @@ type Watcher struct {
 	Door   Door
 	Bundle [32]byte             // SHA-256 of the manifest of the engine's bundle
 	Now    func() time.Duration // the clock of the source's stamps
+	// Extract says from which frames, by their number, the probe is fused; nil: from as many good ones as there is time for. Only who looks at frames
+	// again knows which these were.
+	Extract func(seq uint64) bool
 
 	jobs, idle chan *job // frames for the extraction, and those that wait to be filled
 
@@ -69,6 +70,7 @@ type Watcher struct {
 	reel    reel
 	timing  ipc.Timing
 	stamp   time.Duration // of the newest processed frame
+	keeper  keeper
 }
 
 // session is what eye keeps while door's session runs, and no longer.
@@ -80,6 +82,7 @@ type session struct {
 	frames   []access.FrameEvidence
 	fuser    inference.Fuser
 	chosen   int            // frames given to the extraction
+	fused    uint64         // which: bit i is frames[i]
 	working  sync.WaitGroup // extractions that are not done yet
 	hint     access.Hint
 	camera   [32]byte // identity at the first frame
@@ -106,6 +109,7 @@ func (w *Watcher) begin() {
 	for range backlog {
 		w.idle <- new(job)
 	}
+	w.keeper.begin()
 }
 
 // Run looks at frames until ctx, the source or the extraction ends.
@@ -120,9 +124,20 @@ func (w *Watcher) Run(ctx context.Context) error {
 			cancel(fmt.Errorf("extract probe: %w", err))
 		}
 	}()
+	sealing, stop := context.WithCancel(ctx)
+	defer stop()
+	sealed := make(chan struct{})
+	go func() {
+		defer close(sealed)
+		if err := w.seal(sealing); err != nil {
+			cancel(err)
+		}
+	}()
 	err := w.look(ctx)
 	close(w.jobs)
 	<-worked
+	stop()
+	<-sealed
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -273,10 +288,15 @@ func (w *Watcher) collect(f frames.Frame, light frames.Light, hint access.Hint, 
 		w.forget(s)
 		w.session = nil
 	}
+	w.keeper.expire(f.Stamp)
 	if w.session.covers(f) { // asked anew: the session may have changed while the frame was looked at
 		if err := w.record(w.session, f, light, hint, found); err != nil {
 			return err
 		}
+	} else if w.have && w.missing == 0 {
+		w.keeper.saw(f)
+	} else if !w.have {
+		w.keeper.lost()
 	}
 	return w.presentIfReady()
 }
@@ -310,7 +330,7 @@ func (w *Watcher) record(s *session, f frames.Frame, light frames.Light, hint ac
 		s.hint = max(s.hint, hint)
 	}
 	if hint == access.HintNone && w.missing == 0 {
-		w.extract(s, f.Image)
+		w.extract(s, f)
 	}
 	s.frames = append(s.frames, e)
 	w.reel.add(f, &w.face, w.have && w.missing == 0)
@@ -339,16 +359,18 @@ type job struct {
 
 // extract hands a copy of the frame to the extraction, which is slower than the frames come: it must not make the lamp's answer
 // miss one. When it lags, the frame is left out.
-func (w *Watcher) extract(s *session, img *image.Gray) {
-	if s.chosen == maxFused {
+func (w *Watcher) extract(s *session, f frames.Frame) {
+	if s.chosen == maxFused || w.Extract != nil && !w.Extract(f.Seq) {
 		return
 	}
+	img := f.Image
 	select {
 	case j := <-w.idle:
 		j.session, j.face = s, w.face
 		j.image.Pix = append(j.image.Pix[:0], img.Pix...)
 		j.image.Stride, j.image.Rect = img.Stride, img.Rect
 		s.chosen++
+		s.fused |= 1 << len(s.frames)
 		s.working.Add(1)
 		w.jobs <- j // has room for every job there is
 	default:
@@ -380,33 +402,6 @@ func (w *Watcher) Settle() {
 	}
 }
 
-// chain hashes frames into the chain of a session. It keeps its hash, so that a frame costs no allocation. The zero chain is ready.
-type chain struct {
-	pixels hash.Hash
-	buf    [32 + 32 + 8 + 8]byte
-}
-
-// link is the next link; see access.FrameEvidence.Chain.
-func (c *chain) link(before [32]byte, f frames.Frame) [32]byte {
-	if c.pixels == nil {
-		c.pixels = sha256.New()
-	}
-	c.pixels.Reset()
-	r := f.Image.Rect
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		i := f.Image.PixOffset(r.Min.X, y)
-		c.pixels.Write(f.Image.Pix[i : i+r.Dx()])
-	}
-	copy(c.buf[:], before[:])
-	c.pixels.Sum(c.buf[32:32])
-	binary.BigEndian.PutUint64(c.buf[64:], f.Seq)
-	binary.BigEndian.PutUint64(c.buf[72:], uint64(f.Stamp))
-	return sha256.Sum256(c.buf[:])
-}
-
-// newest is of the pixels that were linked last.
-func (c *chain) newest() access.PixelHash { return access.PixelHash(c.buf[32:]) }
-
 // presentIfReady sends the evidence of a concluded session once its last frame is in (the next one would end after Until), and
 // forgets the session. Called with mu held.
 func (w *Watcher) presentIfReady() error {
@@ -432,7 +427,9 @@ func (w *Watcher) presentIfReady() error {
 	if probe, liveness, n := s.fuser.Result(); n > 0 {
 		p.Probe, p.Liveness, p.ProbeFrom, p.Hint = probe, liveness, uint32(n), access.HintNone
 	}
-	return w.Door.Send(ipc.KindPresentation, p)
+	err := w.Door.Send(ipc.KindPresentation, p)
+	w.keeper.take(s, &w.reel)
+	return err
 }
 
 // Order takes an order of door. It is called from the goroutine that receives them, also while Run waits for a frame.
@@ -467,10 +464,19 @@ func (w *Watcher) Order(m ipc.Message) error {
 		w.gauging = &gauge{until: g.Until}
 	case ipc.KindTiming:
 		return ipc.Decode(m, &w.timing)
+	case ipc.KindSeal:
+		var q ipc.Seal
+		if err := ipc.Decode(m, &q); err != nil {
+			return err
+		}
+		return w.give(q)
 	case ipc.KindAbort:
 		var a ipc.Abort
 		if err := ipc.Decode(m, &a); err != nil {
 			return err
+		}
+		if w.keeper.session == a.Session {
+			w.keeper.wipe()
 		}
 		if w.session != nil && w.session.order.Session == a.Session {
 			w.forget(w.session)

@@ -46,6 +46,8 @@ type booth struct {
 	interval time.Duration
 	two      bool          // lamps
 	codes    []access.Code // of the book, once somebody asks for all
+	model    string        // name of the bundle
+	binder   binder
 }
 
 func openBooth(o options) (b *booth, err error) {
@@ -53,7 +55,7 @@ func openBooth(o options) (b *booth, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b = &booth{bundle: m.Hash(), studio: twin.NewStudio(1), policy: access.DefaultPolicy(), interval: time.Second / time.Duration(o.fps), two: o.lamps == 2}
+	b = &booth{bundle: m.Hash(), model: m.Name, studio: twin.NewStudio(1), policy: access.DefaultPolicy(), interval: time.Second / time.Duration(o.fps), two: o.lamps == 2}
 	if b.policy.Profile, err = access.ParseProfile(o.profile); err != nil {
 		return nil, err
 	}
@@ -63,6 +65,9 @@ func openBooth(o options) (b *booth, err error) {
 		book = b.policy.Profile.PairBook
 	}
 	if b.book, err = book(); err != nil {
+		return nil, err
+	}
+	if b.binder, err = newBinder(o); err != nil {
 		return nil, err
 	}
 	if b.engine, err = inference.Open(inference.Config{
@@ -110,6 +115,7 @@ type walkUp struct {
 	first    time.Duration // stamp of the first frame with the face that opened the first session
 	opened   *access.Opened
 	shown    *access.Presentation
+	sealed   chan ipc.Sealed
 	rest     time.Duration // door opens nothing before
 	over     bool
 	outcome  outcome
@@ -122,7 +128,7 @@ func (b *booth) present(scene *twin.Scene, inject injector, chance *rand.Rand) (
 	}
 	b.engine.Face.Forget()
 	began := time.Now()
-	p := &walkUp{booth: b, inject: inject, chance: chance, now: epoch, taken: frames.Light{Exposure: twin.Exposure, Gain: 1},
+	p := &walkUp{booth: b, inject: inject, chance: chance, now: epoch, sealed: make(chan ipc.Sealed, 1), taken: frames.Light{Exposure: twin.Exposure, Gain: 1},
 		frame: image.NewGray(image.Rect(0, 0, twin.FrameWidth, twin.FrameHeight))}
 	p.watcher = &watch.Watcher{Source: p, Engine: b.engine, Door: p, Bundle: b.bundle, Now: func() time.Duration { return p.now }}
 	if err := p.watcher.Run(context.Background()); !errors.Is(err, io.EOF) {
@@ -156,6 +162,8 @@ func (p *walkUp) Send(_ ipc.Kind, body any) error {
 		p.sighting = m
 	case access.Presentation:
 		p.shown = &m
+	case ipc.Sealed:
+		p.sealed <- m
 	}
 	return nil
 }
@@ -214,7 +222,7 @@ func (p *walkUp) open() error {
 		o.Chips = append(o.Chips, chip(code, k, start+time.Duration(k)*p.interval, start+time.Duration(k+1)*p.interval))
 	}
 	p.chips, p.opened = append(p.chips, o.Chips...), &o
-	return p.order(ipc.KindObserve, ipc.Observe{Session: o.Session, Track: o.Track, Deadline: p.now + p.policy.Deadline})
+	return p.order(ipc.KindObserve, ipc.Observe{Session: o.Session, Track: o.Track, Deadline: p.now + p.policy.Deadline, Reviewers: p.binder.filmed()})
 }
 
 // conclude asks for the evidence of the session and judges it.
@@ -241,6 +249,9 @@ func (p *walkUp) conclude() error {
 		shown = p.policy.RevealAfter - (p.now - o.Chips[0].From) + p.policy.ShowFor
 	}
 	p.rest = p.now + shown + p.policy.Cooldown
+	if err := p.bind(findings); err != nil {
+		return err
+	}
 	p.over = !reason.Again() || p.outcome.Sessions == maxSessions || p.rest > p.now+retryWithin
 	p.opened, p.sighting = nil, ipc.Approach{}
 	return nil

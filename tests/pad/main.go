@@ -49,6 +49,8 @@ type options struct {
 	species, scene, print   string
 	values                  string
 	cache, photos           string
+	bundles, reviewer       string
+	frames                  bool
 	workers, worker         int
 	single, work, breakdown bool
 }
@@ -102,6 +104,9 @@ func parse(args []string, progress io.Writer) (o options, err error) {
 	flags.BoolVar(&o.single, "checks", false, "print for each species the rate of each check alone, with its interval")
 	flags.BoolVar(&o.breakdown, "conditions", false, "print the rates of living people by condition")
 	flags.StringVar(&o.values, "values", "", "write what each check measured in each presentation to this file, as tab-separated text")
+	flags.StringVar(&o.bundles, "bundle", "", "write an abuse bundle of each session to this folder, for replay (docs/PAD.md)")
+	flags.StringVar(&o.reviewer, "reviewer", "", "age X25519 recipient that bundles are encrypted to")
+	flags.BoolVar(&o.frames, "frames", false, "put the frames into the bundles, too: about 3 MB each")
 	flags.StringVar(&o.cache, "cache", ".lintel", "where make deps has put ONNX Runtime and models")
 	flags.StringVar(&o.photos, "photos", "", "folder of photographs of the cast (default CACHE/photos)")
 	flags.IntVar(&o.workers, "workers", min(runtime.NumCPU(), 8), "processes that work side by side")

@@ -52,6 +52,7 @@ func (b *booth) one(o options, k species, index int) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	b.binder.name(k.name, index)
 	got, err := b.present(scene, inject, s.Rand)
 	got.Species, got.Index, got.Notes = k.name, index, s.notes
 	return got, err

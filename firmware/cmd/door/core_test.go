@@ -231,6 +231,7 @@ var known = []string{
 	"vault.db", "root", "root/identity", "root/approvals", "root/audit.pub", "root/time",
 	"audit", "audit/lock", "audit/cursor", "audit/hashes", "audit/checkpoint",
 	"audit/[0-9]*.seg", "audit/[0-9]*.gone", "audit/spare.[0-9]*",
+	"abuse", "abuse/[0-9]*.abuse", "abuse/[0-9]*.abuse.part",
 }
 
 // strictModes walks a state folder: whatever is in it is door's own, of a name that is known, a folder of mode 0700 or a plain file of 0600.

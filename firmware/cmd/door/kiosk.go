@@ -50,6 +50,7 @@ type kiosk struct {
 	sign     func([]byte) ([]byte, error) // by the kiosk's audit key; nil without one
 	closed   string                       // why the ground lets nobody be recognised, if so
 	test     *selfTest
+	evidence *evidence    // nil when nothing is kept for reviewers
 	able     func() bool  // whether people may be recognised now
 	barred   atomic.Bool  // they may not, and the door shows why
 	reasons  []string     // of degraded modes that only a restart ends
@@ -113,6 +114,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	k.debugged()
 	k.followFaces(g, calibration.Bundle)
 	k.closed, k.reasons, k.inherit = g.closed, g.reasons, g.takeOver
+	keep := k.keepEvidence(b.Name)
 	if k.walkup, err = walkup.New(walkup.Config{
 		Policy: k.policy, PolicyHash: k.hash, Boot: k.boot, Lamps: lamps(b, lines), Door: k.portal, Log: k, Gallery: k.gallery,
 		Threshold: func(bundle [32]byte) (float32, bool) {
@@ -131,6 +133,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 		},
 		Signals: k.signals, Trail: k.trail,
 		Able: k.able, Free: func() bool { return !k.portal.View().Testing }, Gauged: k.gauged, Show: k.show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
+		Keep: keep,
 	}); err != nil {
 		return false, err
 	}
@@ -219,6 +222,9 @@ func (k *kiosk) run(ctx context.Context, s *server) error {
 	if k.notary != nil {
 		work.Go(func() { k.notary.run(ctx) })
 	}
+	if k.evidence != nil {
+		work.Go(func() { k.evidence.run(ctx) })
+	}
 	<-ctx.Done()
 	work.Wait()
 	return context.Cause(ctx)
@@ -293,7 +299,7 @@ func (k *kiosk) Append(r access.Record) error { return k.fold.take(r) }
 func class(e access.Event) auditlog.Class {
 	switch e {
 	case access.EventWalkupDenied, access.EventWalkupRetry, access.EventWalkupUncertain, access.EventWalkupLeft,
-		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventRecurrenceFlagged:
+		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventRecurrenceFlagged, access.EventBundleMade, access.EventBundleDropped, access.EventBundleNotMade:
 		return auditlog.Ordinary
 	}
 	return auditlog.Vital
@@ -304,11 +310,13 @@ func (k *kiosk) append(class auditlog.Class, r access.Record) error {
 	if err == nil && k.audit == nil {
 		err = errNoLog
 	}
+	var index uint64
 	if err == nil {
-		_, err = k.audit.Append(class, data)
+		index, err = k.audit.Append(class, data)
 	}
 	switch {
 	case err == nil:
+		k.evidence.recorded(r, index)
 		k.broken.Store(false)
 		k.notary.noticed(r.Event)
 	case class == auditlog.Ordinary && errors.Is(err, auditlog.ErrFull):

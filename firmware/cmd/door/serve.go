@@ -132,6 +132,7 @@ func (e eyeConn) Conclude(c ipc.Conclude) error { return e.Send(ipc.KindConclude
 func (e eyeConn) Abort(a ipc.Abort) error       { return e.Send(ipc.KindAbort, 0, a) }
 func (e eyeConn) Gauge(g ipc.Gauge) error       { return e.Send(ipc.KindGauge, 0, g) }
 func (e eyeConn) Timing(t ipc.Timing) error     { return e.Send(ipc.KindTiming, 0, t) }
+func (e eyeConn) Seal(s ipc.Seal) error         { return e.Send(ipc.KindSeal, 0, s) }
 
 // silence is how long eye may say nothing before it counts as hung: it speaks at least once a second.
 const silence = 3 * time.Second
@@ -168,7 +169,9 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 	}
 	s.door.noteComing(&s.door.eyes, access.EventEyeBack)
 	s.door.test.eyeUp(hello)
+	s.door.evidence.eyeUp(conn, eye.Seal)
 	defer func() {
+		s.door.evidence.eyeDown(conn)
 		s.door.walkup.EyeDown(ctx, eye)
 		if s.newest(conn) {
 			s.door.test.eyeDown()
@@ -206,6 +209,12 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 				return err
 			}
 			s.door.walkup.Gauged(ctx, eye, g.Frames)
+		case ipc.KindSealed:
+			var part ipc.Sealed
+			if err := ipc.Decode(m, &part); err != nil {
+				return err
+			}
+			s.door.evidence.took(part)
 		case ipc.KindPulse:
 		default:
 			return fmt.Errorf("%v has no place here", m.Kind)
