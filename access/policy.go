@@ -86,9 +86,9 @@ func DefaultPolicy() Policy {
 			MinOverlap: 0.4,
 			MinTexture: 3,
 			// Set on seed set A of tests/pad, like the others; docs/PAD.md says what they are worth.
-			MinNoise:     0.2,  // the least of a living person's frames was .5
-			MaxRestless:  14,   // the most was 9
-			MinReflected: 0.25, // the least was .29
+			MinNoise:     0.2, // the least of a living person's frames was .5
+			MaxRestless:  14,  // the most was 9
+			MinReflected: 0.2, // the least was .29
 		},
 		Deadline:        5 * time.Second,
 		RevealAfter:     500 * time.Millisecond,

@@ -212,7 +212,7 @@ func weight(o ipc.Outcome) int {
 		return 3
 	}
 	switch o.Reason {
-	case access.ReasonFewFrames, access.ReasonTrackLost, access.ReasonUneven, access.ReasonReliefDoubt:
+	case access.ReasonFewFrames, access.ReasonTrackLost, access.ReasonUneven, access.ReasonReliefDoubt, access.ReasonRestless:
 		return lostFrames
 	}
 	return 2
