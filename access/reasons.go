@@ -70,6 +70,7 @@ const (
 	ReasonDebugImage     Reason = 64 // this kiosk runs an image that allows debugging
 	ReasonProvider       Reason = 65 // an execution provider was dropped, and the policy wants the first
 	ReasonClock          Reason = 66 // nobody vouches for the clock, and the policy wants it
+	ReasonCameraStalled  Reason = 57 // no frame came any more
 )
 
 var reasonNames = [...]string{
@@ -90,6 +91,7 @@ var reasonNames = [...]string{
 	ReasonRigid:          "rigid face",
 	ReasonStaleChallenge: "stale challenge", ReasonUnconfirmed: "unconfirmed", ReasonSteppedUp: "stepped up", ReasonDebugImage: "debug image",
 	ReasonProvider: "provider dropped", ReasonClock: "clock untrusted",
+	ReasonCameraStalled: "camera stalled",
 }
 
 // String is the short English name; an unknown number prints as such.

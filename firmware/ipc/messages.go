@@ -71,7 +71,7 @@ type Approach struct {
 	Faces   uint8         `cbor:"6,keyasint"`
 	Level   float32       `cbor:"7,keyasint"` // mean gray level of the face
 	Process time.Duration `cbor:"8,keyasint"` // what this frame cost eye
-	// Exposure is how long light was gathered before Stamp: door switches the lamp between two exposures.
+	// Exposure is how long light was gathered before Stamp: door switches the lamp between two exposures. 0: no frame came for the stall time-out.
 	Exposure time.Duration `cbor:"9,keyasint"`
 	// Adjusting says that the camera is just being told to take in more light or less: the code waits for it, for a frame or two.
 	Adjusting bool `cbor:"10,keyasint"`

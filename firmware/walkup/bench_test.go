@@ -151,6 +151,7 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 		t.Fatal(err)
 	}
 	w.response, w.measured = &access.Response{Exposure: benchExposure}, [32]byte{7} // TestGauge measures; the others have it behind them
+	w.looked, w.lookNext = now(), now()+lookEvery
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()

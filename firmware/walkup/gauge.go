@@ -20,6 +20,7 @@ type gauge struct {
 	chips  []access.Chip // nil while the lamp plays
 	frames []access.Glimpse
 	told   bool // frames are what eye saw
+	look   bool // whether the lamp is seen is all that is taken from it
 }
 
 const (
@@ -33,6 +34,10 @@ const (
 	gaugeLater = 10 * time.Second
 	// doubtful sessions in a row that lost frames or had the lamp answered wrongly or not at all, and a response is measured anew.
 	doubtful = 8
+	// lookEvery is how often it is looked whether the camera still sees the lamp, when nobody is in view; after a session in which it was not seen, or
+	// a picture that shows nothing, lookSoon. In the dark a dead lamp has no session that would tell.
+	lookEvery = time.Hour
+	lookSoon  = time.Minute
 )
 
 // gaugeSteps are the beginnings of n chips, and the end of the last, after the first. None of the chips is as long as another and none a number of
@@ -46,12 +51,25 @@ func gaugeSteps(n int, interval time.Duration) []time.Duration {
 }
 
 // gaugeable tells whether it is time to measure. A response that is doubted is measured anew when nobody is in view, so that nobody can choose the time.
+// Once the lamp counts as unseen whoever stands there waits: they would be recognised no sooner.
 func (w *Walkup) gaugeable() bool {
-	if w.response != nil && (w.doubts < doubtful || w.state != access.Idle || w.missed < missedToLeave) {
+	now := w.cfg.Now()
+	if w.eye == nil || w.gauging != nil || !w.cfg.Free() || w.hello.Camera.Interval <= 0 || now < w.gaugeNext {
 		return false
 	}
-	return w.eye != nil && w.gauging == nil && w.cfg.Free() && w.hello.Camera.Interval > 0 && w.cfg.Now() >= w.gaugeNext
+	switch {
+	case w.response == nil:
+		return true
+	case w.state != access.Idle:
+		return false
+	case w.gaugeFailed >= gaugeTries:
+		return true
+	}
+	return w.missed >= missedToLeave && (w.doubts >= doubtful || w.gaugeFailed > 0 || now >= w.lookNext)
 }
+
+// lookAgain has the lamp looked at soon: somebody or something kept it from being seen.
+func (w *Walkup) lookAgain() { w.lookNext = min(w.lookNext, w.looked+lookSoon) }
 
 // measure begins a gauge.
 func (w *Walkup) measure(ctx context.Context) {
@@ -69,7 +87,8 @@ func (w *Walkup) measure(ctx context.Context) {
 	}
 	lampCtx, stop := context.WithCancel(ctx)
 	w.gauges++
-	w.gauging = &gauge{number: w.gauges, stop: stop, until: last + gaugeWait}
+	look := w.response != nil && (w.doubts < doubtful || w.missed < missedToLeave)
+	w.gauging = &gauge{number: w.gauges, stop: stop, until: last + gaugeWait, look: look}
 	number := w.gauges
 	w.lamps.Go(func() {
 		chips, err := shine(lampCtx, w.cfg.Lamps, w.cfg.Now, code, start, steps)
@@ -111,14 +130,26 @@ func (w *Walkup) respond() {
 
 // gauged ends a measurement.
 func (w *Walkup) gauged(r access.Response, found bool) {
+	look := w.gauging != nil && w.gauging.look
 	w.ungauge()
-	w.doubts = 0
+	if found && look {
+		w.seen(access.Response{Delay: w.response.Delay, Exposure: w.response.Exposure, Spread: w.response.Spread, Depth: r.Depth, Frames: r.Frames})
+		return
+	}
+	if !look {
+		w.doubts = 0
+	}
 	if found && w.gaugeFailed+1 < gaugeTries && r.Exposure+2*r.Spread+slop > w.hello.Camera.Interval {
 		found = false // frames were lost, or somebody moved: a measurement that leaves so much open is made again
 	}
 	if !found && w.response != nil {
-		// What was found out before is kept: whoever covers the lens now must not shut the door for everybody.
-		w.doubts, w.gaugeNext = doubtful, w.cfg.Now()+gaugeLater
+		// What was found out before is kept: whoever covers the lens now must not shut the door for longer than they do. It is said all the same.
+		if w.gaugeNext = w.cfg.Now() + gaugeLater; !look {
+			w.doubts = doubtful
+		}
+		if w.gaugeFailed++; w.gaugeFailed == gaugeTries {
+			w.cfg.Gauged(r, false)
+		}
 		return
 	}
 	if found {
@@ -126,9 +157,9 @@ func (w *Walkup) gauged(r access.Response, found bool) {
 			// What it is now is not what it will be: what eye assumes of such a camera stays, around the same middle.
 			r.Delay, r.Exposure = r.Delay-(assumed-r.Exposure)/2, assumed
 		}
-		w.response, w.gaugeFailed = &r, 0
+		w.response = &r
 		w.tell()
-		w.cfg.Gauged(r, true)
+		w.seen(r)
 		return
 	}
 	w.gaugeFailed++
@@ -140,6 +171,13 @@ func (w *Walkup) gauged(r access.Response, found bool) {
 	w.gaugeNext = w.cfg.Now() + pause
 }
 
+// seen takes it that the camera sees the lamp.
+func (w *Walkup) seen(r access.Response) {
+	w.gaugeFailed, w.looked = 0, w.cfg.Now()
+	w.lookNext = w.looked + lookEvery
+	w.cfg.Gauged(r, true)
+}
+
 // tell has eye report frames by the time of their light.
 func (w *Walkup) tell() {
 	if w.response != nil {
@@ -149,6 +187,9 @@ func (w *Walkup) tell() {
 
 // mistrust counts sessions that a camera causes whose stamps are not what was found out about them. Attackers cause them, too.
 func (w *Walkup) mistrust(r access.Reason) {
+	if r == access.ReasonNoAnswer || r == access.ReasonTooBright {
+		w.lookAgain()
+	}
 	switch r {
 	case access.ReasonFewFrames, access.ReasonNoAnswer, access.ReasonWrongAnswer, access.ReasonLateAnswer, access.ReasonEarlyAnswer, access.ReasonSpliced,
 		access.ReasonUneven:

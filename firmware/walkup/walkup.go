@@ -55,7 +55,7 @@ type Gallery interface {
 	Subject(p access.PersonID, wall int64) [16]byte
 }
 
-// Config is what a Walkup works with. All fields but MinLearned, Trail and Keep are needed.
+// Config is what a Walkup works with. All fields but MinLearned, Stalled, Trail and Keep are needed.
 type Config struct {
 	Policy     access.Policy
 	PolicyHash [32]byte
@@ -85,6 +85,8 @@ type Config struct {
 	Trail *Trail
 	// Gauged is told how the camera answers the lamp, once it is known, or that it does not seem to, after some tries; it must not block.
 	Gauged func(r access.Response, found bool)
+	// Stalled is told that no frame comes any more, and that frames have come for a minute again; it must not block. It may be nil.
+	Stalled func(bool)
 	// Show is told what the person shall see; it must not block.
 	Show func(access.Indication)
 	Now  func() time.Duration // CLOCK_MONOTONIC
@@ -158,6 +160,10 @@ type Walkup struct {
 	// gaugeFailed measurements in a row found nothing; the next one is not before gaugeNext.
 	gaugeFailed int
 	gaugeNext   time.Duration
+	lookNext    time.Duration // when it is looked anew whether the camera sees the lamp
+	looked      time.Duration // when that was found out last
+	stalled     bool          // no frame came at stallAt, and that is not over yet
+	stallAt     time.Duration
 	number      uint64
 	session     session
 	closer      bool     // the last session of this presence was ambiguous: the next one takes more frames
@@ -357,6 +363,7 @@ func (w *Walkup) saw(ctx context.Context, a ipc.Approach) {
 		w.missed++
 	}
 	w.sighting = a
+	w.stall(ctx, a)
 	if g := w.gauging; g != nil && w.cfg.Now() > g.until {
 		w.gauged(access.Response{}, false)
 	}

@@ -60,6 +60,7 @@ type Watcher struct {
 	have               bool
 	missing            int
 	chain              chain
+	steady             steady
 	farewell           int // how often door is still to be told at once that nobody is there
 	exposure           exposure
 	adjusting          bool // as door was told last
@@ -149,13 +150,16 @@ func (w *Watcher) look(ctx context.Context) error {
 		f, err := w.Source.Next(ctx)
 		switch {
 		case errors.Is(err, frames.ErrStalled):
-			// Nothing to look at: door is told that nobody is there, which also says that eye lives.
-			if err := w.sawNobody(w.Now(), 0); err != nil {
+			// Nothing to look at: door is told that nobody is there, which also says that eye lives, and that no light was gathered.
+			if err := w.sawNobody(w.Now(), 0, access.HintNobody); err != nil {
 				return err
 			}
 			continue
 		case err != nil:
 			return fmt.Errorf("read frame: %w", err)
+		}
+		if err := w.steady.next(f, w.Now(), w.Source.Camera().Interval); err != nil {
+			return err
 		}
 		if err := w.frame(f); err != nil {
 			return err
@@ -200,7 +204,7 @@ func (w *Watcher) frame(f frames.Frame) error {
 		return fmt.Errorf("adjust camera: %w", err)
 	}
 	if !w.have {
-		return w.sawNobody(f.Stamp, f.Exposure)
+		return w.sawNobody(f.Stamp, f.Exposure, blank(f.Image))
 	}
 	if f.Stamp-w.lastSent < approachEvery && !w.adjusting || w.missing > 0 {
 		return nil
@@ -268,15 +272,15 @@ func (w *Watcher) unseen(why access.Hint) access.Hint {
 }
 
 // sawNobody tells door that nobody is there: a few times at once, so that one blurred frame is told from a person who has left,
-// then once a second.
-func (w *Watcher) sawNobody(stamp, exposure time.Duration) error {
+// then once a second. hint is HintNobody, or why nobody can be seen.
+func (w *Watcher) sawNobody(stamp, exposure time.Duration, hint access.Hint) error {
 	if w.farewell > 0 {
 		w.farewell--
 	} else if stamp-w.lastSent < time.Second {
 		return nil
 	}
 	w.lastSent = stamp
-	return w.Door.Send(ipc.KindApproach, ipc.Approach{Stamp: stamp, Hint: access.HintNobody, Exposure: exposure})
+	return w.Door.Send(ipc.KindApproach, ipc.Approach{Stamp: stamp, Hint: hint, Exposure: exposure})
 }
 
 // collect adds a frame to the session's evidence and presents it when it was the last.

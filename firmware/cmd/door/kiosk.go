@@ -132,7 +132,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 			return k.shelf.saveFailures(person(id), f, locked)
 		},
 		Signals: k.signals, Trail: k.trail,
-		Able: k.able, Free: func() bool { return !k.portal.View().Testing }, Gauged: k.gauged, Show: k.show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
+		Able: k.able, Free: func() bool { return !k.portal.View().Testing }, Gauged: k.gauged, Stalled: k.test.stalled, Show: k.show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
 		Keep: keep,
 	}); err != nil {
 		return false, err

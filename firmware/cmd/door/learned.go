@@ -13,7 +13,7 @@ import (
 func learnedCheck(l *model.Learned, unread error, budget float64) (limit float32, s health.State, why string) {
 	switch {
 	case unread != nil && budget == 0:
-		return 0, health.Impaired, "off; it was not measured for this bundle"
+		return 0, health.Impaired, "it was not measured for this bundle"
 	case unread != nil:
 		return 0, health.Missing, unread.Error()
 	case budget == 0:

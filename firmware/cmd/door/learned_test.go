@@ -34,7 +34,7 @@ func TestLearnedCheckFailsClosed(t *testing.T) {
 	}{
 		"off":                    {table(good), nil, 0, 0, health.Impaired, "learned check off: the other checks decide without it (at 1 % BPCER it refuses 70 % of attacks, and 1.0 % of people it was not set on)"},
 		"on":                     {table(good), nil, 0.01, 0.4, health.Works, ""},
-		"off and absent":         {nil, fmt.Errorf("the bundle has no PAD network"), 0, 0, health.Impaired, "learned check off: the other checks decide without it (off; it was not measured for this bundle)"},
+		"off and absent":         {nil, fmt.Errorf("the bundle has no PAD network"), 0, 0, health.Impaired, "learned check off: the other checks decide without it (it was not measured for this bundle)"},
 		"absent":                 {nil, fmt.Errorf("the bundle has no PAD network"), 0.01, 0, health.Missing, "the bundle has no PAD network"},
 		"stricter than measured": {table(good), nil, 0.001, 0, health.Missing, "stricter than measured"},
 		"not held":               {table(func(l *model.Learned) { l.Budgets[0].HeldOut = 11 }), nil, 0.01, 0, health.Missing, "1.1 % of people it was not set on"},

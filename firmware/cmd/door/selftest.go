@@ -29,7 +29,8 @@ type selfTest struct {
 	waiting []health.Transition
 	contact health.ContactWatch
 	clock   health.ClockWatch
-	passed  bool // it was recorded, and nothing has failed since
+	passed  bool          // it was recorded, and nothing has failed since
+	camera  frames.Camera // of the newest eye
 }
 
 // slowest is the longest that another program takes to come.
@@ -217,8 +218,10 @@ func (s *selfTest) watchContact(now time.Duration) {
 // models that give wrong answers: an eye that is there has both.
 func (s *selfTest) eyeUp(h ipc.Hello) {
 	s.judge(health.Eye, health.Works, "")
-	state, why := health.JudgeCamera(h.Camera, s.board.Camera)
-	s.judge(health.Camera, state, why)
+	s.mu.Lock()
+	s.camera = h.Camera
+	s.mu.Unlock()
+	s.stalled(false)
 	if s.board.Camera.Infrared {
 		s.judge(health.Infrared, health.Works, "")
 	}
@@ -232,6 +235,17 @@ func (s *selfTest) eyeUp(h ipc.Hello) {
 	} else {
 		s.judge(health.Models, health.Works, "")
 	}
+}
+
+// stalled hears that frames come no more, or again.
+func (s *selfTest) stalled(yes bool) {
+	s.mu.Lock()
+	state, why := health.JudgeCamera(s.camera, s.board.Camera)
+	s.mu.Unlock()
+	if yes && state != health.Missing {
+		state, why = health.Impaired, "no frame comes"
+	}
+	s.judge(health.Camera, state, why)
 }
 
 // blind hears why eye has no camera: then it ends, and looks for one again when it is started again. What it cannot look at is as it was before

@@ -61,6 +61,12 @@ func TestSelfTestTells(t *testing.T) {
 	want("103 lamp unseen: lamp", "103 lamp untimed: lamp delay", "102 clock unvouched: clock",
 		"110 recognised: all; alarms: all; recorded: all")
 
+	s.stalled(true)
+	s.stalled(true)
+	want("703 camera stalls: camera: no frame comes")
+	s.stalled(false)
+	want("103 camera stalls: camera")
+
 	s.suffers(health.TPM, errors.New("time-out"))
 	s.suffers(health.TPM, nil)
 	want()
