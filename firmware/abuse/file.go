@@ -99,7 +99,7 @@ func (w *Writer) Finish(c *Case, exploit string, to []age.Recipient) (sum [32]by
 	if b.Film.Bytes = w.size; w.size > 0 {
 		w.film.Sum(b.Film.SHA256[:0])
 	}
-	plain, err := wire.Marshal(b)
+	plain, err := wire.MarshalSecret(b, maxStatement)
 	if err != nil {
 		return sum, fmt.Errorf("write bundle: %w", err)
 	}

@@ -115,7 +115,11 @@ func (c *Case) steps() []string {
 	if len(o.Chips) > 0 {
 		code := make([]byte, 0, len(o.Chips))
 		for _, chip := range o.Chips {
-			code = append(code, "01"[map[bool]int{true: 1}[chip.Lit]])
+			if chip.Lit {
+				code = append(code, '1')
+			} else {
+				code = append(code, '0')
+			}
 		}
 		lines = append(lines, fmt.Sprintf("%.1f to %.1f ms: the lamp played %s (%d chips, profile %v)",
 			c.since(o.Chips[0].From), c.since(o.Chips[len(o.Chips)-1].To), code, len(o.Chips), c.Bar.Profile))

@@ -31,3 +31,18 @@ func Overlay(data []byte, v any) error {
 	}
 	return nil
 }
+
+// MarshalSecret is Marshal for what its caller clears after use: the library keeps no copy. room is more than the encoding needs, in bytes; one that
+// needs more is an error.
+func MarshalSecret(v any, room int) ([]byte, error) {
+	into := bytes.NewBuffer(make([]byte, 0, room))
+	err := mode.enc.MarshalToBuffer(v, into)
+	if err == nil && into.Len() > room {
+		err = fmt.Errorf("%d bytes, at most %d allowed", into.Len(), room)
+	}
+	if err != nil {
+		clear(into.Bytes())
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return into.Bytes(), nil
+}

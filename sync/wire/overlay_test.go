@@ -56,3 +56,20 @@ func TestOverlay(t *testing.T) {
 		}
 	}
 }
+
+func TestMarshalSecret(t *testing.T) {
+	o := older{Name: "a"}
+	want, err := Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := MarshalSecret(o, 100); err != nil || string(got) != string(want) || cap(got) != 100 {
+		t.Errorf("got %x in room for %d: %v", got, cap(got), err)
+	}
+	if _, err := MarshalSecret(o, len(want)-1); err == nil {
+		t.Error("more than its room was encoded")
+	}
+	if _, err := MarshalSecret(make(chan int), 100); err == nil {
+		t.Error("what has no encoding was encoded")
+	}
+}

@@ -30,6 +30,8 @@ const (
 	// partEvery is the time from part to part: with 15 sightings and 2 pulses a second eye stays below the pace that door allows it (firmware/ipc).
 	partEvery   = 15 * time.Millisecond
 	expireEvery = time.Hour
+	// besides is what a bundle has besides its frames, in bytes, at most.
+	besides = 300 << 10
 )
 
 // evidence makes abuse bundles of the walk-ups that policy selects, one at a time, after their outcome was shown.
@@ -278,6 +280,8 @@ func (e *evidence) fetch(ctx context.Context, session access.SessionID, w *abuse
 			return err
 		case part.Session != session || part.From != from || part.Size == 0 || from > 0 && part.Size != size:
 			return fmt.Errorf("%w, or others than were asked for", errNoFrames)
+		case uint64(part.Size) > e.policy.MaxBytes-min(besides, e.policy.MaxBytes):
+			return fmt.Errorf("%w that have room", errNoFrames) // an eye that lies must not keep the rest from being kept
 		}
 		if err := w.Film(part.Part); err != nil {
 			return err

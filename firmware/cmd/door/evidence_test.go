@@ -148,6 +148,10 @@ func TestEvidenceWithoutFrames(t *testing.T) {
 			e.took(ipc.Sealed{Session: s.Session, From: 1, Size: 9, Part: make([]byte, 8)})
 			return nil
 		},
+		"too large": func(e *evidence, s ipc.Seal) error {
+			e.took(ipc.Sealed{Session: s.Session, Size: 1 << 20, Part: make([]byte, 9)})
+			return nil
+		},
 		"grows": func(e *evidence, s ipc.Seal) error {
 			e.took(ipc.Sealed{Session: s.Session, From: s.From, Size: 10 + s.From, Part: make([]byte, 1)})
 			return nil
