@@ -71,6 +71,7 @@ const darkFloor = 3
 type reply struct {
 	series      [places][maxChips]float32 // mean level in each chip
 	depth, dark [places]float32           // mean level with all lamps less that with none, and that with none
+	size        [maxChips]float32         // of the face's box, square pixels
 }
 
 // What is measured: the patches, the ring, the edges.
@@ -110,6 +111,7 @@ func (a *reply) read(code Code, chips []Chip, frames []FrameEvidence, spread tim
 		for e, v := range f.Edge {
 			a.series[edges+e][k] += v
 		}
+		a.size[k] += (f.Box.X1 - f.Box.X0) * (f.Box.Y1 - f.Box.Y0)
 		seen[k]++
 	}
 	n := len(chips)
@@ -120,6 +122,7 @@ func (a *reply) read(code Code, chips []Chip, frames []FrameEvidence, spread tim
 		for p := range a.series {
 			a.series[p][k] /= seen[k]
 		}
+		a.size[k] /= seen[k]
 	}
 	for p := range a.series {
 		lit, dark := means(code, a.series[p][:n])
@@ -148,13 +151,18 @@ func (a *reply) margin(b Book, code Code) float32 {
 	least := float32(math.Inf(1))
 	for p := range Patches {
 		x := a.series[p][:b.length]
-		m := (code.fit(x) - b.bestOther(code, x).fit) / (max(a.depth[p], 0) / float32(code.top())) // an inverted answer is no number, or endlessly bad
-		if !(m >= least) {                                                                         // a margin that is no number is the least of all
+		if code.Two() {
+			steady := a.steady(p, b)
+			x = steady[:b.length]
+		}
+		// An inverted answer is no number, or endlessly bad; a margin that is no number is the least of all.
+		m := (code.fit(x) - b.bestOther(code, x).fit) / (max(a.depth[p], 0) / float32(code.top()))
+		if !(m >= least) {
 			least = m
 		}
 	}
 	if code.Two() {
-		if m := a.sided(code); !(m >= least) {
+		if m := a.sided(b, code); !(m >= least) {
 			least = m
 		}
 	}

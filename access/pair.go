@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // Two lamps, left and right of the lens.
@@ -113,6 +114,37 @@ func spread(share, places uint32) (s uint32) {
 	return s
 }
 
+// steady is the series of a place as it would be of somebody who stands still: who walks up is lit by the square of how near they are, as their face grows
+// in the picture, and the levels of chips at the end would be taken for those of more lamps at the beginning. What is there without lamps does not grow; it
+// is taken for the mean of as many chips as have none, the darkest, whatever code was shown. So what is ranked does not depend on the code.
+func (a *reply) steady(p int, b Book) (x [maxChips]float32) {
+	n := b.length
+	sorted := a.series[p]
+	slices.Sort(sorted[:n])
+	var base float32
+	for _, v := range sorted[:b.chips[0]] {
+		base += v / float32(b.chips[0])
+	}
+	growth := a.growth(n)
+	for k := range n {
+		x[k] = (a.series[p][k] - base) * float32(math.Exp(growth*(float64(n-1)/2-float64(k))))
+	}
+	return x
+}
+
+// fastest is how much the logarithm of a face's size may grow from chip to chip: at 0.4 m and a metre a second, a chip a frame, it does by .17.
+const fastest = .2
+
+// growth is how much the logarithm of the face's size grows from chip to chip.
+func (a *reply) growth(n int) float64 {
+	var sum, norm float64
+	for k := range n {
+		t := float64(k) - float64(n-1)/2
+		sum, norm = sum+t*math.Log(max(float64(a.size[k]), 1)), norm+t*t
+	}
+	return max(min(sum/norm, fastest), -fastest)
+}
+
 // sides are the places that turn to one lamp or the other, and how much each counts: the cheeks are large, the others small and near hair and shadows.
 var sides = [...]struct {
 	left, right int
@@ -120,10 +152,12 @@ var sides = [...]struct {
 }{{leftCheek, rightCheek, 1}, {leftSide, rightSide, .3}, {leftFlank, rightFlank, .3}}
 
 // balance is the left side of the face less the right one, in each chip, in shares of what the lamps give: the levels cancel, and the lamps do not.
-func (a *reply) balance(n int) (d [maxChips]float32) {
+func (a *reply) balance(b Book) (d [maxChips]float32) {
+	n := b.length
 	for _, s := range sides {
+		left, right := a.steady(s.left, b), a.steady(s.right, b)
 		for k := range n {
-			d[k] += s.weight * (a.series[s.left][k]/a.depth[s.left] - a.series[s.right][k]/a.depth[s.right])
+			d[k] += s.weight * (left[k]/a.depth[s.left] - right[k]/a.depth[s.right])
 		}
 	}
 	var mean float32
@@ -138,9 +172,9 @@ func (a *reply) balance(n int) (d [maxChips]float32) {
 
 // sided is how much better the balance of the face fits the lamps that were shown than any other way to share them out, in shares of what one chip would
 // change if its lamp were the other one. It is 1 or a little less if nothing disturbs it, and below 0 if another way fits better.
-func (a *reply) sided(code Code) float32 {
-	n := int(code.Length)
-	d := a.balance(n)
+func (a *reply) sided(b Book, code Code) float32 {
+	n := b.length
+	d := a.balance(b)
 	one := code.Bits ^ code.Right
 	chips := bits.OnesCount32(one)
 	over := func(left uint32) (s float32) {

@@ -261,6 +261,8 @@ func TestPairOfWhoWalksUp(t *testing.T) {
 			frames := lit(ambient, headLean).shine(shown, shown.Lamps)
 			grow := func(v *float32, p, k int) { *v += (*v - patchwork[p]*ambient) * .05 * float32(k) } // a centimetre and a half a frame, at 0.6 m
 			for k := range frames {
+				side := float32(100 * math.Sqrt(1+.05*float64(k)))
+				frames[k].Box = Box{100, 100, 100 + side, 100 + side}
 				for p := range frames[k].Level {
 					grow(&frames[k].Level[p], p, k)
 				}

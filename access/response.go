@@ -20,7 +20,7 @@ type Response struct {
 	Delay    time.Duration // from the end of the exposure to the stamp
 	Exposure time.Duration // how long light was gathered, over all rows
 	Spread   time.Duration // how far off a stamp may be: what single frames need for an explanation, and what the measurement leaves open
-	Depth    float32       // gray levels between dark and lit frames; of two lamps the weaker one's
+	Depth    float32       // gray levels between dark and lit frames, of two lamps with both
 	Frames   int           // that were looked at
 	Unseen   int           // 1 or 2: the one of two lamps that does not answer, when it is not found because of it
 }
@@ -111,7 +111,9 @@ func Respond(chips []Chip, frames []Glimpse, interval time.Duration) (r Response
 	}
 	r.Exposure, r.Delay, r.Spread = exposure/n, delay/n, (to-from)/2
 	f := h.explain(seen, r.Delay, r.Exposure)
-	r.Depth = f.weaker()
+	for i := range h {
+		r.Depth += f.depth[i]
+	}
 	for _, g := range seen {
 		r.Spread = max(r.Spread, h.jitter(g, r, f, step))
 	}

@@ -48,8 +48,8 @@ func TestRespondToTwoLamps(t *testing.T) {
 		if off := (got.Delay + got.Exposure/2) - (delay + exposure/2); off.Abs() > 2*time.Millisecond+got.Spread {
 			t.Errorf("delay %v, exposure %v, depths %v: its middle is %v off", delay, exposure, depth, off)
 		}
-		if weaker := float32(min(depth[0], depth[1])); got.Depth < weaker*.8 || got.Depth > weaker*1.2 {
-			t.Errorf("depths %v: the weaker one is %v", depth, got.Depth)
+		if both := float32(depth[0] + depth[1]); got.Depth < both*.9 || got.Depth > both*1.1 {
+			t.Errorf("depths %v: both are %v", depth, got.Depth)
 		}
 		for dead := range depth {
 			one := depth
