@@ -54,8 +54,6 @@ const (
 	ReasonReliefUnknown  Reason = 43 // too little light besides the lamp's to tell a head from a sheet
 	ReasonUneven         Reason = 44 // the face as a whole followed the lamp, and a part of it did not: retry
 	ReasonReliefDoubt    Reason = 45 // no relief, at the first try: retry, who walks up may not have stood still
-	ReasonNotHeld        Reason = 71 // the camera took in more or less light in the middle of the session
-	ReasonNoLearned      Reason = 56 // the policy asks for the learned check, and there is no threshold or no score
 	ReasonRepeated       Reason = 46 // a frame with the very pixels of another one, of this session or one of the last
 	ReasonOtherReflected Reason = 47 // what answered the lamp is another face than the probe's, or none
 	ReasonNoNoise        Reason = 48 // frames without a sensor's noise
@@ -63,14 +61,15 @@ const (
 	ReasonNoGlint        Reason = 50 // eyes that do not mirror the lamp
 	ReasonMotionless     Reason = 51 // a head that does not move at all
 	ReasonRigid          Reason = 52 // landmarks that do not move against each other
-
-	ReasonStaleChallenge Reason = 61 // the decision came after the session's deadline
-	ReasonUnconfirmed    Reason = 62 // a signal asks for an operator's word
-	ReasonSteppedUp      Reason = 63 // a signal came up in the session that asks for more than it did: retry
-	ReasonDebugImage     Reason = 64 // this kiosk runs an image that allows debugging
-	ReasonProvider       Reason = 65 // an execution provider was dropped, and the policy wants the first
-	ReasonClock          Reason = 66 // nobody vouches for the clock, and the policy wants it
-	ReasonCameraStalled  Reason = 57 // no frame came any more
+	ReasonNotHeld        Reason = 53 // the camera took in more or less light in the middle of the session
+	ReasonNoLearned      Reason = 54 // the policy asks for the learned check, and there is no threshold or no score
+	ReasonCameraStalled  Reason = 55 // no frame came any more
+	ReasonStaleChallenge Reason = 56 // the decision came after the session's deadline
+	ReasonUnconfirmed    Reason = 57 // a signal asks for an operator's word
+	ReasonSteppedUp      Reason = 58 // a signal came up in the session that asks for more than it did: retry
+	ReasonDebugImage     Reason = 59 // this kiosk runs an image that allows debugging
+	ReasonProvider       Reason = 60 // an execution provider was dropped, and the policy wants the first
+	ReasonClock          Reason = 61 // nobody vouches for the clock, and the policy wants it
 )
 
 var reasonNames = [...]string{
@@ -80,23 +79,13 @@ var reasonNames = [...]string{
 	"no calibration", "enrolled", "left", "eye lost", "tamper", "enrolled as somebody else", "gallery full", "closed", "flat",
 	"suspended", "not permitted", "late answer to the lamp", "early answer to the lamp", "inverted answer to the lamp", "spliced answer to the lamp",
 	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp", "relief in doubt",
-	ReasonNotHeld:        "exposure not held",
-	ReasonNoLearned:      "no learned check",
-	ReasonRepeated:       "frame repeated",
-	ReasonOtherReflected: "another face answered the lamp",
-	ReasonNoNoise:        "no noise",
-	ReasonRestless:       "restless face",
-	ReasonNoGlint:        "no glint",
-	ReasonMotionless:     "motionless head",
-	ReasonRigid:          "rigid face",
-	ReasonStaleChallenge: "stale challenge", ReasonUnconfirmed: "unconfirmed", ReasonSteppedUp: "stepped up", ReasonDebugImage: "debug image",
-	ReasonProvider: "provider dropped", ReasonClock: "clock untrusted",
-	ReasonCameraStalled: "camera stalled",
+	"frame repeated", "another face answered the lamp", "no noise", "restless face", "no glint", "motionless head", "rigid face", "exposure not held",
+	"no learned check", "camera stalled", "stale challenge", "unconfirmed", "stepped up", "debug image", "provider dropped", "clock untrusted",
 }
 
 // String is the short English name; an unknown number prints as such.
 func (r Reason) String() string {
-	if int(r) < len(reasonNames) && reasonNames[r] != "" {
+	if int(r) < len(reasonNames) {
 		return reasonNames[r]
 	}
 	return fmt.Sprintf("reason %d", uint16(r))
