@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"time"
@@ -90,6 +91,7 @@ type outcome struct {
 	Species  string
 	Index    int
 	Accepted bool
+	Unknown  bool          // accepted, and relief could not be known: one lamp, and no light besides it
 	Sessions int           // 0: nobody was ever seen who could open one
 	Reason   access.Reason // of the last session
 	First    access.Findings
@@ -243,6 +245,7 @@ func (p *walkUp) conclude() error {
 	}
 	p.outcome.Sessions++
 	p.outcome.Reason, p.outcome.Accepted = reason, reason == access.ReasonNone
+	p.outcome.Unknown = p.outcome.Accepted && math.IsNaN(float64(findings[access.CriterionRelief].Value))
 	p.outcome.Took = p.now - p.first
 	shown := quickShow
 	if reason == access.ReasonTooBright {
