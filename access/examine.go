@@ -210,7 +210,7 @@ func (o Opened) order(frames []FrameEvidence) Reason {
 	return ReasonNone
 }
 
-// track tells whether one face was there from start to end. In the dark it may be lost and carried on, but where the lamp was lit it must have been
+// track tells whether one face was there from start to end. In the dark it may be lost and carried on, but where every lamp was lit it must have been
 // found: who leaves in the middle of a code answers nothing, and nothing wrong.
 func (o Opened) track(frames []FrameEvidence) Reason {
 	var looked, found [maxChips]bool
@@ -223,7 +223,7 @@ func (o Opened) track(frames []FrameEvidence) Reason {
 		}
 	}
 	for k, c := range o.Chips[:min(len(o.Chips), maxChips)] {
-		if c.Lit && looked[k] && !found[k] {
+		if c.Lit && c.Left == c.Right && looked[k] && !found[k] {
 			return ReasonTrackLost
 		}
 	}

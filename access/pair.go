@@ -234,12 +234,10 @@ const (
 	// cheeksCount is how much of the cheeks' lean is taken from that of the nose: on a sheet, flat or bent round something, it changes evenly from side to
 	// side, and the cheeks lie four times as far apart as the flanks of the nose.
 	cheeksCount = .25
-	// eachCounts is for the mean of both reliefs, where both can be known: they err independently, so that less is asked of their mean than of one alone.
-	eachCounts = 2. / 3
 )
 
 // pairRelief is how much more the left flank of the nose answers the left lamp, and the right flank the right one, than a surface does that turns evenly. It
-// needs no light besides the lamps'. Where there is such light, what it tells by itself is added.
+// needs no light besides the lamps'. Where there is such light, what it tells by itself is the other half: the two err independently.
 func (a *reply) pairRelief(code Code, other float32, known bool) float32 {
 	for p := range places {
 		if off := a.depth[p] - a.depth[p]; off != 0 {
@@ -251,7 +249,7 @@ func (a *reply) pairRelief(code Code, other float32, known bool) float32 {
 	if !known {
 		return nose
 	}
-	return eachCounts * (nose + other)
+	return (nose + other) / 2
 }
 
 // pairMargin is what part of the margin is asked of two lamps' codes: what one lamp adds is half of what is seen, under the same noise.
