@@ -29,9 +29,9 @@ func Look(ctx context.Context, e *inference.Engine, bundle [32]byte, c *abuse.Ca
 		return nil, errors.New("look at frames again: the lamp played no code")
 	}
 	e.Face.Forget()
-	p := &projector{c: c, film: film}
+	p := &projector{c: c, film: film, now: c.Opened.Start}
 	p.watcher = &watch.Watcher{
-		Source: p, Engine: e, Door: p, Bundle: bundle, Now: func() time.Duration { return c.Opened.Start },
+		Source: p, Engine: e, Door: p, Bundle: bundle, Now: func() time.Duration { return p.now },
 		Extract: func(seq uint64) bool {
 			return slices.ContainsFunc(film, func(f abuse.Picture) bool { return f.Seq == seq && f.Extracted })
 		},
@@ -59,6 +59,7 @@ type projector struct {
 	film    []abuse.Picture
 	watcher *watch.Watcher
 	next    int
+	now     time.Duration // as eye's clock was
 	opened  bool
 	shown   *access.Presentation
 }
@@ -68,7 +69,7 @@ func (p *projector) Next(context.Context) (frames.Frame, error) {
 	p.watcher.Settle()
 	o := &p.c.Opened
 	if p.next < len(p.film) && !p.film[p.next].Before && !p.opened {
-		p.opened = true
+		p.opened, p.now = true, o.Start // a frame counts for the session if it was taken after that
 		if err := p.order(ipc.KindObserve, ipc.Observe{Session: o.Session, Nonce: o.Nonce, Deadline: math.MaxInt64}); err != nil {
 			return frames.Frame{}, err
 		}
@@ -81,6 +82,7 @@ func (p *projector) Next(context.Context) (frames.Frame, error) {
 	}
 	f := &p.film[p.next]
 	p.next++
+	p.now = f.Stamp
 	return frames.Frame{Image: &f.Image, Seq: f.Seq, Stamp: f.Stamp, Exposure: f.Exposure}, nil
 }
 
