@@ -55,11 +55,12 @@ lab-long: deps-run
 	@.ci/debian $(DEBIAN_LAB)
 	@go run ./tests/lab -long
 
-pad: deps-run ## the attack laboratory: what the checks against attacks accept, per species, in simulation (pad-long: 300 a species, 1,000 living people)
-	@go run ./tests/pad
+pad: deps-run ## the attack laboratory: what the checks accept of each species, two lamps, in simulation (pad-long: 300 a species, 1,000 people, one lamp too)
+	@go run ./tests/pad -lamps 2
 
 pad-long: deps-run
-	@go run ./tests/pad -n 300 -bona 1000 -checks -conditions
+	@go run ./tests/pad -lamps 2 -n 300 -bona 1000 -checks -conditions
+	@go run ./tests/pad -lamps 1 -n 300 -bona 1000 -checks -conditions
 
 theft: build ## steal the disk, the box and yesterday's copy of a kiosk, and see what opens
 	@go run ./tests/theft -programs $(BIN)

@@ -217,21 +217,21 @@ const guessed = "a guess passes once in as many tries as the book has codes, by 
 
 const hedged = "who sees the lamp in each frame after its exposure guesses the next chip better than by chance; counted over all 616 codes, without noise, the best found passes 10 of them at a rank margin of 0.35 and 2 at 0.5"
 
+const noise = "relief is measured with noise: one sheet in a hundred or so gets over the limit, small and shaken ones more often; what stops it is the number of tries, each an alarm (docs/PAD.md)"
+
+const highlight = "the highlights of a lacquered sheet that is bent may fall where a nose answers, and look like it; what stops it is the number of tries, each an alarm (docs/PAD.md)"
+
 const shaped = "what has the shape and the colours of the head answers the lamp as the head does; no check of light alone can tell it, and the learned one is off by default"
 
 var catalogue = []species{
 	{name: "bona fide", bona: true, write: living},
 
-	{name: "print, matte", write: printed(nil)},
-	{name: "print, glossy", write: printed(func(s *script) { s.line("glossy") })},
-	{name: "print, bent", write: printed(func(s *script) {
-		s.line("bent %.3f", s.between(0.07, 0.40))
-		if s.half("glossy", "matte") {
-			s.line("glossy")
-		}
-	})},
-	{name: "print, cut to the head", write: printed(func(s *script) { s.line("cut head") })},
-	{name: "print, cut to the head and bent", write: printed(func(s *script) { s.line("cut head\nbent %.3f", s.between(0.07, 0.25)) })},
+	{name: "print, matte", write: printed(nil), allowed: 6, why: noise},
+	{name: "print, glossy", write: printed(func(s *script) { s.line("glossy") }), allowed: 6, why: noise},
+	{name: "print, bent", write: printed(func(s *script) { s.line("bent %.3f", s.between(0.07, 0.40)) }), allowed: 10, why: noise},
+	{name: "print, bent and glossy", write: printed(func(s *script) { s.line("bent %.3f\nglossy", s.between(0.07, 0.40)) }), allowed: 75, why: highlight},
+	{name: "print, cut to the head", write: printed(func(s *script) { s.line("cut head") }), allowed: 6, why: noise},
+	{name: "print, cut to the head and bent", write: printed(func(s *script) { s.line("cut head\nbent %.3f", s.between(0.07, 0.25)) }), allowed: 10, why: noise},
 	{name: "print, eyes cut out", write: func(s *script) {
 		s.begin("A print with living eyes behind")
 		if s.half("worn bent", "held flat") {
@@ -244,7 +244,7 @@ var catalogue = []species{
 			paper := papers[1+s.IntN(2)]
 			s.line("print of enrolled %d\nsize %g %g\ncut eyes", s.somebody(0), paper.width, paper.height)
 		})
-	}},
+	}, allowed: 6, why: noise},
 	{name: "print on a stick", write: func(s *script) {
 		s.begin("A small print on a stick")
 		n := s.somebody(0)
@@ -254,7 +254,7 @@ var catalogue = []species{
 		}
 		s.place(0.30, 0.50)
 		s.line("person enrolled %d\nat 0s position %.3f 0.05 %.3f\nat 0s turn 50 15 0", s.somebody(n), s.between(0.25, 0.4), s.between(0.9, 1.3))
-	}},
+	}, allowed: 20, why: noise},
 
 	{name: "screen, dark in infrared", write: screen(func(s *script) { s.line("dark\nglossy") })},
 	{name: "screen, emits infrared", write: screen(func(s *script) { s.line("glossy") })},
