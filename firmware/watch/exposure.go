@@ -17,8 +17,10 @@ const (
 	dimFace, brightFace = 36, 125
 	// glare is the share of saturated pixels from which a level says too little of how bright the face is; it is halved then, at least.
 	glare = .02
-	// mostSteps that an exposure takes for one face before door is told of it in any case.
-	mostSteps = 3
+	// mostSteps that an exposure takes in a row before door is told of the face in any case, and how many frames without one make the next the first
+	// again: whoever stands there now may be nearer, or somebody else.
+	mostSteps  = 3
+	framesToGo = 30
 	// settleFrames is how long the frames of an adjusted camera are waited for, if they do not say from when on they are its.
 	settleFrames = 5
 	// Nobody in view: a scene brighter than this mean level is taken in by less, and in one darker than the other somebody may stand whom the lamp
@@ -34,7 +36,8 @@ type exposure struct {
 	normal      float64 // amount that the camera takes in without being told
 	asked       frames.Light
 	waits       int // frames until the camera is believed to have followed
-	steps       int // for the face in view
+	steps       int // in a row
+	idle        int // frames with a face since the last step
 	hunting     bool
 }
 
@@ -77,6 +80,9 @@ func (x *exposure) share(l frames.Light) float32 {
 // face looks at a face out of a session, and reports whether its light is as it shall be, or cannot be had better.
 func (x *exposure) face(f frames.Light, level, clipped float32) (settled bool, err error) {
 	now := x.of(f)
+	if x.idle++; x.idle > framesToGo {
+		x.steps = 0
+	}
 	if x.camera == nil || x.steps >= mostSteps {
 		return true, nil
 	}
@@ -90,7 +96,7 @@ func (x *exposure) face(f frames.Light, level, clipped float32) (settled bool, e
 	if clipped > glare {
 		want = min(want, now/2)
 	}
-	x.steps++
+	x.steps, x.idle = x.steps+1, 0
 	told, err := x.ask(want, now)
 	return !told, err
 }

@@ -148,4 +148,11 @@ func TestCameraIsLeftAlone(t *testing.T) {
 	if !settled || d.told != mostSteps {
 		t.Errorf("settled %v after %d frames and %d adjustments", settled, n, d.told)
 	}
+	// Who comes next, or nearer, is adjusted for all the same: nobody need leave in between.
+	for range framesToGo + 1 {
+		settled, _ = x.face(d.now, 2, 0)
+	}
+	if settled || d.told != mostSteps+1 {
+		t.Errorf("settled %v with %d adjustments a second later", settled, d.told)
+	}
 }

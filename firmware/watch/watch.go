@@ -5,7 +5,6 @@ package watch
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"image"
@@ -434,60 +433,6 @@ func (w *Watcher) presentIfReady() error {
 	err := w.Door.Send(ipc.KindPresentation, p)
 	w.keeper.take(s, &w.reel)
 	return err
-}
-
-// Order takes an order of door. It is called from the goroutine that receives them, also while Run waits for a frame.
-func (w *Watcher) Order(m ipc.Message) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch m.Kind {
-	case ipc.KindObserve:
-		var o ipc.Observe
-		if err := ipc.Decode(m, &o); err != nil {
-			return err
-		}
-		if w.session != nil {
-			w.forget(w.session)
-		}
-		w.session = &session{order: o, received: w.Now(), chain: sha256.Sum256(o.Nonce[:]), frames: make([]access.FrameEvidence, 0, access.MaxFrames),
-			camera: w.Source.Camera().Identity()}
-	case ipc.KindConclude:
-		var c ipc.Conclude
-		if err := ipc.Decode(m, &c); err != nil {
-			return err
-		}
-		if w.session != nil && w.session.order.Session == c.Session {
-			w.session.until = c.Until
-		}
-		return w.presentIfReady()
-	case ipc.KindGauge:
-		var g ipc.Gauge
-		if err := ipc.Decode(m, &g); err != nil {
-			return err
-		}
-		w.gauging = &gauge{until: g.Until}
-	case ipc.KindTiming:
-		return ipc.Decode(m, &w.timing)
-	case ipc.KindSeal:
-		var q ipc.Seal
-		if err := ipc.Decode(m, &q); err != nil {
-			return err
-		}
-		return w.give(q)
-	case ipc.KindAbort:
-		var a ipc.Abort
-		if err := ipc.Decode(m, &a); err != nil {
-			return err
-		}
-		if w.keeper.session == a.Session {
-			w.keeper.wipe()
-		}
-		if w.session != nil && w.session.order.Session == a.Session {
-			w.forget(w.session)
-			w.session = nil
-		}
-	}
-	return nil
 }
 
 func boxOf(b face.Box) access.Box { return access.Box{X0: b.X0, Y0: b.Y0, X1: b.X1, Y1: b.Y1} }

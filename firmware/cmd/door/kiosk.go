@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +18,6 @@ import (
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/firmware/health"
-	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/portal"
 	"github.com/lintel-access/lintel/firmware/root"
 	"github.com/lintel-access/lintel/firmware/walkup"
@@ -291,89 +288,6 @@ func (k *kiosk) notarised(err error) {
 	k.changed()
 }
 
-// Append makes a record of a walk-up durable.
-func (k *kiosk) Append(r access.Record) error { return k.fold.take(r) }
-
-// class keeps whoever stands at the door from the reserve, however grave what they did: they can do it as often as they like, and
-// what it costs is room for the grants and alarms of others.
-func class(e access.Event) auditlog.Class {
-	switch e {
-	case access.EventWalkupDenied, access.EventWalkupRetry, access.EventWalkupUncertain, access.EventWalkupLeft,
-		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventRecurrenceFlagged, access.EventBundleMade, access.EventBundleDropped, access.EventBundleNotMade:
-		return auditlog.Ordinary
-	}
-	return auditlog.Vital
-}
-
-func (k *kiosk) append(class auditlog.Class, r access.Record) error {
-	data, err := wire.Marshal(r)
-	if err == nil && k.audit == nil {
-		err = errNoLog
-	}
-	var index uint64
-	if err == nil {
-		index, err = k.audit.Append(class, data)
-	}
-	switch {
-	case err == nil:
-		k.evidence.recorded(r, index)
-		k.broken.Store(false)
-		k.notary.noticed(r.Event)
-	case class == auditlog.Ordinary && errors.Is(err, auditlog.ErrFull):
-		if k.lost.Add(1) == 1 {
-			k.note(access.EventStorageLow, "refused walk-ups are not recorded until there is room")
-		}
-	case !k.broken.Swap(true):
-		fmt.Fprintf(os.Stderr, "audit record could not be written: %v\n", err)
-	}
-	if class == auditlog.Ordinary && err == nil {
-		if n := k.lost.Swap(0); n > 0 {
-			k.note(access.EventEventsLost, fmt.Sprintf("%d refused walk-ups were not recorded", n))
-		}
-	}
-	k.changed()
-	return err
-}
-
-var errNoLog = errors.New("there is no audit log")
-
-// recorder writes what the portal saw. It may use the reserve: the door's own history is never displaced by presentations.
-type recorder kiosk
-
-func (r *recorder) Record(ctx context.Context, e portal.Entry) error {
-	k := (*kiosk)(r)
-	k.test.saw(e)
-	k.pin.saw(e)
-	select {
-	case <-k.whole:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	rec := k.blank(e.Event)
-	rec.Stamp, rec.Session, rec.Detail = e.Stamp, e.Session, e.Detail
-	if e.Lost > 0 {
-		rec.Detail = fmt.Sprintf("%d entries", e.Lost)
-	}
-	return k.append(auditlog.Vital, rec)
-}
-
-// note records something about the program itself. Nothing opens on it, and the log says itself when it cannot write.
-func (k *kiosk) note(e access.Event, detail string) {
-	r := k.blank(e)
-	r.Detail = clip(detail, access.MaxDetail)
-	_ = k.append(auditlog.Vital, r)
-}
-
-func (k *kiosk) blank(e access.Event) access.Record {
-	return access.Record{
-		Version: access.RecordVersion, Event: e, Boot: k.boot, Stamp: frames.Now(), Clock: access.ClockUntrusted,
-		Wall: time.Now().Unix(), Door: k.policy.Door, Policy: k.hash,
-	}
-}
-
-// clip cuts a text to so many bytes, and not through a letter: half of one would make the message refuse to be sent.
-func clip(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }
-
 // booted records the start, what was found on the way, what the last one left open and what the audit log had to mend.
 func (k *kiosk) booted(g *ground) {
 	orderly := k.endedInOrder()
@@ -449,70 +363,4 @@ func (k *kiosk) lockdown(ctx context.Context, on bool) error {
 		return fmt.Errorf("the door is locked down, but not beyond a restart: %w", err)
 	}
 	return nil
-}
-
-func (k *kiosk) outbox() ipc.Outbox {
-	if k.audit == nil {
-		return ipc.Outbox{}
-	}
-	// The cursor first: it never passes the head.
-	cursor := k.audit.Cursor()
-	return ipc.Outbox{Records: k.audit.Head(), Cursor: cursor}
-}
-
-// changed wakes whoever watches. It never blocks.
-func (k *kiosk) changed() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	close(k.wake)
-	k.wake = make(chan struct{})
-}
-
-// watch returns a channel that is closed at the next change.
-func (k *kiosk) watch() <-chan struct{} {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.wake
-}
-
-// Bounds of a status: firmware/ipc refuses to send more.
-const (
-	maxDegraded = 24  // degraded modes
-	maxSentence = 200 // bytes of one
-)
-
-func (k *kiosk) status() ipc.Status {
-	door, w, out := k.portal.View(), k.walkup.View(), k.outbox()
-	s := ipc.Status{
-		Stamp: frames.Now(), Door: door.Point.State, Tamper: door.Point.Tamper, Lockdown: door.Point.Lockdown, Indication: door.Indication,
-		Walkup: w.State, Sighting: w.Sighting, Decisions: w.Outcomes, Enrolling: w.Enrolling, Pending: w.Pending, Eye: w.Eye, Link: k.linked.Load(),
-		People: uint32(k.gallery.Len()), Records: out.Records, Cursor: out.Cursor, Policy: k.hash,
-	}
-	s.Closed, s.Tested = k.closed != "", w.Gauged
-	if k.trail != nil {
-		s.Waiting = k.trail.Waiting()
-	}
-	// What matters most comes first: there is no room for everything.
-	first := k.reasons[:min(len(k.reasons), 1)]
-	var now []string
-	if !w.Eye && !s.Closed {
-		now = append(now, "eye is not connected: nobody can be recognised")
-	}
-	if door.Testing {
-		now = append(now, "the wiring is being tested: nobody is recognised until that ends")
-	}
-	if k.audit == nil {
-		now = append(now, "nothing is recorded: no audit log could be opened")
-	} else if have, want := k.audit.Reserve(); have < want || k.lost.Load() > 0 || k.test.found.State(health.Storage) == health.Impaired {
-		now = append(now, "storage is low: the audit log's reserve is not whole")
-	}
-	if k.broken.Load() {
-		now = append(now, "the audit log cannot be written: nobody is granted")
-	}
-	s.Degraded = slices.Concat(first, now, k.test.sentences(s.Closed), k.trouble.sentences(), k.reasons[len(first):], w.Degraded)
-	s.Degraded = s.Degraded[:min(len(s.Degraded), maxDegraded)]
-	for i, d := range s.Degraded {
-		s.Degraded[i] = clip(d, maxSentence)
-	}
-	return s
 }
