@@ -50,22 +50,26 @@ const (
 	dmRemove  = 4
 	dmSuspend = 6 // without a flag: resume
 	dmLoad    = 9
+	dmMessage = 14
 )
 
-// mapLogged makes a disk that is the one at device and writes into the log, another disk, what is written to it.
-func mapLogged(name, device, log string, bytes int64) (path string, remove func() error, err error) {
+// logged is a disk that writes into a log, another disk, what is written to it.
+type logged struct {
+	path, name string
+	control    *os.File
+}
+
+// mapLogged makes a logged disk of the one at device.
+func mapLogged(name, device, log string, bytes int64) (*logged, error) {
 	control, err := os.OpenFile("/dev/mapper/control", os.O_RDWR, 0)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	dev, err := mapper(control, dmCreate, name, nil)
 	if err != nil {
-		return "", nil, errors.Join(err, control.Close())
+		return nil, errors.Join(err, control.Close())
 	}
-	remove = func() error {
-		_, err := mapper(control, dmRemove, name, nil)
-		return errors.Join(err, control.Close())
-	}
+	d := &logged{path: fmt.Sprintf("/dev/dm-%d", unix.Minor(dev)), name: name, control: control}
 	// struct dm_target_spec: first sector, sectors, status, offset of the next, type[16]; then its parameters
 	target := binary.NativeEndian.AppendUint64(make([]byte, 8), uint64(bytes/sector))
 	target = append(target, make([]byte, 8)...)
@@ -75,10 +79,22 @@ func mapLogged(name, device, log string, bytes int64) (path string, remove func(
 		payload []byte
 	}{{dmLoad, target}, {dmSuspend, nil}} {
 		if _, err := mapper(control, step.command, name, step.payload); err != nil {
-			return "", nil, errors.Join(err, remove())
+			return nil, errors.Join(err, d.remove())
 		}
 	}
-	return fmt.Sprintf("/dev/dm-%d", unix.Minor(dev)), remove, nil
+	return d, nil
+}
+
+// told has the kernel log, at once, that a mark was made.
+func (d *logged) told() error {
+	// struct dm_target_msg: a sector, and the message
+	_, err := mapper(d.control, dmMessage, d.name, append(make([]byte, 8), "mark "+toldMark+"\x00"...))
+	return err
+}
+
+func (d *logged) remove() error {
+	_, err := mapper(d.control, dmRemove, d.name, nil)
+	return errors.Join(err, d.control.Close())
 }
 
 // mapper has the device-mapper do something with the device of that name.

@@ -13,6 +13,7 @@ type step struct {
 	sector     int64
 	data       []byte // nil of a flush alone
 	flush, fua bool
+	told       bool // it is no write: a mark had been made then
 }
 
 // The format of dm-log-writes: Documentation/admin-guide/device-mapper/log-writes.rst, and the structures in drivers/md/dm-log-writes.c. All
@@ -27,6 +28,7 @@ const (
 	headerBytes = 32
 	mostSectors = 16 << 11            // 16 MB: the kernel's largest write is a small part of it
 	lastMark    = "dm-log-writes-end" // the kernel's, when the device is removed: nothing was lost for want of room
+	toldMark    = "told"
 )
 
 // parse reads a whole log, and nothing behind its end.
@@ -53,8 +55,11 @@ func parse(log io.Reader) ([]step, error) {
 			if length > sector-headerBytes {
 				return nil, fmt.Errorf("read log: entry %d is a mark of %d bytes", i, length)
 			}
-			if i+1 == entries && string(header[headerBytes:headerBytes+length]) == lastMark {
+			switch text := string(header[headerBytes : headerBytes+length]); {
+			case i+1 == entries && text == lastMark:
 				return steps, nil
+			case text == toldMark:
+				steps = append(steps, step{told: true})
 			}
 			continue
 		}
@@ -68,4 +73,49 @@ func parse(log io.Reader) ([]step, error) {
 		steps = append(steps, s)
 	}
 	return nil, fmt.Errorf("read log: it does not end with %q: was its disk too small?", lastMark)
+}
+
+// order returns the steps with each mark where it was made, or earlier, but behind all marks before it and before all that was done after it. The kernel
+// logs a write when a flush that began after it has ended, and of two flushes under way the one that began later may end first: then what it covers
+// stands before marks that had been made when it began. So the kernel is told of each mark as soon as it is made, and logs that at once: a mark that
+// was made before a flush ended goes before what the flush covers, unless the flush covers it, or a mark before it and so began before it.
+func order(steps []step, number func(step) (n int, said bool)) []step {
+	marks := map[int]step{}
+	for _, s := range steps {
+		if n, said := number(s); said {
+			marks[n] = s
+		}
+	}
+	var list, covered []step // covered by the next flush
+	made, heard := 0, 0      // marks, in order
+	for _, s := range steps {
+		if s.told {
+			made++
+			continue
+		}
+		covered = append(covered, s)
+		if n, said := number(s); said && n < heard {
+			covered = covered[:len(covered)-1] // it went before
+		}
+		if !s.flush && !s.fua {
+			continue
+		}
+		until := made
+		for _, c := range covered {
+			if n, said := number(c); said {
+				until = min(until, n)
+			}
+		}
+		for ; s.flush && heard < until; heard++ {
+			list = append(list, marks[heard])
+		}
+		for _, c := range covered {
+			if n, said := number(c); said {
+				heard = n + 1
+			}
+			list = append(list, c)
+		}
+		covered = nil
+	}
+	return append(list, covered...)
 }

@@ -66,9 +66,11 @@ func Record(dir string, size int64, options string, work func(folder string, mar
 		return nil, err
 	}
 	defer log.Close()
-	if r.steps, err = parse(bufio.NewReader(log)); err != nil {
+	steps, err := parse(bufio.NewReader(log))
+	if err != nil {
 		return nil, err
 	}
+	r.steps = order(steps, r.number)
 	end, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -88,18 +90,18 @@ func (r *Recording) record(file, logFile, folder, options string, work func(stri
 		return err
 	}
 	defer clean(detachLog)
-	device, remove, err := mapLogged("replay", disk, log, int64(len(r.base)))
+	device, err := mapLogged("replay", disk, log, int64(len(r.base)))
 	if err != nil {
 		return err
 	}
-	defer clean(remove)
+	defer clean(device.remove)
 	m, err := newMarker(device, r.marks)
 	if err != nil {
 		return err
 	}
 	defer clean(m.close)
-	if err := unix.Mount(device, folder, "ext4", unix.MS_NOATIME, options); err != nil {
-		return fmt.Errorf("mount %q: %w", device, err)
+	if err := unix.Mount(device.path, folder, "ext4", unix.MS_NOATIME, options); err != nil {
+		return fmt.Errorf("mount %q: %w", device.path, err)
 	}
 	defer clean(func() error { return unix.Unmount(folder, 0) })
 	return work(folder, m.mark)
@@ -119,37 +121,43 @@ func (r *Recording) verify(end []byte) error {
 	return nil
 }
 
-// marker writes marks, one after the other.
+// marker writes marks, one after the other, each with its number.
 type marker struct {
+	device *logged
 	mu     sync.Mutex
+	made   int
 	file   *os.File
 	at     int64
 	buffer []byte // aligned, as a write that passes by the cache wants it
 }
 
-func newMarker(device string, at int64) (*marker, error) {
+func newMarker(device *logged, at int64) (*marker, error) {
 	buffer, err := unix.Mmap(-1, 0, markBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(device, os.O_WRONLY|unix.O_DIRECT, 0)
+	f, err := os.OpenFile(device.path, os.O_WRONLY|unix.O_DIRECT, 0)
 	if err != nil {
 		return nil, errors.Join(err, unix.Munmap(buffer))
 	}
-	return &marker{file: f, at: at, buffer: buffer}, nil
+	return &marker{device: device, file: f, at: at, buffer: buffer}, nil
 }
 
 func (m *marker) mark(text string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(text) >= len(m.buffer) {
-		return fmt.Errorf("mark of %d bytes, %d are possible", len(text), len(m.buffer)-1)
+	numbered := fmt.Sprintf("%d %s", m.made, text)
+	if len(numbered) >= len(m.buffer) {
+		return fmt.Errorf("mark of %d bytes, %d are possible", len(numbered), len(m.buffer)-1)
 	}
-	n := copy(m.buffer, text)
+	n := copy(m.buffer, numbered)
 	whole := (n + sector) / sector * sector // one zero byte behind it, at least
 	clear(m.buffer[n:whole])
-	_, err := m.file.WriteAt(m.buffer[:whole], m.at)
-	return err
+	if _, err := m.file.WriteAt(m.buffer[:whole], m.at); err != nil {
+		return err
+	}
+	m.made++
+	return m.device.told()
 }
 
 func (m *marker) close() error { return errors.Join(m.file.Close(), unix.Munmap(m.buffer)) }

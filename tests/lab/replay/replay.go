@@ -89,7 +89,16 @@ func (r *Recording) mark(s step) (text string, said bool) {
 		return "", false
 	}
 	b, _, _ := bytes.Cut(s.data, []byte{0})
+	_, b, _ = bytes.Cut(b, []byte{' '}) // behind its number
 	return string(b), true
+}
+
+func (r *Recording) number(s step) (n int, said bool) {
+	if len(s.data) == 0 || s.sector*sector < r.marks {
+		return 0, false
+	}
+	_, err := fmt.Sscan(string(s.data), &n)
+	return n, err == nil
 }
 
 // A Mount mounts the disk of a crash point, shows its folder, and unmounts it. It may do so several times; each time the disk is as the cut has left it.

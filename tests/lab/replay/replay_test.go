@@ -5,6 +5,7 @@ package replay
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -89,7 +90,7 @@ func recording() *Recording {
 	}
 	forced := write(80, 'd', 1)
 	forced.fua = true
-	mark := step{sector: marks / sector, data: append([]byte("said"), make([]byte, sector-4)...)}
+	mark := step{sector: marks / sector, data: append([]byte("0 said"), make([]byte, sector-6)...)}
 	return &Recording{base: make([]byte, marks+page), marks: marks, steps: []step{
 		write(64, 'a', 1), write(72, 'b', 2), {flush: true}, mark, write(64, 'c', 1), forced, {flush: true},
 	}}
@@ -171,5 +172,43 @@ func TestSuperblockIsNotTorn(t *testing.T) {
 	}
 	if !torn {
 		t.Error("nothing was ever torn")
+	}
+}
+
+// Of two flushes under way, the one that began later has ended first, and covers what was done after the marks that the other one covers.
+func TestMarksAreBeforeWhatFollowedThem(t *testing.T) {
+	r := recording()
+	mark := func(n int) step {
+		return step{sector: r.marks / sector, data: append(fmt.Appendf(nil, "%d said", n), 0)}
+	}
+	write := func(at int64) step { return step{sector: at, data: make([]byte, sector)} }
+	flush, forced, told := step{flush: true}, step{sector: 80, data: make([]byte, sector), fua: true}, step{told: true}
+	for what, c := range map[string]struct {
+		steps []step
+		want  string
+	}{
+		"in order":                  {[]step{told, mark(0), write(1), flush, told, mark(1), write(2), flush}, "m0 1 F m1 2 F"},
+		"made during a flush":       {[]step{write(1), flush, told, write(2), forced, mark(0), flush}, "1 F 2 f m0 F"},
+		"covered, and ended later":  {[]step{told, write(1), flush, mark(0), write(2), flush}, "m0 1 F 2 F"},
+		"two of three":              {[]step{told, told, told, mark(2), write(1), flush, mark(0), mark(1), flush}, "m0 m1 m2 1 F F"},
+		"made while it was covered": {[]step{told, told, mark(0), write(1), flush, mark(1), flush}, "m0 1 F m1 F"},
+		"never flushed":             {[]step{told, told, write(1), mark(0), write(2), mark(1)}, "1 m0 2 m1"},
+	} {
+		var got []string
+		for _, s := range order(c.steps, r.number) {
+			switch n, said := r.number(s); {
+			case said:
+				got = append(got, fmt.Sprintf("m%d", n))
+			case s.flush:
+				got = append(got, "F")
+			case s.fua:
+				got = append(got, "f")
+			default:
+				got = append(got, fmt.Sprint(s.sector))
+			}
+		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
+		}
 	}
 }
