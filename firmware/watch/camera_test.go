@@ -35,14 +35,7 @@ func TestCameraIsReadAgainInEachSession(t *testing.T) {
 		}
 		return s.door.shown.Camera
 	}
-	worked := make(chan error, 1)
-	go func() { worked <- s.w.work() }()
-	defer func() {
-		close(s.w.jobs)
-		if err := <-worked; err != nil {
-			t.Error(err)
-		}
-	}()
+	s.work(t)
 	if shows(1) != was.Identity() {
 		t.Error("the camera as it was opened has another identity")
 	}

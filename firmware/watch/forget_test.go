@@ -11,14 +11,7 @@ import (
 // A session ends at its deadline even when door never says so, and a face that is gone is not held on to.
 func TestSessionAndFaceAreForgotten(t *testing.T) {
 	s := newStage(t)
-	worked := make(chan error, 1)
-	go func() { worked <- s.w.work() }()
-	defer func() {
-		close(s.w.jobs)
-		if err := <-worked; err != nil {
-			t.Error(err)
-		}
-	}()
+	s.work(t)
 	s.f.Image = portrait(t, s.w.Engine)
 	for range 3 {
 		s.next(t)

@@ -57,14 +57,7 @@ func cosine(a, b []float32) (sum float32) {
 // Control: C08
 func TestFramesTogetherTellMore(t *testing.T) {
 	s := newStage(t)
-	worked := make(chan error, 1)
-	go func() { worked <- s.w.work() }()
-	defer func() {
-		close(s.w.jobs)
-		if err := <-worked; err != nil {
-			t.Error(err)
-		}
-	}()
+	s.work(t)
 	reflecting := func(v float32, lit bool) float32 {
 		if lit {
 			return v * .9

@@ -59,6 +59,18 @@ type stage struct {
 	f    frames.Frame
 }
 
+// work has the watcher work until the test ends.
+func (s *stage) work(t *testing.T) {
+	worked := make(chan error, 1)
+	go func() { worked <- s.w.work() }()
+	t.Cleanup(func() {
+		close(s.w.jobs)
+		if err := <-worked; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	m, err := model.Default()

@@ -133,9 +133,6 @@ func TestShippedTableIsOfTheData(t *testing.T) {
 	if _, err := os.Stat(data); errors.Is(err, fs.ErrNotExist) {
 		t.Skip("NOT CHECKED: the photographs of living people and prints are not beside this tree, so nobody has measured whether inference/model/learned.json is still right")
 	}
-	if testing.Short() {
-		t.Skip("NOT CHECKED: 605 photographs take half a minute")
-	}
 	m, err := model.Default()
 	if err != nil {
 		t.Fatal(err)
