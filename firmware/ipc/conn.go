@@ -20,8 +20,8 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// MaxPacket bounds one packet in bytes. The largest, a full Presentation, has less than half of it.
-const MaxPacket = 64 << 10
+// MaxPacket bounds one packet in bytes. The largest, a command of headquarters, has nearly all of it; Linux gives a socket 208 KiB at least.
+const MaxPacket = 160 << 10
 
 const (
 	version = 1

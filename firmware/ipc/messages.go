@@ -33,6 +33,14 @@ const (
 	KindSignTLS   Kind = 33 // link → door: sign a client's CertificateVerify; answered by Signature
 	KindSignature Kind = 34 // answer to SignTLS
 
+	KindStation   Kind = 41 // link → door: where headquarters is; answered by Stationed
+	KindStationed Kind = 35 // answer to Station
+	KindOnline    Kind = 36 // link → door: whether headquarters is reached
+	KindEnvelope  Kind = 37 // link → door: what headquarters sent, unopened
+	KindReport    Kind = 38 // door → link: what headquarters is to be told
+	KindFetch     Kind = 39 // link → door: audit records from a sequence on; answered by Fetched
+	KindFetched   Kind = 40 // answer to Fetch
+
 	// the desk (bench operator) and door
 	KindStatus   Kind = 48 // door → desk, pushed at every change and at least every 500 ms
 	KindEnrol    Kind = 49 // desk → door: the next walk-up enrols this person; answered by EnrolResult when it is over
@@ -184,6 +192,45 @@ type Lockdown struct {
 type Outbox struct {
 	Records uint64 `cbor:"1,keyasint"`
 	Cursor  uint64 `cbor:"2,keyasint"`
+}
+
+// Stationed answers Station: how to reach headquarters. Without a Broker there is none.
+type Stationed struct {
+	Broker      string   `cbor:"1,keyasint"` // host:port
+	Server      string   `cbor:"2,keyasint"` // the name that its certificate must have
+	Name        string   `cbor:"3,keyasint"` // of this kiosk: client id, and the common name of its certificate
+	Certificate [][]byte `cbor:"4,keyasint"` // the kiosk's own and what vouches for it, DER, at most MaxCertificates
+	Authorities [][]byte `cbor:"5,keyasint"` // that may vouch for headquarters, DER, at most MaxCertificates
+}
+
+// MaxCertificates bounds each list of Stationed.
+const MaxCertificates = 4
+
+// Online tells door whether headquarters is reached.
+type Online struct {
+	On  bool   `cbor:"1,keyasint"`
+	Why string `cbor:"2,keyasint"` // it is not: a sentence
+}
+
+// Envelope carries a message of headquarters that nobody has opened. An error in answer says that it was refused; it is not to be brought again.
+type Envelope struct {
+	Data []byte `cbor:"1,keyasint"`
+}
+
+// Report carries a message for headquarters, encoded by wire.Report.
+type Report struct {
+	Data []byte `cbor:"1,keyasint"`
+}
+
+// Fetch asks for audit records as they stand in the log.
+type Fetch struct {
+	From uint64 `cbor:"1,keyasint"`
+}
+
+// Fetched answers Fetch.
+type Fetched struct {
+	Report []byte `cbor:"1,keyasint"` // wire.Records, encoded by wire.Report; empty: there is nothing new
+	Next   uint64 `cbor:"2,keyasint"` // sequence behind them, to ask for next
 }
 
 // SignTLS asks for a signature by the kiosk's TLS key, over the whole message: door signs nothing but the content of a TLS 1.3 client's

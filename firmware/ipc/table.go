@@ -35,7 +35,7 @@ func (r Role) pace() (rate, burst float64) {
 	case Eye:
 		return 100, 120 // 15 approaches and 2 pulses a second, the presentations between them, and frames that door fetches
 	case Link:
-		return 20, 40 // 2 pulses a second and one reading of the outbox for each
+		return 200, 400 // 2 pulses a second, and while much waits at either end as many messages as headquarters takes or sends
 	case Desk:
 		return 20, 60 // buttons, and a script that presses them
 	}
@@ -82,6 +82,13 @@ var rules = [...]rule{
 	{Link, toDoor, KindOutboxHead, nothing, "link must know whether there is something to send; it learns two numbers and no record"},
 	{Link, toDoor, KindPulse, nothing, "door notices a link that hangs"},
 	{Link, toDoor, KindSignTLS, 160, "the TLS key never leaves the TPM; door signs handshakes and no other message"},
+	{Link, toDoor, KindStation, nothing, "door keeps what the kiosk is and whom it trusts; link keeps nothing"},
+	{Link, toDoor, KindOnline, 256, "door says what it can do without headquarters"},
+	{Link, toDoor, KindEnvelope, MaxEnvelope + 16, "link carries what it cannot open; door verifies before it decodes"},
+	{Link, toDoor, KindFetch, 16, "the audit log is the queue of what headquarters is told"},
+	{Link, fromDoor, KindStationed, 34 << 10, "answer to Station; all of it is public"},
+	{Link, fromDoor, KindReport, 16 << 10, "what headquarters is told besides records"},
+	{Link, fromDoor, KindFetched, MaxEnvelope + 32, "answer to Fetch: records name nobody"},
 	{Link, fromDoor, KindSignature, 80, "answer to SignTLS"},
 	{Link, fromDoor, KindOutbox, 32, "answer to OutboxHead"},
 	{Link, fromDoor, KindOK, nothing, "answer to a pulse"},
@@ -121,6 +128,10 @@ func (k Kind) answer() Kind {
 		return KindOutbox
 	case KindSignTLS:
 		return KindSignature
+	case KindStation:
+		return KindStationed
+	case KindFetch:
+		return KindFetched
 	case KindEnrol:
 		return KindEnrolled
 	case KindDelete:
@@ -170,6 +181,20 @@ func (k Kind) String() string {
 		return "SignTLS"
 	case KindSignature:
 		return "Signature"
+	case KindStation:
+		return "Station"
+	case KindStationed:
+		return "Stationed"
+	case KindOnline:
+		return "Online"
+	case KindEnvelope:
+		return "Envelope"
+	case KindReport:
+		return "Report"
+	case KindFetch:
+		return "Fetch"
+	case KindFetched:
+		return "Fetched"
 	case KindStatus:
 		return "Status"
 	case KindEnrol:

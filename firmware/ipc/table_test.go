@@ -60,6 +60,10 @@ func largest() map[Kind]any {
 	for range MaxRecurrences {
 		status.Waiting = append(status.Waiting, Recurrence{access.CorrelationID{1}, moment, moment, 1<<32 - 1, name})
 	}
+	var certificates [][]byte
+	for range MaxCertificates {
+		certificates = append(certificates, make([]byte, wire.MaxCertificate))
+	}
 	var brightest Gauged
 	for range access.MaxGlimpses {
 		brightest.Frames = append(brightest.Frames, access.Glimpse{Stamp: moment, Level: 0.1})
@@ -77,6 +81,8 @@ func largest() map[Kind]any {
 		KindSuspend: Suspend{access.PersonID{1}}, KindResume: Resume{access.PersonID{1}}, KindDelete: Delete{access.PersonID{1}},
 		KindConfirm: Confirm{session, access.PersonID{1}}, KindReview: Review{make([]byte, maxReview)},
 		KindSignTLS: SignTLS{make([]byte, maxVerify)}, KindSignature: Signature{make([]byte, maxSignature)},
+		KindStation: nil, KindStationed: Stationed{sentence, name, name, certificates, certificates}, KindOnline: Online{true, sentence},
+		KindEnvelope: Envelope{make([]byte, MaxEnvelope)}, KindReport: Report{make([]byte, 16<<10-16)}, KindFetch: Fetch{most}, KindFetched: Fetched{make([]byte, MaxEnvelope), most},
 		KindDeleted: Deleted{make([]byte, maxReceipt), make([]byte, maxProof)},
 		KindRevoke:  Revoke{access.PersonID{1}}, KindLockdown: Lockdown{true}, KindStatus: status,
 	}
@@ -111,6 +117,18 @@ func decoded(k Kind) any {
 		return new(Abort)
 	case KindOutbox:
 		return new(Outbox)
+	case KindStationed:
+		return new(Stationed)
+	case KindOnline:
+		return new(Online)
+	case KindEnvelope:
+		return new(Envelope)
+	case KindReport:
+		return new(Report)
+	case KindFetch:
+		return new(Fetch)
+	case KindFetched:
+		return new(Fetched)
 	case KindEnrol:
 		return new(Enrol)
 	case KindEnrolled:

@@ -70,6 +70,46 @@ func (s Signature) Validate() error {
 	return atMost("bytes of signature", len(s.Signature), maxSignature)
 }
 
+// MaxEnvelope is the largest message of headquarters, bytes.
+const MaxEnvelope = wire.MaxMessage
+
+// Validate bounds where headquarters is said to be.
+func (s Stationed) Validate() error {
+	err := errors.Join(texts("broker", maxSentence, s.Broker), texts("name", maxName, s.Server, s.Name))
+	for _, list := range [][][]byte{s.Certificate, s.Authorities} {
+		err = errors.Join(err, atMost("certificates", len(list), MaxCertificates))
+		for _, c := range list {
+			err = errors.Join(err, atMost("bytes of a certificate", len(c), wire.MaxCertificate))
+		}
+	}
+	return err
+}
+
+// Validate bounds the sentence.
+func (o Online) Validate() error { return texts("reason", maxSentence, o.Why) }
+
+// Validate bounds the message; what it says is for its signature to vouch for.
+func (e Envelope) Validate() error {
+	if len(e.Data) == 0 {
+		return errors.New("empty envelope")
+	}
+	return atMost("bytes of an envelope", len(e.Data), MaxEnvelope)
+}
+
+// Validate bounds the message.
+func (r Report) Validate() error {
+	if len(r.Data) == 0 {
+		return errors.New("empty report")
+	}
+	return atMost("bytes of a report", len(r.Data), 16<<10-16)
+}
+
+// Validate accepts every sequence.
+func (f Fetch) Validate() error { return nil }
+
+// Validate bounds the message.
+func (f Fetched) Validate() error { return atMost("bytes of records", len(f.Report), MaxEnvelope) }
+
 // Validate checks the bounds of what eye says it sees with.
 func (h Hello) Validate() error {
 	return errors.Join(

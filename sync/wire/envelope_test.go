@@ -175,6 +175,9 @@ func TestBodiesOutOfBounds(t *testing.T) {
 		"time of no nonce":       Time{Now: 1},
 		"head without sequence":  Time{Nonce: [16]byte{1}, Now: 1, Head: [32]byte{1}},
 		"acknowledges nothing":   Acknowledge{},
+		"no certificate":         Certificate{},
+		"large certificate":      Certificate{Chain: [][]byte{make([]byte, MaxCertificate+1)}},
+		"asks for a command":     Ask{Request: [16]byte{1}, For: KindCommand},
 		"trust of no version":    Trust{Issued: 1},
 		"grant of no role":       Trust{Version: 1, Issued: 1, Grants: []Grant{{Key: spki(t, key), Name: "a", From: 1, Until: 2}}},
 		"grant that has ended":   Trust{Version: 1, Issued: 1, Grants: []Grant{{Role: RoleServer, Key: spki(t, key), Name: "a", From: 2, Until: 2}}},
@@ -196,7 +199,7 @@ func slicesOf(b []byte, n int) (list [][]byte) {
 func TestRoles(t *testing.T) {
 	all := []Role{0, RoleServer, RoleEnroller, RoleAdministrator, RoleReleaser, 5}
 	want := map[Kind]string{
-		KindCommand: "server", KindTime: "server", KindAcknowledge: "server", KindEnrolment: "enroller", KindSupervised: "enroller",
+		KindCommand: "server", KindTime: "server", KindAcknowledge: "server", KindCertificate: "server", KindAsk: "server", KindEnrolment: "enroller", KindSupervised: "enroller",
 		KindDeletion: "enroller administrator", KindApproval: "enroller administrator", KindStanding: "administrator", KindLockdown: "administrator",
 		KindDisable: "administrator", KindPolicy: "administrator", KindDecommission: "administrator", KindRelease: "releaser",
 	}

@@ -13,6 +13,8 @@ const (
 	KindCommand     Kind = 2 // the next piece of the kiosk's stream of state
 	KindTime        Kind = 3 // answers a kiosk's nonce
 	KindAcknowledge Kind = 4 // records that headquarters has
+	KindCertificate Kind = 5 // the kiosk's next TLS certificate, for the key that it has
+	KindAsk         Kind = 6 // for a challenge, or for the key that content is to be sealed to
 
 	// by a named operator: what commands carry, and what is never queued
 	KindEnrolment    Kind = 16 // biometric: sealed wherever it travels
@@ -34,21 +36,26 @@ const (
 	KindRefusal   Kind = 68 // why something was not done; a courtesy, the proof is in the records
 )
 
+// MaxMessage is the largest message of all, bytes: it must pass a packet socket of the kiosk whole.
+const MaxMessage = 152 << 10
+
 // most is the largest envelope or message of a kind, bytes; 0: the kind is not known.
 func (k Kind) most() int {
 	switch k {
 	case KindCommand, KindRecords:
-		return 768 << 10
+		return MaxMessage
 	case KindPolicy:
-		return 300 << 10
+		return 130 << 10
 	case KindTrust:
 		return 64 << 10
+	case KindCertificate:
+		return 18 << 10
 	case KindEnrolment:
 		return 48 << 10 // 16 references of 2 KB
 	case KindExchange:
 		return 8 << 10
 	case KindDeletion, KindStanding, KindLockdown, KindDisable, KindSupervised, KindDecommission, KindApproval, KindRelease, KindTime, KindAcknowledge,
-		KindGreeting, KindChallenge, KindRefusal:
+		KindGreeting, KindChallenge, KindRefusal, KindAsk:
 		return 2 << 10
 	}
 	return 0
@@ -68,6 +75,10 @@ func (k Kind) String() string {
 		return "time"
 	case KindAcknowledge:
 		return "acknowledgement"
+	case KindCertificate:
+		return "certificate"
+	case KindAsk:
+		return "request"
 	case KindEnrolment:
 		return "enrolment"
 	case KindDeletion:
@@ -138,7 +149,7 @@ func (r Role) String() string {
 func (r Role) May(k Kind) bool {
 	switch r {
 	case RoleServer:
-		return k == KindCommand || k == KindTime || k == KindAcknowledge
+		return k == KindCommand || k == KindTime || k == KindAcknowledge || k == KindCertificate || k == KindAsk
 	case RoleEnroller:
 		return k == KindEnrolment || k == KindSupervised || k == KindDeletion || k == KindApproval
 	case RoleAdministrator:

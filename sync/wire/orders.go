@@ -18,7 +18,7 @@ const (
 	maxReferences = 16
 	maxGroups     = 16
 	maxText       = 128 // bytes of a reference to a document
-	MaxDocument   = 256 << 10
+	MaxDocument   = 128 << 10
 	// MaxPermission is how long an order that permits something may be good for.
 	MaxPermission = 24 * time.Hour
 )

@@ -19,8 +19,8 @@ type Command struct {
 
 // Bounds of a Command.
 const (
-	MaxOrders = 64
-	maxSealed = 700 << 10
+	MaxOrders = 64        // that fit: about twenty people with three references each
+	MaxSealed = 140 << 10 // bytes
 )
 
 // Kind is KindCommand.
@@ -35,8 +35,8 @@ func (c Command) Validate() error {
 		return errors.New("no content is named")
 	case (c.Exchange == 0) != (len(c.Sealed) == 0) || len(c.Sealed) > 0 && len(c.Orders) > 0:
 		return errors.New("it is neither sealed nor clear")
-	case len(c.Sealed) > maxSealed:
-		return fmt.Errorf("%d sealed bytes, at most %d", len(c.Sealed), maxSealed)
+	case len(c.Sealed) > MaxSealed:
+		return fmt.Errorf("%d sealed bytes, at most %d", len(c.Sealed), MaxSealed)
 	case len(c.Orders) > MaxOrders:
 		return fmt.Errorf("%d orders, at most %d", len(c.Orders), MaxOrders)
 	case len(c.Orders) > 0 && ContentOf(c.Orders) != c.Content:
@@ -104,6 +104,45 @@ func (Acknowledge) Kind() Kind { return KindAcknowledge }
 func (a Acknowledge) Validate() error {
 	if a.Records == 0 || a.Root == [32]byte{} {
 		return errors.New("no records, or no root")
+	}
+	return nil
+}
+
+// Certificate is the kiosk's next TLS certificate.
+type Certificate struct {
+	Chain [][]byte `cbor:"1,keyasint"` // DER: the kiosk's own first, then what vouches for it; at most 4
+}
+
+// Kind is KindCertificate.
+func (Certificate) Kind() Kind { return KindCertificate }
+
+// Validate holds it to its bounds.
+func (c Certificate) Validate() error {
+	if len(c.Chain) == 0 || len(c.Chain) > 4 {
+		return fmt.Errorf("%d certificates, want 1 to 4", len(c.Chain))
+	}
+	for i, d := range c.Chain {
+		if len(d) == 0 || len(d) > MaxCertificate {
+			return fmt.Errorf("certificate %d has %d bytes, at most %d", i+1, len(d), MaxCertificate)
+		}
+	}
+	return nil
+}
+
+// Ask has the kiosk say something.
+type Ask struct {
+	Request [16]byte `cbor:"1,keyasint"` // stands in the answer
+	For     Kind     `cbor:"2,keyasint"` // KindChallenge, or KindExchange
+	After   uint32   `cbor:"3,keyasint"` // KindExchange: the key of this number is to be replaced; 0: any will do
+}
+
+// Kind is KindAsk.
+func (Ask) Kind() Kind { return KindAsk }
+
+// Validate holds it to its bounds.
+func (a Ask) Validate() error {
+	if a.Request == [16]byte{} || a.For != KindChallenge && a.For != KindExchange {
+		return fmt.Errorf("no request, or one for a %v", a.For)
 	}
 	return nil
 }

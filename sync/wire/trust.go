@@ -23,11 +23,13 @@ type Grant struct {
 	Until int64  `cbor:"5,keyasint"` // Unix seconds: from then on neither
 }
 
+// MaxCertificate is the largest certificate that is believed to be one, bytes.
+const MaxCertificate = 4 << 10
+
 // Bounds of a Trust.
 const (
 	maxGrants      = 128
 	maxAuthorities = 4
-	maxCertificate = 4 << 10
 	maxName        = 64
 )
 
@@ -57,8 +59,8 @@ func (t Trust) Validate() error {
 		}
 	}
 	for i, a := range t.Authorities {
-		if len(a) == 0 || len(a) > maxCertificate {
-			return fmt.Errorf("authority %d has %d bytes, at most %d", i+1, len(a), maxCertificate)
+		if len(a) == 0 || len(a) > MaxCertificate {
+			return fmt.Errorf("authority %d has %d bytes, at most %d", i+1, len(a), MaxCertificate)
 		}
 	}
 	return nil

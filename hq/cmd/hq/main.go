@@ -1,0 +1,64 @@
+// Command hq is headquarters: it enrols people, tells kiosks what they must know, and takes in what they have recorded.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "hq:", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "hq:", err)
+		os.Exit(1)
+	}
+}
+
+// errUsage means that the words on the command line make no sense.
+var errUsage = errors.New("see hq -h")
+
+// command is one word that follows hq on the command line.
+type command struct {
+	name, does string
+	run        func(ctx context.Context, args []string, out, progress io.Writer) error
+}
+
+// commands are all there are, in the order in which a stranger needs them.
+func commands() []command {
+	return []command{}
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
+		usage(out)
+		if len(args) == 0 {
+			return errUsage
+		}
+		return nil
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(ctx, args[1:], out, progress)
+		}
+	}
+	return fmt.Errorf("%q is no command: %w", args[0], errUsage)
+}
+
+func usage(out io.Writer) {
+	fmt.Fprint(out, "usage: hq COMMAND …; hq COMMAND -h says more\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(out, "  %-10s %s\n", c.name, c.does)
+	}
+}
