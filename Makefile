@@ -1,9 +1,9 @@
 # Lintel. `make help` lists what there is.
 
 # --- The one list of what is installed -----------------------------------------------------------------------------------------
-# Debian packages, verified by apt's signatures. A desk needs a software TPM; the tests need a browser and an ARM64 emulator besides.
+# Debian packages, verified by apt's signatures. A desk needs a software TPM; the tests need a browser, an ARM64 emulator and an MQTT broker besides.
 DEBIAN_RUN  := swtpm
-DEBIAN_TEST := chromium qemu-user-static
+DEBIAN_TEST := chromium qemu-user-static mosquitto
 # What the laboratory's kernel is built of; the source of v4l2loopback (0.12.7-2) is fetched by apt-get and unpacked only.
 DEBIAN_LAB  := linux-source-6.1 gcc make flex bison libelf-dev bc xz-utils kmod e2fsprogs util-linux
 # npm packages (ONNX Runtime, the models, the desk's photographs): pinned by SHA-256 in inference/model/prepare.
