@@ -31,13 +31,10 @@ func Evidence(c *abuse.Case, here abuse.Made) []Sentence {
 	return decide(c, &c.Presentation, here.Arch == c.Made.Arch, "the recorded evidence")
 }
 
-// Frames holds what was measured again in the frames against what eye measured, and decides it. exact says that the same models ran on the same
-// architecture and execution provider: then every number must be the same bit for bit.
-func Frames(c *abuse.Case, shown *access.Presentation, exact bool) (list []Sentence) {
-	if exact {
-		list = presentations(&c.Presentation, shown)
-	}
-	return append(list, decide(c, shown, exact, "the frames, measured again")...)
+// Frames holds what was measured again in the frames against what eye measured, and decides it. The frames themselves must be those of the recorded chain
+// everywhere. exact says that the same models ran on the same architecture and execution provider: then every number must be the same bit for bit, too.
+func Frames(c *abuse.Case, shown *access.Presentation, exact bool) []Sentence {
+	return append(presentations(&c.Presentation, shown, exact), decide(c, shown, exact, "the frames, measured again")...)
 }
 
 func decide(c *abuse.Case, p *access.Presentation, exact bool, what string) (list []Sentence) {
@@ -56,6 +53,9 @@ func compareFindings(then, now []abuse.Finding, what string) (list []Sentence) {
 	known := map[string]abuse.Finding{}
 	for _, f := range now {
 		known[f.Criterion] = f
+	}
+	if len(then) == 0 {
+		return []Sentence{{Text: what + ": the bundle holds no findings"}}
 	}
 	same := 0
 	for _, f := range then {
@@ -81,28 +81,46 @@ func tell(f abuse.Finding) string {
 	return fmt.Sprintf("%v of %v (%v)", math.Float32frombits(f.Value), math.Float32frombits(f.Limit), f.Reason)
 }
 
-// presentations compares all fields of two presentations, and of their frames.
-func presentations(then, now *access.Presentation) (list []Sentence) {
+// anywhere reports whether a field of a frame is the same on every machine: no model and no floating-point number has a part in it.
+func anywhere(field string) bool {
+	switch field {
+	case "Seq", "Stamp", "Exposure", "Chain", "Pixels":
+		return true
+	}
+	return false
+}
+
+// presentations compares the frames of two presentations, and if exact all that was measured.
+func presentations(then, now *access.Presentation, exact bool) (list []Sentence) {
+	if len(then.Frames) == 0 {
+		return []Sentence{{Text: "the frames: the evidence is of none"}}
+	}
 	if len(then.Frames) != len(now.Frames) {
 		return []Sentence{{Text: fmt.Sprintf("the frames: %d were measured, %d at the door", len(now.Frames), len(then.Frames))}}
 	}
 	for i := range then.Frames {
 		for _, name := range fields(reflect.ValueOf(then.Frames[i]), reflect.ValueOf(now.Frames[i])) {
+			if !exact && !anywhere(name) {
+				continue
+			}
 			list = append(list, Sentence{Text: fmt.Sprintf("the frames: %s of frame %d is another", name, then.Frames[i].Seq)})
 		}
 	}
 	for _, name := range fields(reflect.ValueOf(*then), reflect.ValueOf(*now)) {
-		if name != "Frames" {
+		if exact && name != "Frames" {
 			list = append(list, Sentence{Text: fmt.Sprintf("the frames: %s is another", name)}) // the probe's numbers stay out of the text
 		}
 	}
 	if len(list) > most {
 		list = append(list[:most], Sentence{Text: fmt.Sprintf("the frames: and %d more", len(list)-most)})
 	}
-	if len(list) == 0 {
-		list = []Sentence{{true, fmt.Sprintf("the frames: %d, measured again, and the probe, bit for bit", len(now.Frames))}}
+	switch {
+	case len(list) > 0:
+		return list
+	case exact:
+		return []Sentence{{true, fmt.Sprintf("the frames: %d, measured again, and the probe, bit for bit", len(now.Frames))}}
 	}
-	return list
+	return []Sentence{{true, fmt.Sprintf("the frames: %d, those of the recorded chain", len(now.Frames))}}
 }
 
 // fields names the fields in which two values of one struct differ.

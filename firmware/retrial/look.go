@@ -37,6 +37,9 @@ func Look(ctx context.Context, e *inference.Engine, bundle [32]byte, c *abuse.Ca
 		},
 	}
 	if err := p.watcher.Run(ctx); !errors.Is(err, io.EOF) {
+		if p.shown != nil {
+			p.shown.Wipe()
+		}
 		return nil, fmt.Errorf("look at frames again: %w", err)
 	}
 	if p.shown == nil {

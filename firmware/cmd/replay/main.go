@@ -120,28 +120,34 @@ func run(ctx context.Context, args []string, out, help io.Writer) (agrees bool, 
 	if o.report {
 		tell(out, b.Report)
 	}
-	sentences := retrial.Evidence(c, here)
-	switch {
-	case len(film) == 0:
+	agrees = say(out, retrial.Evidence(c, here))
+	if len(film) == 0 {
 		fmt.Fprintf(out, "no frames: %s\n", plain(b.Report.Exploit))
-	default:
-		again, err := look(ctx, o, c, film, here)
-		if err != nil {
-			return false, err
+		if o.frames != "" {
+			return false, errors.New("-frames: the bundle has none")
 		}
-		sentences = append(sentences, again...)
+		return agrees, nil
 	}
 	if o.frames != "" {
 		if err := develop(o.frames, film); err != nil {
 			return false, err
 		}
 	}
+	again, err := look(ctx, o, c, film, here)
+	if err != nil {
+		return false, err
+	}
+	return say(out, again) && agrees, nil
+}
+
+// say prints what was compared, and reports whether all of it is the same.
+func say(out io.Writer, list []retrial.Sentence) (agrees bool) {
 	agrees = true
-	for _, s := range sentences {
+	for _, s := range list {
 		agrees = agrees && s.Same
 		fmt.Fprintln(out, s)
 	}
-	return agrees, nil
+	return agrees
 }
 
 func open(o options) (*abuse.Bundle, []abuse.Picture, error) {
@@ -185,7 +191,7 @@ func look(ctx context.Context, o options, c *abuse.Case, film []abuse.Picture, h
 	if err != nil {
 		return nil, err
 	}
-	defer clear(shown.Probe)
+	defer shown.Wipe()
 	models := retrial.Sentence{Same: true, Text: fmt.Sprintf("the models: %s, %s", m.Name, e.Report.Provider)}
 	exact := here.Arch == c.Made.Arch && e.Report.Provider == c.Made.Provider && m.Hash() == c.Opened.Bundle
 	if m.Hash() != c.Opened.Bundle {

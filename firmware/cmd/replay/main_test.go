@@ -4,6 +4,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"image"
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +126,56 @@ func TestReplaySaysWhatAgrees(t *testing.T) {
 	}
 }
 
+// What was decided, and the pictures, are there also where the models are not.
+func TestFramesWithoutModels(t *testing.T) {
+	b, _, err := open(options{file: bundles(t)[0], identity: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture := abuse.Picture{Seq: 7, Image: *image.NewGray(image.Rect(0, 0, 30, 20))}
+	picture.Image.Pix[33] = 200
+	sealed, err := abuse.Seal([]string{to.Recipient().String()}, []abuse.Picture{picture})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var filmed bytes.Buffer
+	w, err := abuse.NewWriter(&filmed)
+	if err == nil {
+		err = w.Film(sealed)
+	}
+	if err == nil {
+		_, err = w.Finish(&b.Case, "see the film", []age.Recipient{to.Recipient()})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, identity, pictures := filepath.Join(dir, "filmed.abuse"), filepath.Join(dir, "key"), filepath.Join(dir, "pictures")
+	for path, data := range map[string][]byte{file: filmed.Bytes(), identity: []byte(to.String())} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, help bytes.Buffer
+	agrees, err := run(t.Context(), []string{file, "-identity", identity, "-cache", dir, "-frames", pictures}, &out, &help)
+	if agrees || err == nil || !strings.Contains(err.Error(), "make deps") || !strings.Contains(out.String(), "same: the recorded evidence: granted, allowed") {
+		t.Errorf("agrees %v, %v\n%s", agrees, err, out.String())
+	}
+	f, err := os.Open(filepath.Join(pictures, "7.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := png.Decode(f)
+	if gray, ok := got.(*image.Gray); err != nil || !ok || !bytes.Equal(gray.Pix, picture.Image.Pix) {
+		t.Errorf("the picture comes out otherwise: %v", err)
+	}
+}
+
 func TestReplayCannot(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -152,6 +205,7 @@ func TestReplayCannot(t *testing.T) {
 		"no key":            {[]string{good, "-identity", secret}, "no age identity"},
 		"no bundle":         {[]string{write("text", strings.Repeat("x", 4000)), "-identity", key}, "not an abuse bundle"},
 		"an empty file":     {[]string{write("empty", ""), "-identity", key}, "0 bytes"},
+		"frames of no film": {[]string{good, "-identity", key, "-frames", dir + "/frames"}, "the bundle has none"},
 		"an unknown option": {[]string{good, "-force"}, "not defined"},
 	} {
 		var out, help bytes.Buffer
@@ -164,6 +218,9 @@ func TestReplayCannot(t *testing.T) {
 		}
 	}
 	var help bytes.Buffer
+	if _, err := os.Lstat(dir + "/frames"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an empty folder of frames: %v", err)
+	}
 	if _, err := run(t.Context(), []string{"-h"}, new(bytes.Buffer), &help); err == nil || !strings.Contains(help.String(), "Exit status 0") {
 		t.Errorf("-h: %v, %s", err, help.String())
 	}
