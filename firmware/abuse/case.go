@@ -37,7 +37,7 @@ type Case struct {
 	Outcome  access.Verdict // that the walk-up came to in the end
 	Why      access.Reason
 	Wall     int64  // Unix seconds, by the machine's own clock
-	Record   uint64 // index of the walk-up's audit record, from 1; 0: it was counted with others
+	Record   uint64 // index of the walk-up's audit record, from 1; 0: it has none of its own
 	Made     Made
 }
 

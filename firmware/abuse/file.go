@@ -159,23 +159,32 @@ func Open(file io.ReaderAt, size int64, as ...age.Identity) (b *Bundle, film []P
 	if b, err = decode(statement); err != nil {
 		return nil, nil, fmt.Errorf("open bundle: %w", err)
 	}
-	if b.Film.Bytes != filmed {
-		return nil, nil, errors.New("open bundle: the film is not the statement's")
-	}
-	if filmed == 0 {
-		return b, nil, nil
-	}
-	sealed := make([]byte, filmed)
-	if _, err := file.ReadAt(sealed, int64(len(magic))); err != nil {
-		return nil, nil, fmt.Errorf("open bundle: %w", err)
-	}
-	if sha256.Sum256(sealed) != b.Film.SHA256 {
-		return nil, nil, errors.New("open bundle: the film is not the statement's")
-	}
-	if film, err = develop(bytes.NewReader(sealed), as); err != nil {
+	if film, err = b.Film.open(file, filmed, as); err != nil {
+		b.Case.Wipe()
 		return nil, nil, fmt.Errorf("open bundle: film: %w", err)
 	}
 	return b, film, nil
+}
+
+// errOtherFilm means that the film of a file is not the one that its statement names.
+var errOtherFilm = errors.New("not the statement's")
+
+// open reads the film of a file, if there is one, of so many bytes.
+func (r Reel) open(file io.ReaderAt, filmed uint64, as []age.Identity) ([]Picture, error) {
+	switch {
+	case r.Bytes != filmed:
+		return nil, errOtherFilm
+	case filmed == 0:
+		return nil, nil
+	}
+	sealed := make([]byte, filmed)
+	if _, err := file.ReadAt(sealed, int64(len(magic))); err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(sealed) != r.SHA256 {
+		return nil, errOtherFilm
+	}
+	return develop(bytes.NewReader(sealed), as)
 }
 
 // unseal decrypts at most so many bytes.
@@ -206,19 +215,29 @@ func decrypt(from io.Reader, as []age.Identity) (io.Reader, error) {
 func decode(statement []byte) (*Bundle, error) {
 	b := new(Bundle)
 	b.Case.Policy = access.DefaultPolicy()
-	if err := wire.Overlay(statement, b); err != nil {
+	err := wire.Overlay(statement, b)
+	if err == nil {
+		err = b.check()
+	}
+	if err != nil {
+		b.Case.Wipe()
 		return nil, err
 	}
+	return b, nil
+}
+
+// check refuses what is out of bounds.
+func (b *Bundle) check() error {
 	p := &b.Case.Presentation
 	switch {
 	case b.Layout != layout:
-		return nil, fmt.Errorf("layout %d, this program reads %d", b.Layout, layout)
+		return fmt.Errorf("layout %d, this program reads %d", b.Layout, layout)
 	case len(p.Frames) > access.MaxFrames || len(p.Probe) != 0 && len(p.Probe) != access.ProbeSize || len(p.Reflected) != 0 && len(p.Reflected) != access.ProbeSize:
-		return nil, fmt.Errorf("a presentation of %d frames and a probe of %d", len(p.Frames), len(p.Probe))
+		return fmt.Errorf("a presentation of %d frames and a probe of %d", len(p.Frames), len(p.Probe))
 	case len(b.Case.Opened.Chips) > access.MaxFrames || len(b.Case.Findings) > 64:
-		return nil, errors.New("more chips or findings than there can be")
+		return errors.New("more chips or findings than there can be")
 	case b.Film.Bytes > MaxFilm:
-		return nil, errors.New("a film that is too long")
+		return errors.New("a film that is too long")
 	}
-	return b, nil
+	return nil
 }

@@ -204,6 +204,24 @@ func TestReportHasNineFields(t *testing.T) {
 	}
 }
 
+// Of no attack the report says that none is suspected, and of nothing but what access takes for one that it is suspected to be of a kind.
+func TestReportSuspectsWhatAttacks(t *testing.T) {
+	for n := range 256 {
+		c := Case{Why: access.Reason(n)}
+		if got := c.Tell("").Material; !strings.HasPrefix(got, "unknown; ") || c.Why.Attack() && strings.Contains(got, "none is suspected") {
+			t.Errorf("%v: %q", c.Why, got)
+		}
+	}
+	for why, want := range map[access.Reason]string{
+		access.ReasonAllowed: "none is", access.ReasonReliefDoubt: "a print is", access.ReasonFlat: "a print is", access.ReasonPhase: "a forged stream",
+		access.ReasonRepeated: "no known kind", access.ReasonSpliced: "replayed",
+	} {
+		if got := (&Case{Why: why}).Tell("").Material; !strings.Contains(got, want) {
+			t.Errorf("%v: %q, want %q", why, got, want)
+		}
+	}
+}
+
 // What is broken, too long, another's or put together of two files is refused, at whatever byte it ends.
 func TestBrokenFilesAreRefused(t *testing.T) {
 	key, c := reviewer(t), walkUp(t)

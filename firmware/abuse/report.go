@@ -32,16 +32,21 @@ func (c *Case) Tell(exploit string) Report {
 
 // material is the species that a reason speaks for. It is a suspicion.
 func (c *Case) material() string {
-	switch c.Why {
-	case access.ReasonFlat, access.ReasonNoRelief, access.ReasonReliefDoubt, access.ReasonReliefUnknown:
-		return "unknown; a print is suspected"
-	case access.ReasonNoAnswer, access.ReasonNoTexture:
+	const print = "unknown; a print is suspected"
+	if c.Why == access.ReasonReliefDoubt || c.Why == access.ReasonReliefUnknown {
+		return print // no mark of an attack; but whoever reviews it looks for a print first
+	}
+	switch c.Why.Material() {
+	case access.MaterialSheet:
+		return print
+	case access.MaterialScreen:
 		return "unknown; a screen or a frozen picture is suspected"
-	case access.ReasonWrongAnswer, access.ReasonLateAnswer, access.ReasonEarlyAnswer, access.ReasonInverted, access.ReasonSpliced, access.ReasonPhase,
-		access.ReasonFrameOrder, access.ReasonFrameStale:
+	case access.MaterialReplay:
 		return "unknown; an injected or replayed stream is suspected"
-	case access.ReasonMalformed, access.ReasonOtherSession, access.ReasonOtherCamera, access.ReasonOtherBundle:
-		return "unknown; an eye that lies is suspected"
+	case access.MaterialForged:
+		return "unknown; a forged stream or an eye that lies is suspected"
+	case access.MaterialUnnamed:
+		return "unknown; an attack of no known kind is suspected"
 	}
 	return "unknown; none is suspected"
 }
@@ -70,7 +75,7 @@ func passed(r access.Reason) string {
 
 func (c *Case) request() string {
 	if c.Record == 0 {
-		return "counted with others in the audit log"
+		return "it has no record of its own in the audit log"
 	}
 	return fmt.Sprintf("record %d of the audit log", c.Record-1)
 }

@@ -98,36 +98,54 @@ func (e *Entry) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Commit makes the bundle durable and removes the oldest ones, which it names, until all have room in so many bytes. A bundle that has none is discarded.
-func (e *Entry) Commit(most uint64) (dropped []string, err error) {
+// Commit makes the bundle durable, unless it alone has more than so many bytes. On any error there is no bundle of that name. Until the older ones are
+// made to Fit, all together may have more.
+func (e *Entry) Commit(most uint64) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("keep bundle: %w", err), e.Discard())
 		}
 	}()
 	if e.Bytes > most {
-		return nil, ErrNoRoom
+		return ErrNoRoom
 	}
-	if err := e.file.Sync(); err != nil {
-		return nil, err
+	if err := errors.Join(e.file.Sync(), e.file.Close()); err != nil {
+		return err
 	}
-	all, sum, err := e.store.list()
-	if err != nil {
-		return nil, err
+	path := filepath.Join(e.store.dir, e.Name)
+	if err := os.Rename(e.file.Name(), path); err != nil {
+		return err
 	}
+	if err := e.store.sync(); err != nil {
+		return errors.Join(err, os.Remove(path)) // after a cut it might be gone: nobody is told that it was made
+	}
+	return nil
+}
+
+// Fit removes the oldest bundles, which it names, until all have room in so many bytes. The one of the name that stays, if there is one, is spared: it is
+// the newest, whatever its number. One that cannot be removed keeps no other from going.
+func (s *Store) Fit(most uint64, stays string) (dropped []string, err error) {
+	all, sum, err := s.list()
 	for _, old := range all {
-		if sum+e.Bytes <= most {
+		if sum <= most {
 			break
 		}
-		if err := os.Remove(filepath.Join(e.store.dir, old.name)); err != nil {
-			return dropped, err
+		if old.name == stays {
+			continue
+		}
+		if failed := os.Remove(filepath.Join(s.dir, old.name)); failed != nil {
+			err = errors.Join(err, failed)
+			continue
 		}
 		sum, dropped = sum-old.bytes, append(dropped, old.name)
 	}
-	if err := os.Rename(e.file.Name(), filepath.Join(e.store.dir, e.Name)); err != nil {
-		return dropped, err
+	if len(dropped) > 0 {
+		err = errors.Join(err, s.sync())
 	}
-	return dropped, errors.Join(e.file.Close(), e.store.sync())
+	if err != nil {
+		return dropped, fmt.Errorf("drop bundles: %w", err)
+	}
+	return dropped, nil
 }
 
 // Discard removes the file.
@@ -142,26 +160,27 @@ func (e *Entry) Discard() error {
 	return err
 }
 
-// Expire removes the bundles of walk-ups before a Unix second and says how many they were. The second is that of the kiosk's own clock: who sets it can
+// Expire removes the bundles of walk-ups before a Unix second and says how many they were. One that cannot be removed keeps no other from going. The second is that of the kiosk's own clock: who sets it can
 // have bundles expire early, or be kept until they are dropped for room.
 func (s *Store) Expire(before int64) (gone int, err error) {
 	all, _, err := s.list()
-	if err != nil {
-		return 0, err
-	}
 	for _, k := range all {
 		if k.wall >= before {
 			continue
 		}
-		if err := os.Remove(filepath.Join(s.dir, k.name)); err != nil {
-			return gone, fmt.Errorf("expire bundle: %w", err)
+		if failed := os.Remove(filepath.Join(s.dir, k.name)); failed != nil {
+			err = errors.Join(err, failed)
+			continue
 		}
 		gone++
 	}
-	if gone == 0 {
-		return 0, nil
+	if gone > 0 {
+		err = errors.Join(err, s.sync())
 	}
-	return gone, s.sync()
+	if err != nil {
+		return gone, fmt.Errorf("expire bundles: %w", err)
+	}
+	return gone, nil
 }
 
 // sync makes the folder durable.

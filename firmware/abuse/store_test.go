@@ -20,7 +20,10 @@ func put(t *testing.T, s *Store, number uint64, wall int64, bytes int, most uint
 	if _, err := e.Write(make([]byte, bytes)); err != nil {
 		t.Fatal(err)
 	}
-	return e.Commit(most)
+	if err := e.Commit(most); err != nil {
+		return nil, err
+	}
+	return s.Fit(most, e.Name)
 }
 
 func names(t *testing.T, s *Store) (list []string) {
@@ -72,6 +75,34 @@ func TestStore(t *testing.T) {
 	}
 	if got := names(t, s); !slices.Equal(got, []string{name(access.SessionID{Boot: 1, Number: 12}, 400), "note.txt"}) {
 		t.Errorf("the store holds %q", got)
+	}
+
+	// The newest stays, whatever its number, and one that cannot be removed holds up none of the others.
+	if err := os.MkdirAll(filepath.Join(dir, name(access.SessionID{Boot: 1, Number: 1}, 1), "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if dropped, err = put(t, s, 2, 500, 150, 150); err == nil || !slices.Equal(dropped, []string{name(access.SessionID{Boot: 1, Number: 12}, 400)}) {
+		t.Errorf("dropped %q; %v", dropped, err)
+	}
+	if gone, err := s.Expire(501); err == nil || gone != 1 {
+		t.Errorf("%d expired besides one that cannot be removed: %v", gone, err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, name(access.SessionID{Boot: 1, Number: 1}, 1))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := put(t, s, 12, 400, 150, 300); err != nil {
+		t.Fatal(err)
+	}
+
+	// A bundle that cannot be kept displaces none.
+	if err := os.MkdirAll(filepath.Join(dir, name(access.SessionID{Boot: 1, Number: 13}, 1), "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if dropped, err := put(t, s, 13, 1, 300, 300); err == nil || dropped != nil {
+		t.Errorf("dropped %q for one that was not kept; %v", dropped, err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, name(access.SessionID{Boot: 1, Number: 13}, 1))); err != nil {
+		t.Fatal(err)
 	}
 
 	// A cut in the middle of one leaves nothing behind, and one that was given up neither.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -32,6 +33,8 @@ const (
 	expireEvery = time.Hour
 	// besides is what a bundle has besides its frames, in bytes, at most.
 	besides = 300 << 10
+	// maxRefused bounds the refusals that wait for their record: a bundle of 32 MiB takes some 30 s, in which ten people walk up.
+	maxRefused = 32
 )
 
 // evidence makes abuse bundles of the walk-ups that policy selects, one at a time, after their outcome was shown.
@@ -41,10 +44,15 @@ type evidence struct {
 	store  *abuse.Store
 	to     []age.Recipient
 	note   func(access.Event, access.SessionID, string)
-	free   func() (uint64, error) // bytes on the disk
-	cases  chan selected
-	parts  chan ipc.Sealed
-	hourly abuse.Hourly // of keep's goroutine
+	// degrade opens or, with nil, ends a degraded mode.
+	degrade func(part string, err error)
+	free    func() (uint64, error) // bytes on the disk
+	busy    atomic.Bool            // from keep until the bundle is made; who sets it has the one place in cases
+	cases   chan selected
+	refused chan refusal
+	beyond  atomic.Uint32 // refusals for which refused had no room
+	parts   chan ipc.Sealed
+	hourly  abuse.Hourly // of keep's goroutine
 
 	mu    sync.Mutex
 	ask   func(ipc.Seal) error // of the eye that is there; nil: there is none
@@ -60,15 +68,23 @@ type selected struct {
 	shown time.Duration
 }
 
+// refusal is a walk-up that was selected and becomes none.
+type refusal struct {
+	session access.SessionID
+	why     string
+}
+
 // newEvidence opens the store. It is nil where the policy selects nothing and no bundle is left of another one.
-func newEvidence(p access.Evidence, board, state string, note func(access.Event, access.SessionID, string)) (*evidence, error) {
+func newEvidence(p access.Evidence, board, state string, note func(access.Event, access.SessionID, string), degrade func(string, error)) (*evidence, error) {
 	dir := filepath.Join(state, evidenceFolder)
 	if p.Select == access.SelectNone {
 		if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
 			return nil, nil
 		}
 	}
-	e := &evidence{policy: p, board: board, note: note, cases: make(chan selected, 1), parts: make(chan ipc.Sealed, 1)}
+	e := &evidence{
+		policy: p, board: board, note: note, degrade: degrade, cases: make(chan selected, 1), refused: make(chan refusal, maxRefused), parts: make(chan ipc.Sealed, 1),
+	}
 	var err error
 	if p.Select != access.SelectNone {
 		if e.to, err = abuse.Recipients(p.Reviewers); err != nil {
@@ -86,7 +102,7 @@ func newEvidence(p access.Evidence, board, state string, note func(access.Event,
 
 // keepEvidence opens the evidence of a kiosk. It returns what takes the walk-ups that are selected; nil: none are.
 func (k *kiosk) keepEvidence(board string) func(*abuse.Case, time.Duration) {
-	e, err := newEvidence(k.policy.Evidence, board, k.state, k.noteEvidence)
+	e, err := newEvidence(k.policy.Evidence, board, k.state, k.noteEvidence, k.degrade)
 	if err != nil {
 		k.reasons = append(k.reasons, fmt.Sprintf("no evidence is kept for reviewers: %v", err))
 		return nil
@@ -123,18 +139,28 @@ func (e *evidence) keep(c *abuse.Case, shown time.Duration) {
 	e.mu.Unlock()
 	c.Made.Board = e.board
 	why := "another one is being made"
-	if len(e.cases) == 0 {
+	if e.busy.CompareAndSwap(false, true) {
 		if e.hourly.Take(frames.Now()) {
-			select {
-			case e.cases <- selected{c, shown}:
-				return
-			default:
-			}
+			e.cases <- selected{c, shown}
+			return
 		}
+		e.busy.Store(false)
 		why = "too many within an hour"
 	}
 	c.Wipe()
-	e.note(access.EventBundleNotMade, c.Opened.Session, why)
+	select {
+	case e.refused <- refusal{c.Opened.Session, why}: // the audit log's disk is for run to wait for
+	default:
+		e.beyond.Add(1)
+	}
+}
+
+// tell records a refusal.
+func (e *evidence) tell(r refusal) {
+	if n := e.beyond.Swap(0); n > 0 {
+		r.why = fmt.Sprintf("%s; %d more are not recorded", r.why, n)
+	}
+	e.note(access.EventBundleNotMade, r.session, r.why)
 }
 
 // eyeUp says how the eye that is there is asked for frames.
@@ -170,22 +196,47 @@ func (e *evidence) took(s ipc.Sealed) {
 	}
 }
 
-// run makes bundles, and removes those that are too old, until ctx ends.
+// run makes bundles, and removes those that are too old or too many, until ctx ends.
 func (e *evidence) run(ctx context.Context) {
 	expire := time.NewTicker(expireEvery)
 	defer expire.Stop()
 	e.expire()
+	e.fit("")
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-expire.C:
 			e.expire()
+		case r := <-e.refused:
+			e.tell(r)
 		case s := <-e.cases:
-			if err := e.bundle(ctx, s); err != nil && ctx.Err() == nil {
+			err := e.bundle(ctx, s)
+			if err != nil && ctx.Err() != nil {
+				err = errStopped
+			}
+			if err != nil {
 				e.note(access.EventBundleNotMade, s.c.Opened.Session, err.Error())
 			}
 			s.c.Wipe()
+			e.busy.Store(false)
+		}
+	}
+}
+
+var errStopped = errors.New("door was stopped")
+
+// end records what is left undone. Neither run nor keep may be running any more.
+func (e *evidence) end() {
+	for {
+		select {
+		case r := <-e.refused:
+			e.tell(r)
+		case s := <-e.cases:
+			s.c.Wipe()
+			e.note(access.EventBundleNotMade, s.c.Opened.Session, errStopped.Error())
+		default:
+			return
 		}
 	}
 }
@@ -193,11 +244,21 @@ func (e *evidence) run(ctx context.Context) {
 func (e *evidence) expire() {
 	keep := max(e.policy.Keep, 24*time.Hour) // of an earlier policy, if this one keeps nothing
 	gone, err := e.store.Expire(time.Now().Add(-keep).Unix())
-	if err != nil {
-		e.note(access.EventBundleNotMade, access.SessionID{}, err.Error())
-	}
+	e.degrade("evidence that is too old", err)
 	if gone > 0 {
 		e.note(access.EventBundleExpired, access.SessionID{}, fmt.Sprintf("%d bundles older than %v", gone, keep))
+	}
+}
+
+// fit removes the oldest bundles until all have the room that policy gives them. The one of the name that stays was made just now.
+func (e *evidence) fit(stays string) {
+	if e.policy.Select == access.SelectNone {
+		return // no policy says how much room there is for what an earlier one left
+	}
+	dropped, err := e.store.Fit(e.policy.MaxBytes, stays)
+	e.degrade("evidence that has no room", err)
+	for _, name := range dropped {
+		e.note(access.EventBundleDropped, access.SessionID{}, name)
 	}
 }
 
@@ -206,7 +267,7 @@ func (e *evidence) bundle(ctx context.Context, s selected) error {
 	if err := sleep(ctx, s.shown-frames.Now()); err != nil {
 		return err
 	}
-	if free, err := e.free(); err != nil || free < leastFree {
+	if free, err := e.free(); err != nil || free < leastFree+besides {
 		return errors.Join(err, errors.New("the disk has no room for it"))
 	}
 	film := "none: the policy keeps no frames"
@@ -246,14 +307,12 @@ func (e *evidence) write(ctx context.Context, c *abuse.Case, exploit string, fet
 	if err != nil {
 		return err
 	}
-	dropped, err := entry.Commit(e.policy.MaxBytes)
-	for _, name := range dropped {
-		e.note(access.EventBundleDropped, access.SessionID{}, name)
+	if err := entry.Commit(e.policy.MaxBytes); err != nil {
+		return err
 	}
-	if err == nil {
-		e.note(access.EventBundleMade, c.Opened.Session, fmt.Sprintf("%s, %d bytes, SHA-256 %x", entry.Name, entry.Bytes, sum))
-	}
-	return err
+	e.note(access.EventBundleMade, c.Opened.Session, fmt.Sprintf("%s, %d bytes, SHA-256 %x", entry.Name, entry.Bytes, sum))
+	e.fit(entry.Name)
+	return nil
 }
 
 // fetch has eye encrypt the frames of a session and takes them part by part.
@@ -262,6 +321,11 @@ func (e *evidence) fetch(ctx context.Context, session access.SessionID, w *abuse
 	case <-e.parts: // of a session that was given up
 	default:
 	}
+	free, err := e.free()
+	if err != nil {
+		return err
+	}
+	room := min(e.policy.MaxBytes, free-min(leastFree, free))
 	wait := firstPart
 	var size uint32
 	for from := uint32(0); from == 0 || from < size; wait = nextPart {
@@ -280,7 +344,7 @@ func (e *evidence) fetch(ctx context.Context, session access.SessionID, w *abuse
 			return err
 		case part.Session != session || part.From != from || part.Size == 0 || from > 0 && part.Size != size:
 			return fmt.Errorf("%w, or others than were asked for", errNoFrames)
-		case uint64(part.Size) > e.policy.MaxBytes-min(besides, e.policy.MaxBytes):
+		case uint64(part.Size) > room-min(besides, room):
 			return fmt.Errorf("%w that have room", errNoFrames) // an eye that lies must not keep the rest from being kept
 		}
 		if err := w.Film(part.Part); err != nil {

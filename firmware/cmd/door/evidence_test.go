@@ -47,6 +47,8 @@ type archive struct {
 	state string
 	key   *age.X25519Identity
 	noted *noted
+
+	degraded map[string]error // by part
 }
 
 func newArchive(t *testing.T, framed bool) *archive {
@@ -55,9 +57,9 @@ func newArchive(t *testing.T, framed bool) *archive {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &archive{state: t.TempDir(), key: key, noted: new(noted)}
+	a := &archive{state: t.TempDir(), key: key, noted: new(noted), degraded: map[string]error{}}
 	p := access.Evidence{Select: access.SelectAttacks, Frames: framed, Reviewers: []string{key.Recipient().String()}, Keep: 24 * time.Hour, MaxBytes: 1 << 20}
-	if a.evidence, err = newEvidence(p, "desk", a.state, a.noted.note); err != nil {
+	if a.evidence, err = newEvidence(p, "desk", a.state, a.noted.note, func(part string, err error) { a.degraded[part] = err }); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -152,6 +154,10 @@ func TestEvidenceWithoutFrames(t *testing.T) {
 			e.took(ipc.Sealed{Session: s.Session, Size: 1 << 20, Part: make([]byte, 9)})
 			return nil
 		},
+		"too large for the disk": func(e *evidence, s ipc.Seal) error {
+			e.took(ipc.Sealed{Session: s.Session, Size: 10, Part: make([]byte, 10)})
+			return nil
+		},
 		"grows": func(e *evidence, s ipc.Seal) error {
 			e.took(ipc.Sealed{Session: s.Session, From: s.From, Size: 10 + s.From, Part: make([]byte, 1)})
 			return nil
@@ -161,6 +167,9 @@ func TestEvidenceWithoutFrames(t *testing.T) {
 		if ask != nil {
 			a.eyeUp(1, func(s ipc.Seal) error { return ask(a.evidence, s) })
 			a.eyeDown(2) // another one
+		}
+		if name == "too large for the disk" {
+			a.free = func() (uint64, error) { return leastFree + besides + 9, nil }
 		}
 		b, film := a.one(t, attack(6))
 		if len(film) != 0 || b.Film.Bytes != 0 || !strings.Contains(b.Report.Exploit, "eye gave no frames") || !strings.Contains(a.noted.all(), "abuse bundle not made: none, although") {
@@ -175,27 +184,29 @@ func TestEvidenceIsBounded(t *testing.T) {
 	if b, film := a.one(t, attack(1)); film != nil || b.Report.Exploit != "none: the policy keeps no frames" {
 		t.Errorf("%d pictures, %q", len(film), b.Report.Exploit)
 	}
-	a.free = func() (uint64, error) { return leastFree - 1, nil }
+	a.free = func() (uint64, error) { return leastFree + besides - 1, nil }
 	if err := a.bundle(t.Context(), selected{attack(2), 0}); err == nil {
 		t.Error("a full disk was filled further")
 	}
-	a.free = func() (uint64, error) { return leastFree, nil }
+	a.free = func() (uint64, error) { return leastFree + besides, nil }
 
 	first, second := attack(3), attack(4)
 	a.keep(first, 0)
+	<-a.cases // it is being made
 	a.keep(second, 0)
-	if !strings.Contains(a.noted.all(), "another one is being made") || second.Presentation.Probe[3] != 0 || first.Presentation.Probe[3] != 1 {
-		t.Errorf("two at once: %s", a.noted.all())
+	if len(a.cases) != 0 || strings.Contains(a.noted.all(), "another one is being made") || second.Presentation.Probe[3] != 0 || first.Presentation.Probe[3] != 1 {
+		t.Errorf("two at once, or keep waits for the log: %s", a.noted.all())
 	}
-	for len(a.cases) > 0 || a.hourly.Take(frames.Now()) {
-		select {
-		case <-a.cases:
-		default:
-		}
+	a.busy.Store(false)
+	for a.hourly.Take(frames.Now()) {
 	}
-	a.keep(attack(5), 0)
-	if len(a.cases) != 0 || !strings.Contains(a.noted.all(), "too many within an hour") {
-		t.Errorf("one more than the hour allows: %s", a.noted.all())
+	for n := range uint64(maxRefused + 1) {
+		a.keep(attack(5+n), 0)
+	}
+	a.end()
+	if all := a.noted.all(); len(a.cases) != 0 || strings.Count(all, "another one is being made; 2 more are not recorded") != 1 ||
+		strings.Count(all, "too many within an hour") != maxRefused-1 {
+		t.Errorf("more than the hour allows: %s", all)
 	}
 
 	a.policy.MaxBytes = 1
@@ -228,10 +239,66 @@ func TestEvidenceIsBounded(t *testing.T) {
 	}
 }
 
+// What could not be made or removed before door ended, or at all, is on record.
+func TestEvidenceThatIsNotMade(t *testing.T) {
+	a := newArchive(t, false)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); a.run(ctx) }()
+	under := attack(1)
+	a.keep(under, frames.Now()+time.Hour) // its outcome is not shown yet
+	for deadline := time.Now().Add(10 * time.Second); len(a.cases) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is begun")
+		}
+	}
+	cancel()
+	<-ended
+	queued := attack(2)
+	a.keep(queued, 0) // the walk-up may end after the evidence
+	a.end()
+	if n := strings.Count(a.noted.all(), "abuse bundle not made: door was stopped"); n != 2 || under.Presentation.Probe[3] != 0 || queued.Presentation.Probe[3] != 0 {
+		t.Errorf("%d of two on record and wiped: %s", n, a.noted.all())
+	}
+
+	stuck := filepath.Join(a.state, evidenceFolder, "0000000001-0000000001-1"+abuse.Ending)
+	if err := os.MkdirAll(filepath.Join(stuck, "full"), 0o700); err != nil { // a file that cannot be removed
+		t.Fatal(err)
+	}
+	a.expire()
+	if err := a.degraded["evidence that is too old"]; err == nil || strings.Contains(a.noted.all(), "drop") {
+		t.Errorf("what stays for ever: %v", err)
+	}
+	a.policy.MaxBytes = 1
+	a.fit("")
+	if a.degraded["evidence that has no room"] == nil {
+		t.Error("more than policy allows is kept, and nobody is told")
+	}
+	if err := os.RemoveAll(stuck); err != nil {
+		t.Fatal(err)
+	}
+	a.expire()
+	a.fit("")
+	for part, err := range a.degraded {
+		if err != nil {
+			t.Errorf("%s: %v", part, err)
+		}
+	}
+}
+
+// Who stands at the door cannot have the TPM sign by what they make of evidence.
+func TestEvidenceIsNotUrgent(t *testing.T) {
+	for _, e := range []access.Event{access.EventBundleMade, access.EventBundleExpired, access.EventBundleDropped, access.EventBundleNotMade} {
+		if urgent, grave := weigh(e); urgent || grave {
+			t.Errorf("%v: urgent %v, grave %v", e, urgent, grave)
+		}
+	}
+}
+
 // Where nothing is to be kept there is no folder; one that is there of another policy is still emptied.
 func TestNoEvidenceByDefault(t *testing.T) {
 	state := t.TempDir()
-	e, err := newEvidence(access.DefaultPolicy().Evidence, "desk", state, nil)
+	e, err := newEvidence(access.DefaultPolicy().Evidence, "desk", state, nil, nil)
 	if e != nil || err != nil {
 		t.Errorf("evidence %v: %v", e, err)
 	}
@@ -245,10 +312,10 @@ func TestNoEvidenceByDefault(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(state, evidenceFolder), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if e, err = newEvidence(access.Evidence{}, "desk", state, new(noted).note); e == nil || err != nil {
+	if e, err = newEvidence(access.Evidence{}, "desk", state, new(noted).note, nil); e == nil || err != nil {
 		t.Errorf("what is left is not looked after: %v", err)
 	}
-	if _, err := newEvidence(access.Evidence{Select: access.SelectAll, Reviewers: []string{"age1nobody"}}, "desk", state, nil); err == nil {
+	if _, err := newEvidence(access.Evidence{Select: access.SelectAll, Reviewers: []string{"age1nobody"}}, "desk", state, nil, nil); err == nil {
 		t.Error("a reviewer that is none was accepted")
 	}
 }

@@ -224,6 +224,9 @@ func (k *kiosk) run(ctx context.Context, s *server) error {
 	}
 	<-ctx.Done()
 	work.Wait()
+	if k.evidence != nil {
+		k.evidence.end()
+	}
 	return context.Cause(ctx)
 }
 

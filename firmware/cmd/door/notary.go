@@ -56,8 +56,9 @@ func weigh(e access.Event) (urgent, grave bool) {
 		return true, true
 	case access.EventEnrolled, access.EventPersonResumed, access.EventLookAlikeReported, access.EventRetentionRemoved:
 		return true, false
-	case access.EventLampAnswerWrong, access.EventPresentationRefused, access.EventRecurrenceFlagged, access.EventCheckpointFailed, access.EventTPMSilent:
-		return false, false // whoever stands at the door causes the first three as often as they like; the last two are about the notary's own tool
+	case access.EventLampAnswerWrong, access.EventPresentationRefused, access.EventRecurrenceFlagged, access.EventBundleDropped, access.EventBundleNotMade,
+		access.EventCheckpointFailed, access.EventTPMSilent:
+		return false, false // whoever stands at the door causes the first five as often as they like; the last two are about the notary's own tool
 	}
 	return e.Severity() >= access.Warning, e.Severity() >= access.Alert
 }
