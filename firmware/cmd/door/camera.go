@@ -51,14 +51,19 @@ func (k *kiosk) admits(c frames.Camera) error {
 	case err != nil:
 		return err
 	case found && known == id:
+		p.refused = [32]byte{}
 		return nil
 	case found && int64(frames.Now()) >= p.until.Load():
 		if p.refused != id {
-			p.refused = id
-			if _, ok := p.told.pass(frames.Now()); !ok {
+			more, ok := p.told.pass(frames.Now())
+			if !ok {
 				return errExchanged
 			}
-			k.note(access.EventCameraChanged, fmt.Sprintf("%.8x instead of %.8x: %s", id, known, describe(c)))
+			p.refused = id
+			if more != "" {
+				more += "; " // before what the device says, which may be longer than a record
+			}
+			k.note(access.EventCameraChanged, fmt.Sprintf("%.8x instead of %.8x: %s%s", id, known, more, describe(c)))
 		}
 		return errExchanged
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,34 @@ func TestDoorAcceptsOneCamera(t *testing.T) {
 
 	second := first
 	second.Serial = "0002"
+	for range 2 {
+		if err := k.admits(second); err != errExchanged {
+			t.Errorf("the second camera once more: %v", err)
+		}
+		if err := k.admits(first); err != nil {
+			t.Errorf("the first once more: %v", err)
+		}
+	}
+	if n := count(t, k, access.EventCameraChanged); n != len(others)+2 {
+		t.Errorf("%d records, want one each time that another camera comes after the accepted one", n)
+	}
+	third := first
+	third.Serial = "0003"
+	for ok := true; ok; {
+		_, ok = k.pin.told.pass(frames.Now())
+	}
+	if err := k.admits(third); err != errExchanged || count(t, k, access.EventCameraChanged) != len(others)+2 {
+		t.Errorf("a camera too many to be recorded: %v", err)
+	}
+	k.pin.told.spent = 0 // an hour later
+	if err := k.admits(third); err != errExchanged || count(t, k, access.EventCameraChanged) != len(others)+3 {
+		t.Errorf("a camera that may be recorded now: %v", err)
+	}
+	records, err := tail(k.audit, 1)
+	if err != nil || len(records) != 1 || !strings.Contains(records[0].Detail, ": 2 more like it were not recorded before; ") {
+		t.Errorf("what was not recorded is not counted: %+v, %v", records, err)
+	}
+
 	k.pin.saw(portal.Entry{Event: access.EventTamperOpened, Stamp: frames.Now()})
 	if k.admits(second) == nil {
 		t.Error("an opened case alone accepts another camera")
