@@ -39,7 +39,7 @@ Presents each species of attack, and living people, to a simulated kiosk, and pr
 its exact 95 % interval, and why the others were not. The last line is "pad: N species, N presentations, N accepted, N bona fide,
 N rejected". Exit status 1 when a target is missed: no attack accepted (but for what the program allows, with the reason), at most
 3 % of living people rejected, and the time from the first face to the decision. make deps fetches what it needs. A presentation costs about
-a third of a second of one processor: the 1,620 of the defaults take four to five minutes on two.
+a third of a second of one processor: the 1,680 of the defaults take four to five minutes on two.
 
 `
 
