@@ -141,6 +141,7 @@ func TestParseRefuses(t *testing.T) {
 		{"exposure beyond the interval", `"exposure_us": 0`, `"exposure_us": 33334`, `"camera.exposure_us": 33334 is outside 0 to 33333`},
 		{"negative gain", `"gain": 0`, `"gain": -1`, `"camera.gain": -1 is outside`},
 		{"most gain below gain", `"gain": 0, "gain_most": 0`, `"gain": 16, "gain_most": 8`, `"camera.gain_most": 8 is outside`},
+		{"most gain beyond evidence", `"gain": 0, "gain_most": 0`, `"gain": 2, "gain_most": 129`, `"camera.gain_most": 129 is outside 2 to 128`},
 		{"gain of nothing", `"gain_most": 0`, `"gain_most": 8`, `"camera.gain": 0 cannot be multiplied`},
 		{"camera path", `"device": ""`, `"device": "video0"`, `"camera.device": "video0" is not absolute`},
 		{"compressed", `"GREY"`, `"MJPG"`, `"camera.format": "MJPG" is none of`},

@@ -26,6 +26,7 @@ const (
 	maxWord       = 64        // bytes
 	maxOhms       = 1_000_000 // and 20 %: the bounds of drivers/gpio.Ladder, which also refuses states that cannot be told apart
 	maxGain       = 1<<16 - 1
+	mostAmplified = 64         // times, 36 dB: evidence says how much light was taken in up to 255 times the normal one, and is refused beyond
 	maxOn         = 60_000     // ms: what is lit for longer is lit for good
 	minHz         = 100_000    // slower, a TPM's answer outlasts its deadline
 	maxHz         = 43_000_000 // the fastest part of its kind, an SLB 9670
@@ -225,7 +226,7 @@ func gains(c Camera) error {
 	if c.Gain == 0 {
 		return at("camera.gain", "0 cannot be multiplied: camera.gain_most must be 0, too")
 	}
-	return inside("camera.gain_most", c.GainMost, c.Gain, maxGain)
+	return inside("camera.gain_most", c.GainMost, c.Gain, min(mostAmplified*c.Gain, maxGain))
 }
 
 // second in the unit of an exposure.
