@@ -52,18 +52,22 @@ func (c *Camera) set(id v4l2.CtrlID, value int64, auto v4l2.CtrlID, manual int64
 	return c.write(id, value)
 }
 
-// Exposures is how long and how short an exposure the camera takes, without a word on what its interval has room for. ErrUnlockable: it has no such control.
-func (c *Camera) Exposures() (least, most time.Duration, err error) {
+// Bounds is the least and the most that the controls take, without a word on what the interval has room for. ErrUnlockable: one of them is missing.
+func (c *Camera) Bounds() (least, most Light, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
-		return 0, 0, fmt.Errorf("query exposures: %w", os.ErrClosed)
+		return Light{}, Light{}, fmt.Errorf("query light: %w", os.ErrClosed)
 	}
-	info, err := c.query(v4l2.CtrlCameraExposureAbsolute)
+	exposure, err := c.query(v4l2.CtrlCameraExposureAbsolute)
 	if err != nil {
-		return 0, 0, fmt.Errorf("query exposures: %w", err)
+		return Light{}, Light{}, fmt.Errorf("query light: %w", err)
 	}
-	return time.Duration(info.lowest) * exposureUnit, time.Duration(info.highest) * exposureUnit, nil
+	gain, err := c.query(v4l2.CtrlGain)
+	if err != nil {
+		return Light{}, Light{}, fmt.Errorf("query light: %w", err)
+	}
+	return Light{time.Duration(exposure.lowest) * exposureUnit, gain.lowest}, Light{time.Duration(exposure.highest) * exposureUnit, gain.highest}, nil
 }
 
 var errNoControl = errors.New("it has no such control")

@@ -84,3 +84,17 @@ func TestLock(t *testing.T) {
 		})
 	}
 }
+
+func TestBounds(t *testing.T) {
+	k := newFake()
+	k.controls = map[uint32]*fakeControl{v4l2.CtrlCameraExposureAbsolute: control(3, 5000, 1, 157, 0), v4l2.CtrlGain: control(16, 96, 1, 64, 0)}
+	c := open(t, k, small)
+	least, most, err := c.Bounds()
+	if want := (Light{300 * time.Microsecond, 16}); err != nil || least != want || most != (Light{500 * time.Millisecond, 96}) {
+		t.Errorf("%+v to %+v, %v", least, most, err)
+	}
+	delete(k.controls, v4l2.CtrlGain)
+	if _, _, err := c.Bounds(); !errors.Is(err, ErrUnlockable) {
+		t.Errorf("without a gain: %v", err)
+	}
+}

@@ -61,6 +61,7 @@ type Adjustable interface {
 	Source
 	// Light is the least and the most that the camera can take in. Without a camera that can be told, both are zero.
 	Light() (least, most Light)
-	// Expose asks for a Light within these bounds. One of the next frames is the first to be taken by it, and says so.
-	Expose(Light) error
+	// Expose asks for a Light within these bounds and returns the one that the camera will hold, as near to it as it can. One of the next frames is the
+	// first to be taken by that, and says so.
+	Expose(Light) (Light, error)
 }

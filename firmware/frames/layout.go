@@ -118,6 +118,9 @@ func appendGreeting(p []byte, g geometry, c Camera, least, most Light) ([]byte, 
 	if c.Interval <= 0 || c.Interval > maxInterval {
 		return nil, fmt.Errorf("describe camera: interval %v outside 0..%v", c.Interval, maxInterval)
 	}
+	if c.Port+c.Device+c.Release+c.Serial != "" { // a reader would take it for another camera
+		return nil, errors.New("describe camera: a ring carries no USB identity")
+	}
 	p = append(p, greetingMagic...)
 	for _, v := range [...]int{layoutVersion, g.width, g.height, g.slots} {
 		p = binary.LittleEndian.AppendUint16(p, uint16(v))

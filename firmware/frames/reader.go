@@ -193,7 +193,7 @@ func (r *Reader) receive() {
 
 // ended maps the ways in which a peer can vanish to the one word of Source.
 func ended(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return io.EOF
 	}
 	return err
@@ -259,20 +259,20 @@ func (r *Reader) Camera() Camera { return r.camera }
 // Light is what the writer says that its camera can take in.
 func (r *Reader) Light() (least, most Light) { return r.bounds[0], r.bounds[1] }
 
-// Expose asks the writer. It does not wait: one that is stuck delivers no frames either.
-func (r *Reader) Expose(l Light) error {
+// Expose asks the writer, which takes a Light as it is. It does not wait: one that is stuck delivers no frames either.
+func (r *Reader) Expose(l Light) (Light, error) {
 	var p [lightSize]byte
 	l.put(p[:])
 	if _, err := parseLight(p[:]); err != nil {
-		return fmt.Errorf("ask for light: %w", err)
+		return Light{}, fmt.Errorf("ask for light: %w", err)
 	}
 	if err := r.conn.SetWriteDeadline(time.Now().Add(askWithin)); err != nil {
-		return fmt.Errorf("ask for light: %w", err)
+		return Light{}, fmt.Errorf("ask for light: %w", err)
 	}
 	if _, err := r.conn.Write(p[:]); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("ask for light: %w", ended(err))
+		return Light{}, fmt.Errorf("ask for light: %w", ended(err))
 	}
-	return nil
+	return l, nil
 }
 
 // askWithin is how long a request may take to get into the socket's buffer.

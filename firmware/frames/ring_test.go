@@ -287,12 +287,15 @@ func TestNewRingRefusesBadShapes(t *testing.T) {
 	long.Card = string(make([]byte, textSize+1))
 	still := c
 	still.Interval = 0
+	usb := c
+	usb.Serial = "7"
 	for name, make := range map[string]func() (*Ring, error){
 		"narrow":       func() (*Ring, error) { return NewRing(c, minSide-1, 48, 3, Light{}, Light{}) },
 		"tall":         func() (*Ring, error) { return NewRing(c, 64, maxSide+1, 3, Light{}, Light{}) },
 		"one slot":     func() (*Ring, error) { return NewRing(c, 64, 48, 1, Light{}, Light{}) },
 		"many slots":   func() (*Ring, error) { return NewRing(c, 64, 48, maxSlots+1, Light{}, Light{}) },
 		"long text":    func() (*Ring, error) { return NewRing(long, 64, 48, 3, Light{}, Light{}) },
+		"USB identity": func() (*Ring, error) { return NewRing(usb, 64, 48, 3, Light{}, Light{}) },
 		"no interval":  func() (*Ring, error) { return NewRing(still, 64, 48, 3, Light{}, Light{}) },
 		"negative":     func() (*Ring, error) { return NewRing(c, -64, -48, 3, Light{}, Light{}) },
 		"zero of all":  func() (*Ring, error) { return NewRing(Camera{}, 0, 0, 0, Light{}, Light{}) },
@@ -316,8 +319,8 @@ func TestReaderAsksForLight(t *testing.T) {
 		t.Errorf("%v is asked for before anybody did", l)
 	}
 	want := Light{3 * time.Millisecond, 2.5}
-	if err := r.Expose(want); err != nil {
-		t.Fatal(err)
+	if held, err := r.Expose(want); err != nil || held != want {
+		t.Fatalf("held %v, %v", held, err)
 	}
 	for ring.Asked() != want {
 		if within(t).Err() != nil {
@@ -329,17 +332,23 @@ func TestReaderAsksForLight(t *testing.T) {
 		"too long": {9 * time.Millisecond, 1}, "too short": {time.Microsecond, 1}, "too much gain": {time.Millisecond, 9}, "too little gain": {time.Millisecond, 0.5},
 	} {
 		bad := dial(t, path)
-		if err := bad.Expose(l); err != nil {
+		if _, err := bad.Expose(l); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := bad.Next(within(t)); err != io.EOF {
 			t.Errorf("%s: %v, want to be hung up on", name, err)
 		}
 	}
-	if err := r.Expose(Light{time.Hour, 1}); err == nil {
+	if _, err := r.Expose(Light{time.Hour, 1}); err == nil {
 		t.Error("an hour was asked for")
 	}
 	if ring.Asked() != want {
 		t.Errorf("%v is asked for, by one who may not", ring.Asked())
+	}
+	if err := ring.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Expose(want); !errors.Is(err, io.EOF) {
+		t.Errorf("asking a writer that is gone: %v, want %v", err, io.EOF)
 	}
 }

@@ -106,6 +106,7 @@ func (p *projector) Close() error { return nil }
 // Send keeps the presentation.
 func (p *projector) Send(_ ipc.Kind, body any) error {
 	if shown, ok := body.(access.Presentation); ok {
+		shown.Probe, shown.Reflected = slices.Clone(shown.Probe), slices.Clone(shown.Reflected)
 		p.shown = &shown
 	}
 	return nil

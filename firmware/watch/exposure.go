@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -77,6 +78,26 @@ func (x *exposure) share(l frames.Light) float32 {
 	return float32(amount(l) / x.normal)
 }
 
+// adjust has the camera take in more or less of what this frame shows, unless held: by the session or the measurement that the frame belongs to, or by
+// one that door has begun while the frame was looked at. It reports whether the light on the face is settled.
+func (w *Watcher) adjust(f frames.Frame, light frames.Light, held bool) (settled bool, err error) {
+	w.mu.Lock()
+	held = held || w.session != nil || w.gauging != nil
+	w.mu.Unlock()
+	switch {
+	case held:
+		return true, nil
+	case !w.have:
+		err = w.exposure.scene(light, brightness(f.Image))
+	case w.missing == 0:
+		settled, err = w.exposure.face(light, w.face.Level, w.face.Clipped)
+	}
+	if err != nil {
+		return false, fmt.Errorf("adjust camera: %w", err)
+	}
+	return settled, nil
+}
+
 // face looks at a face out of a session, and reports whether its light is as it shall be, or cannot be had better.
 func (x *exposure) face(f frames.Light, level, clipped float32) (settled bool, err error) {
 	now := x.of(f)
@@ -130,6 +151,7 @@ func (x *exposure) ask(want, now float64) (told bool, err error) {
 	} else {
 		l.Gain *= float32(want / most)
 	}
-	x.asked, x.waits = l, settleFrames
-	return true, x.camera.Expose(l)
+	x.asked, err = x.camera.Expose(l) // as the camera rounds it, and its frames will say
+	x.waits = settleFrames
+	return true, err
 }

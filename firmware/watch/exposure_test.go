@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -31,6 +32,9 @@ func TestSessionHoldsTheCamera(t *testing.T) {
 	for range 8 {
 		show()
 	}
+	if settled, err := s.w.adjust(s.f, d.now, false); !settled || err != nil || d.told != told {
+		t.Errorf("a session that began while a frame was looked at: settled %v, %v, told %d times", settled, err, d.told-told)
+	}
 	if d.told != told || len(s.w.session.frames) < 7 {
 		t.Errorf("in a session of %d frames the camera was told %d times to change its exposure", len(s.w.session.frames), d.told-told)
 	}
@@ -40,8 +44,36 @@ func TestSessionHoldsTheCamera(t *testing.T) {
 	s.order(t, ipc.KindAbort, ipc.Abort{Session: id})
 	show()
 	show()
-	if d.told == 0 {
-		t.Error("out of a session the camera is never told")
+	if d.told == told {
+		t.Error("after a session the camera is never told")
+	}
+}
+
+// While the camera is adjusted door is told of a face no more often than else, and at once when that is over.
+func TestAdjustingHurriesOnce(t *testing.T) {
+	s := newStage(t)
+	d := newDial()
+	s.w.exposure = newExposure(d)
+	s.f.Image = portrait(t, s.w.Engine)
+	for i, v := range s.f.Image.Pix {
+		s.f.Image.Pix[i] = v / 4
+	}
+	show := func() (told int) {
+		before := s.door.approaches
+		s.f.Exposure, s.f.Gain = d.now.Exposure, d.now.Gain // which does not follow
+		s.next(t)
+		return s.door.approaches - before
+	}
+	for i, want := range []int{1, 0, 1} {
+		if n := show(); n != want || !s.door.last.Adjusting {
+			t.Fatalf("frame %d: door is told %d times, adjusting %v, want %d", i, n, s.door.last.Adjusting, want)
+		}
+	}
+	s.w.exposure.steps = mostSteps
+	for i, want := range []int{1, 0, 1} {
+		if n := show(); n != want || s.door.last.Adjusting {
+			t.Fatalf("frame %d in settled light: door is told %d times, adjusting %v, want %d", i, n, s.door.last.Adjusting, want)
+		}
 	}
 }
 
@@ -51,16 +83,20 @@ type dial struct {
 	now, then frames.Light
 	after     int
 	told      int
+	coarse    bool // it holds steps of 100 µs and of an eighth of the gain, as a V4L2 camera does
 }
 
 func (d *dial) Light() (least, most frames.Light) {
 	return frames.Light{Exposure: time.Millisecond, Gain: 1}, frames.Light{Exposure: 8 * time.Millisecond, Gain: 8}
 }
 
-func (d *dial) Expose(l frames.Light) error {
+func (d *dial) Expose(l frames.Light) (frames.Light, error) {
+	if d.coarse {
+		l.Exposure, l.Gain = l.Exposure.Round(100*time.Microsecond), float32(math.Round(float64(l.Gain)*8)/8)
+	}
 	d.then, d.after = l, 2
 	d.told++
-	return nil
+	return l, nil
 }
 
 func (d *dial) next() frames.Light {
@@ -77,8 +113,9 @@ func newDial() *dial {
 
 // A face of any brightness that the camera can cope with comes into the range within three adjustments, and is left alone there.
 func TestFaceIsBroughtIntoRange(t *testing.T) {
-	for _, reflected := range []float64{2, 5, 10, 20, 40, 80, 160, 320, 640, 1280} { // gray levels at the normal light
+	for i, reflected := range []float64{2, 5, 10, 20, 40, 80, 160, 320, 640, 1280, 7, 11, 23, 163, 321, 643} { // gray levels at the normal light
 		d := newDial()
+		d.coarse = i >= 10
 		x := newExposure(d)
 		level := func(l frames.Light) (level, clipped float32) {
 			v := reflected * amount(l) / amount(frames.Light{Exposure: 8 * time.Millisecond, Gain: 1})
@@ -90,6 +127,9 @@ func TestFaceIsBroughtIntoRange(t *testing.T) {
 		settled, n := false, 0
 		for ; !settled && n < 30; n++ {
 			l := d.next()
+			if d.told > 0 && l == d.then && x.of(l) == 0 {
+				t.Errorf("%v levels: the camera follows by %v, which is not noticed", reflected, l)
+			}
 			v, clipped := level(l)
 			var err error
 			if settled, err = x.face(l, v, clipped); err != nil {

@@ -136,6 +136,9 @@ func (w *Watcher) seal(ctx context.Context) error {
 		case k := <-w.keeper.seals:
 			data, err := abuse.Seal(k.reviewers, k.pictures)
 			k.clear()
+			if err != nil && w.Lost != nil {
+				w.Lost(err)
+			}
 			w.mu.Lock()
 			w.keeper.spare = k.slab
 			if err == nil { // else door is told that there are none: a film that is too long, a recipient that is none

@@ -3,7 +3,9 @@ package watch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"image"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -130,6 +132,41 @@ func TestFramesAreGivenEncrypted(t *testing.T) {
 	}
 }
 
+// stalled is a camera that delivers nothing once, and then is gone.
+type stalled struct {
+	still
+	asked bool
+}
+
+func (c *stalled) Next(context.Context) (frames.Frame, error) {
+	if c.asked {
+		return frames.Frame{}, io.EOF
+	}
+	c.asked = true
+	return frames.Frame{}, frames.ErrStalled
+}
+
+// stalls has the camera deliver nothing at that time.
+func (s *stage) stalls(t *testing.T, now time.Duration) {
+	t.Helper()
+	s.w.Source, s.w.Now = new(stalled), func() time.Duration { return now }
+	if err := s.w.look(t.Context()); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+}
+
+// A session whose camera stalls is forgotten at its deadline, and not before.
+func TestSessionOfAStalledCameraIsForgotten(t *testing.T) {
+	s, _ := desk(t)
+	s.w.session = &session{order: ipc.Observe{Deadline: time.Hour}}
+	if s.stalls(t, time.Hour); s.w.session == nil {
+		t.Error("it is forgotten before its deadline")
+	}
+	if s.stalls(t, time.Hour+1); s.w.session != nil {
+		t.Error("it outlives its deadline")
+	}
+}
+
 // Nobody's frames are kept beyond what door asked for.
 func TestFramesAreForgotten(t *testing.T) {
 	key, err := age.GenerateX25519Identity()
@@ -141,6 +178,7 @@ func TestFramesAreForgotten(t *testing.T) {
 		"door says so":        func(s *stage, id access.SessionID) { s.order(t, ipc.KindAbort, ipc.Abort{Session: id}) },
 		"door says nothing":   func(s *stage, _ access.SessionID) { s.w.keeper.expire(2 * time.Hour) },
 		"the next is shown":   func(s *stage, _ access.SessionID) { s.presented(7) },
+		"camera stalls":       func(s *stage, _ access.SessionID) { s.stalls(t, 2*time.Hour) },
 		"reviewer is no age1": nil,
 	} {
 		s, given := desk(t)
@@ -148,6 +186,8 @@ func TestFramesAreForgotten(t *testing.T) {
 		if end == nil {
 			to = "age1nobody"
 		}
+		var lost error
+		s.w.Lost = func(err error) { lost = err }
 		id, pix := s.presented(1, to)
 		if len(pix) == 0 {
 			t.Fatal("no frames were kept")
@@ -163,6 +203,9 @@ func TestFramesAreForgotten(t *testing.T) {
 		s.order(t, ipc.KindSeal, ipc.Seal{Session: id})
 		if got := <-given; got.Size != 0 {
 			t.Errorf("%s: frames are given", name)
+		}
+		if (lost != nil) != (end == nil) {
+			t.Errorf("%s: why no frames are given: %v", name, lost)
 		}
 	}
 	s, given := desk(t)

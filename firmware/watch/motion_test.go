@@ -3,6 +3,7 @@ package watch
 import (
 	"image"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,6 +43,9 @@ func played(t *testing.T, s *stage, number uint64, light func(v float32, lit boo
 		t.Fatalf("presentation %+v", p)
 	}
 	s.door.shown = nil
+	if slices.ContainsFunc(s.door.lent, func(v float32) bool { return v != 0 }) {
+		t.Fatal("a probe that was sent stays")
+	}
 	return p
 }
 

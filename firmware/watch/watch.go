@@ -33,7 +33,7 @@ const (
 	maxFused = 6
 )
 
-// Door is where the evidence goes.
+// Door is where the evidence goes. Send is done with body when it returns: the probes of a Presentation are wiped then.
 type Door interface {
 	Send(kind ipc.Kind, body any) error
 }
@@ -49,6 +49,8 @@ type Watcher struct {
 	// Extract says from which frames, by their number, the probe is fused; nil: from as many good ones as there is time for. Only who looks at frames
 	// again knows which these were.
 	Extract func(seq uint64) bool
+	// Lost is told why frames that door asked for could not be encrypted, which door is told without a reason; nil: nobody is.
+	Lost func(error)
 
 	jobs, idle chan *job // frames for the extraction, and those that wait to be filled
 
@@ -150,7 +152,11 @@ func (w *Watcher) look(ctx context.Context) error {
 		switch {
 		case errors.Is(err, frames.ErrStalled):
 			// Nothing to look at: door is told that nobody is there, which also says that eye lives, and that no light was gathered.
-			if err := w.sawNobody(w.Now(), 0, access.HintNobody); err != nil {
+			now := w.Now()
+			w.mu.Lock()
+			w.expire(now)
+			w.mu.Unlock()
+			if err := w.sawNobody(now, 0, access.HintNobody); err != nil {
 				return err
 			}
 			continue
@@ -191,21 +197,15 @@ func (w *Watcher) frame(f frames.Frame) error {
 	if err := w.collect(f, light, hint, len(faces)); err != nil {
 		return err
 	}
-	settled, err := held, error(nil)
-	switch {
-	case held:
-	case !w.have:
-		err = w.exposure.scene(light, brightness(f.Image))
-	case w.missing == 0:
-		settled, err = w.exposure.face(light, w.face.Level, w.face.Clipped)
-	}
+	settled, err := w.adjust(f, light, held)
 	if err != nil {
-		return fmt.Errorf("adjust camera: %w", err)
+		return err
 	}
 	if !w.have {
 		return w.sawNobody(f.Stamp, f.Exposure, blank(f.Image))
 	}
-	if f.Stamp-w.lastSent < approachEvery && !w.adjusting || w.missing > 0 {
+	// The first sighting in the light that door waits for is told at once.
+	if f.Stamp-w.lastSent < approachEvery && !(w.adjusting && settled) || w.missing > 0 {
 		return nil
 	}
 	w.lastSent, w.farewell, w.adjusting = f.Stamp, farewells, !settled
@@ -287,11 +287,7 @@ func (w *Watcher) collect(f frames.Frame, light frames.Light, hint access.Hint, 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stamp = f.Stamp
-	if s := w.session; s != nil && f.Stamp > s.order.Deadline {
-		w.forget(s)
-		w.session = nil
-	}
-	w.keeper.expire(f.Stamp)
+	w.expire(f.Stamp)
 	if w.session.covers(f) { // asked anew: the session may have changed while the frame was looked at
 		if err := w.record(w.session, f, light, hint, found); err != nil {
 			return err
@@ -302,6 +298,15 @@ func (w *Watcher) collect(f frames.Frame, light frames.Light, hint access.Hint, 
 		w.keeper.lost()
 	}
 	return w.presentIfReady()
+}
+
+// expire forgets what has had its time, be it for want of frames. Called with mu held.
+func (w *Watcher) expire(now time.Duration) {
+	if s := w.session; s != nil && now > s.order.Deadline {
+		w.forget(s)
+		w.session = nil
+	}
+	w.keeper.expire(now)
 }
 
 // record measures one frame of the session. Called with mu held.
@@ -431,6 +436,7 @@ func (w *Watcher) presentIfReady() error {
 		p.Probe, p.Liveness, p.ProbeFrom, p.Hint = probe, liveness, uint32(n), access.HintNone
 	}
 	err := w.Door.Send(ipc.KindPresentation, p)
+	p.Wipe()
 	w.keeper.take(s, &w.reel)
 	return err
 }

@@ -36,6 +36,7 @@ type mute struct {
 	approaches int
 	last       ipc.Approach
 	shown      *access.Presentation
+	lent       []float32 // the probe as it was sent
 }
 
 func (m *mute) Send(_ ipc.Kind, body any) error {
@@ -44,6 +45,8 @@ func (m *mute) Send(_ ipc.Kind, body any) error {
 		m.approaches++
 		m.last = b
 	case access.Presentation:
+		m.lent = b.Probe
+		b.Probe, b.Reflected = slices.Clone(b.Probe), slices.Clone(b.Reflected)
 		m.shown = &b
 	}
 	return nil

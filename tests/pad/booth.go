@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
@@ -149,9 +150,9 @@ func (p *walkUp) Camera() frames.Camera {
 func (p *walkUp) Light() (least, most frames.Light) { return twin.Least, twin.Most }
 
 // Expose has the next frames taken so.
-func (p *walkUp) Expose(l frames.Light) error {
+func (p *walkUp) Expose(l frames.Light) (frames.Light, error) {
 	p.taken = l
-	return nil
+	return l, nil
 }
 
 // Close ends nothing: the booth is used again.
@@ -163,6 +164,7 @@ func (p *walkUp) Send(_ ipc.Kind, body any) error {
 	case ipc.Approach:
 		p.sighting = m
 	case access.Presentation:
+		m.Probe, m.Reflected = slices.Clone(m.Probe), slices.Clone(m.Reflected)
 		p.shown = &m
 	case ipc.Sealed:
 		p.sealed <- m

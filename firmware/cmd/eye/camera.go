@@ -125,7 +125,7 @@ func (l *lens) Camera() frames.Camera { return l.about }
 func (l *lens) Light() (least, most frames.Light) { return l.iris.least, l.iris.most }
 
 // Expose tells it.
-func (l *lens) Expose(want frames.Light) error { return l.iris.set(l.camera, want) }
+func (l *lens) Expose(want frames.Light) (frames.Light, error) { return l.iris.set(l.camera, want) }
 
 // Close ends the stream.
 func (l *lens) Close() error { return l.camera.Close() }

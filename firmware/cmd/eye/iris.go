@@ -32,7 +32,7 @@ const (
 // lockable is a camera whose automatisms can be stopped.
 type lockable interface {
 	Lock(camera.Light) (camera.Light, error)
-	Exposures() (least, most time.Duration, err error)
+	Bounds() (least, most camera.Light, err error)
 }
 
 // openIris stops the camera's automatisms. camera.ErrUnlockable: they, or what they ruled, do not stand still; the iris is good all the same.
@@ -49,32 +49,33 @@ func openIris(c lockable, b board.Camera, interval time.Duration) (iris, error) 
 	}
 	i.now.Gain = 1
 	i.then = i.now
-	shortest, _, err := c.Exposures()
+	least, most, err := c.Bounds()
 	if err != nil {
 		return i, err
 	}
-	i.least = frames.Light{Exposure: min(max(i.now.Exposure/darkest, shortest), i.now.Exposure), Gain: 1}
+	i.least = frames.Light{Exposure: min(max(i.now.Exposure/darkest, least.Exposure), i.now.Exposure), Gain: 1}
 	i.most = frames.Light{Exposure: i.now.Exposure, Gain: 1}
 	if b.GainMost > 0 {
-		i.most.Gain = float32(b.GainMost) / float32(i.gain)
+		i.most.Gain = float32(max(min(int32(b.GainMost), most.Gain), i.gain)) / float32(i.gain)
 	}
 	return i, nil
 }
 
-// set tells the camera. What it then holds is believed; a control that refuses leaves things as they are.
-func (i *iris) set(c lockable, want frames.Light) error {
+// set tells the camera and returns what it then holds, which is believed. A control that refuses without a word on what it holds has kept what it had,
+// whatever the other one did.
+func (i *iris) set(c lockable, want frames.Light) (held frames.Light, err error) {
 	got, err := c.Lock(camera.Light{Exposure: want.Exposure, Gain: int32(math.Round(float64(want.Gain) * float64(i.gain)))})
-	switch {
-	case errors.Is(err, camera.ErrUnlockable):
-		return nil
-	case err != nil:
-		return err
+	if err != nil && !errors.Is(err, camera.ErrUnlockable) {
+		return frames.Light{}, err
 	}
-	i.then, i.frames = frames.Light{Exposure: got.Exposure, Gain: 1}, followsAfter
-	if i.gain > 0 {
+	i.frames = followsAfter
+	if got.Exposure > 0 {
+		i.then.Exposure = got.Exposure
+	}
+	if got.Gain > 0 && i.gain > 0 {
 		i.then.Gain = float32(got.Gain) / float32(i.gain)
 	}
-	return nil
+	return i.then, nil
 }
 
 // next is the light that the next frame was taken in.

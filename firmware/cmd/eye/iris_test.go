@@ -14,21 +14,26 @@ import (
 type controls struct {
 	held    []camera.Light
 	refuses error
+	keeps   bool // the gain control refuses, whatever becomes of the exposure
 	least   time.Duration
+	most    int32 // gain
 }
 
 func (c *controls) Lock(l camera.Light) (camera.Light, error) {
 	l.Exposure = l.Exposure.Round(100 * time.Microsecond)
 	c.held = append(c.held, l)
+	if c.keeps {
+		l.Gain = 0
+	}
 	return l, c.refuses
 }
 
-func (c *controls) Exposures() (least, most time.Duration, err error) {
-	return c.least, time.Second, nil
+func (c *controls) Bounds() (least, most camera.Light, err error) {
+	return camera.Light{Exposure: c.least}, camera.Light{Exposure: time.Second, Gain: c.most}, nil
 }
 
 func TestIrisOpensAndFollows(t *testing.T) {
-	c := &controls{least: 300 * time.Microsecond}
+	c := &controls{least: 300 * time.Microsecond, most: 255}
 	i, err := openIris(c, board.Camera{Exposure: 8000, Gain: 16, GainMost: 64}, time.Second/30)
 	if err != nil {
 		t.Fatal(err)
@@ -37,8 +42,8 @@ func TestIrisOpensAndFollows(t *testing.T) {
 	if want := (frames.Light{Exposure: time.Millisecond, Gain: 1}); i.least != want || i.most != (frames.Light{Exposure: 8 * time.Millisecond, Gain: 4}) || i.next() != normal {
 		t.Fatalf("%+v", i)
 	}
-	if err := i.set(c, frames.Light{Exposure: 8 * time.Millisecond, Gain: 2.5}); err != nil {
-		t.Fatal(err)
+	if held, err := i.set(c, frames.Light{Exposure: 8*time.Millisecond + 40*time.Microsecond, Gain: 2.51}); err != nil || held != (frames.Light{Exposure: 8 * time.Millisecond, Gain: 2.5}) {
+		t.Fatalf("held %v, %v", held, err)
 	}
 	if last := c.held[len(c.held)-1]; last != (camera.Light{Exposure: 8 * time.Millisecond, Gain: 40}) {
 		t.Errorf("the camera was told %v", last)
@@ -60,17 +65,33 @@ func TestIrisThatCannotBeTold(t *testing.T) {
 	if !errors.Is(err, camera.ErrUnlockable) || i.most != (frames.Light{}) || i.next().Gain != 0 || i.next().Exposure != (time.Second/30/4).Round(100*time.Microsecond) {
 		t.Errorf("%+v, %v", i, err)
 	}
-	// A gain that nobody knows the unit of stands still, and so does a camera that refuses later on.
+	// A gain that nobody knows the unit of stands still.
 	c := &controls{}
 	if i, err = openIris(c, board.Camera{Exposure: 8000}, time.Second/30); err != nil || i.most.Gain != 1 {
 		t.Fatalf("%+v, %v", i, err)
 	}
-	c.refuses = loose
-	if err := i.set(c, frames.Light{Exposure: time.Millisecond, Gain: 1}); err != nil || i.next().Exposure != 8*time.Millisecond {
-		t.Errorf("%+v, %v", i, err)
-	}
 	c.refuses = camera.ErrGone
-	if err := i.set(c, frames.Light{Exposure: time.Millisecond, Gain: 1}); !errors.Is(err, camera.ErrGone) {
-		t.Errorf("a camera that is gone: %v", err)
+	if _, err := i.set(c, frames.Light{Exposure: time.Millisecond, Gain: 1}); !errors.Is(err, camera.ErrGone) || i.next().Exposure != 8*time.Millisecond {
+		t.Errorf("a camera that is gone: %+v, %v", i, err)
+	}
+}
+
+// A camera that takes an exposure and refuses the gain has taken the exposure: frames that said otherwise would have evidence and stamps wrong.
+func TestIrisThatIsHalfTold(t *testing.T) {
+	c := &controls{most: 40}
+	i, err := openIris(c, board.Camera{Exposure: 8000, Gain: 16, GainMost: 64}, time.Second/30)
+	if err != nil || i.most.Gain != 2.5 {
+		t.Fatalf("%+v, %v: the control takes a gain of 40", i, err)
+	}
+	c.refuses, c.keeps = camera.ErrUnlockable, true
+	want := frames.Light{Exposure: time.Millisecond, Gain: 1}
+	if held, err := i.set(c, frames.Light{Exposure: time.Millisecond, Gain: 2}); err != nil || held != want {
+		t.Errorf("held %v, %v, want %v", held, err, want)
+	}
+	for range followsAfter {
+		i.next()
+	}
+	if got := i.next(); got != want {
+		t.Errorf("a frame says %v, want %v", got, want)
 	}
 }

@@ -164,7 +164,9 @@ func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxSenten
 func serve(ctx context.Context, source frames.Source, engine *inference.Engine, conn *ipc.Conn, hello ipc.Hello) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := &watch.Watcher{Source: source, Engine: engine, Bundle: hello.Bundle, Now: frames.Now}
+	w := &watch.Watcher{Source: source, Engine: engine, Bundle: hello.Bundle, Now: frames.Now, Lost: func(err error) {
+		fmt.Fprintln(os.Stderr, "frames that door asked for are lost:", err)
+	}}
 	client := ipc.NewClient(conn, func(m ipc.Message) {
 		if err := w.Order(m); err != nil {
 			cancel(err)
