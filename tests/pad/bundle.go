@@ -44,9 +44,9 @@ func (b *binder) filmed() []string {
 	return b.reviewers
 }
 
-// name is the presentation's, fit for a file.
+// name is the presentation's, fit for a file: species may be the title of a scene, which is anybody's text.
 func (b *binder) name(species string, index int) {
-	words := strings.FieldsFunc(species, func(r rune) bool { return r == ' ' || r == ',' || r == ':' })
+	words := strings.FieldsFunc(strings.ToLower(species), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
 	b.label = fmt.Sprintf("%s-%d", strings.Join(words, "-"), index)
 }
 
@@ -79,7 +79,11 @@ func (p *walkUp) bind(findings access.Findings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = errors.Join(err, os.Remove(path)) // what is cut off is no bundle
+		}
+	}()
 	w, err := abuse.NewWriter(f)
 	if err != nil {
 		return err

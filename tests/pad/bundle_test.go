@@ -10,8 +10,10 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/firmware/abuse"
 	"github.com/lintel-access/lintel/firmware/retrial"
+	"github.com/lintel-access/lintel/inference"
 )
 
 // The frames of a session, measured again by the same models on the same machine, give the same evidence bit for bit: of a living person, and of frames
@@ -108,5 +110,20 @@ func TestBundleOptions(t *testing.T) {
 	}
 	if _, err := newBinder(options{bundles: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "-reviewer") {
 		t.Errorf("bundles for nobody: %v", err)
+	}
+	b := binder{dir: t.TempDir()}
+	for species, want := range map[string]string{
+		"print, cut to the head and bent": "print-cut-to-the-head-and-bent-4", "../../etc/A mask": "etc-a-mask-4", "..": "-4", "a\x00b\u00e9": "a-b-4",
+	} {
+		if b.name(species, 4); b.label != want {
+			t.Errorf("%q is called %q, want %q", species, b.label, want)
+		}
+	}
+	p := &walkUp{booth: &booth{engine: new(inference.Engine), binder: b}, opened: new(access.Opened), shown: new(access.Presentation)}
+	if err := p.bind(access.Findings{}); err == nil {
+		t.Error("a bundle for nobody is written")
+	}
+	if files, err := os.ReadDir(b.dir); err != nil || len(files) != 0 {
+		t.Errorf("a cut bundle stays: %v, %v", files, err)
 	}
 }

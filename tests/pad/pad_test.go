@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,7 +162,7 @@ func TestReport(t *testing.T) {
 		"four rejections": {0, 96, 0, "4 of 100 living people rejected"},
 	} {
 		var out bytes.Buffer
-		all := append(append(list(attack, c.attacks, 60), list(living, c.living, 100)...), list(relay, c.relayed, 100)...)
+		all := slices.Concat(list(attack, c.attacks, 60), list(living, c.living, 100), list(relay, c.relayed, 100))
 		err := report{options: options{profile: "office", fps: 30}, species: []species{attack, living, relay}, outcomes: all}.print(&out)
 		if (err == nil) != (c.missed == "") || err != nil && !strings.Contains(err.Error(), c.missed) {
 			t.Errorf("%s: %v", name, err)
@@ -169,6 +170,19 @@ func TestReport(t *testing.T) {
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		if c.missed == "" && lines[len(lines)-1] != "pad: 3 species, 260 presentations, 100 accepted, 100 bona fide, 3 rejected" {
 			t.Errorf("%s: closing line %q", name, lines[len(lines)-1])
+		}
+	}
+	// Unknown relief excuses what relief stops, and that alone.
+	for _, sheet := range []bool{true, false} {
+		k := species{name: "attack", sheet: sheet}
+		err := report{species: []species{k}, outcomes: []outcome{{Species: k.name, Accepted: true, Unknown: true}}}.print(io.Discard)
+		if (err == nil) != sheet {
+			t.Errorf("sheet %v, accepted with unknown relief: %v", sheet, err)
+		}
+	}
+	for _, k := range catalogue {
+		if strings.HasPrefix(k.name, "print") != k.sheet {
+			t.Errorf("%s: sheet %v", k.name, k.sheet)
 		}
 	}
 }

@@ -21,6 +21,9 @@ type species struct {
 	// allowed is how many of 300 may be accepted, and why, where the target of none cannot be met.
 	allowed int
 	why     string
+	// sheet says that relief is what stops it. Where that could not be known, what was accepted is not held against the targets; nothing else is excused
+	// so.
+	sheet bool
 }
 
 // script writes the scene of one presentation. All that is left to chance in it comes from one generator.
@@ -226,12 +229,12 @@ const shaped = "what has the shape and the colours of the head answers the lamp 
 var catalogue = []species{
 	{name: "bona fide", bona: true, write: living},
 
-	{name: "print, matte", write: printed(nil), allowed: 6, why: noise},
-	{name: "print, glossy", write: printed(func(s *script) { s.line("glossy") }), allowed: 6, why: noise},
-	{name: "print, bent", write: printed(func(s *script) { s.line("bent %.3f", s.between(0.07, 0.40)) }), allowed: 10, why: noise},
-	{name: "print, bent and glossy", write: printed(func(s *script) { s.line("bent %.3f\nglossy", s.between(0.07, 0.40)) }), allowed: 75, why: highlight},
-	{name: "print, cut to the head", write: printed(func(s *script) { s.line("cut head") }), allowed: 6, why: noise},
-	{name: "print, cut to the head and bent", write: printed(func(s *script) { s.line("cut head\nbent %.3f", s.between(0.07, 0.25)) }), allowed: 10, why: noise},
+	{name: "print, matte", write: printed(nil), sheet: true, allowed: 6, why: noise},
+	{name: "print, glossy", write: printed(func(s *script) { s.line("glossy") }), sheet: true, allowed: 6, why: noise},
+	{name: "print, bent", write: printed(func(s *script) { s.line("bent %.3f", s.between(0.07, 0.40)) }), sheet: true, allowed: 10, why: noise},
+	{name: "print, bent and glossy", write: printed(func(s *script) { s.line("bent %.3f\nglossy", s.between(0.07, 0.40)) }), sheet: true, allowed: 75, why: highlight},
+	{name: "print, cut to the head", write: printed(func(s *script) { s.line("cut head") }), sheet: true, allowed: 6, why: noise},
+	{name: "print, cut to the head and bent", write: printed(func(s *script) { s.line("cut head\nbent %.3f", s.between(0.07, 0.25)) }), sheet: true, allowed: 10, why: noise},
 	{name: "print, eyes cut out", write: func(s *script) {
 		s.begin("A print with living eyes behind")
 		if s.half("worn bent", "held flat") {
@@ -244,7 +247,7 @@ var catalogue = []species{
 			paper := papers[1+s.IntN(2)]
 			s.line("print of enrolled %d\nsize %g %g\ncut eyes", s.somebody(0), paper.width, paper.height)
 		})
-	}, allowed: 6, why: noise},
+	}, sheet: true, allowed: 6, why: noise},
 	{name: "print on a stick", write: func(s *script) {
 		s.begin("A small print on a stick")
 		n := s.somebody(0)
@@ -254,7 +257,7 @@ var catalogue = []species{
 		}
 		s.place(0.30, 0.50)
 		s.line("person enrolled %d\nat 0s position %.3f 0.05 %.3f\nat 0s turn 50 15 0", s.somebody(n), s.between(0.25, 0.4), s.between(0.9, 1.3))
-	}, allowed: 20, why: noise},
+	}, sheet: true, allowed: 20, why: noise},
 
 	{name: "screen, dark in infrared", write: screen(func(s *script) { s.line("dark\nglossy") })},
 	{name: "screen, emits infrared", write: screen(func(s *script) { s.line("glossy") })},
