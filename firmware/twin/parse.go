@@ -183,7 +183,7 @@ func (p *parser) expect() error {
 	}
 	i := slices.Index(outcomeNames[:], word)
 	if i < 0 {
-		return fmt.Errorf("expect %q: not one of granted, denied, retry, nothing, refused, door", word)
+		return fmt.Errorf("expect %q: not one of granted, denied, retry, nothing, refused, shut, door", word)
 	}
 	if p.seen["expect"] {
 		return errors.New(`"expect" stands twice`)

@@ -213,3 +213,21 @@ func FuzzParseScene(f *testing.F) {
 		}
 	})
 }
+
+func TestOutcomeFits(t *testing.T) {
+	verdicts := []string{"nothing", "granted", "denied", "retry", "uncertain"}
+	for o, want := range map[Outcome][]bool{
+		Nothing: {true, false, false, false, false},
+		Granted: {false, true, false, false, false},
+		Denied:  {false, false, true, false, false},
+		Retry:   {false, false, false, true, false},
+		Refused: {false, false, true, true, true},
+		Shut:    {true, false, true, true, true},
+	} {
+		for i, v := range verdicts {
+			if o.Fits(v) != want[i] {
+				t.Errorf("%v fits %s: %v", o, v, !want[i])
+			}
+		}
+	}
+}

@@ -48,10 +48,11 @@ const (
 	Granted
 	Denied
 	Retry
-	Refused // denied, retry, uncertain or nothing: whatever does not open the door
+	Refused // a session that ends denied, for a retry or uncertain
+	Shut    // whatever does not open the door: refused, or nobody is made out
 )
 
-var outcomeNames = [...]string{"nothing", "granted", "denied", "retry", "refused"}
+var outcomeNames = [...]string{"nothing", "granted", "denied", "retry", "refused", "shut"}
 
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
@@ -62,7 +63,8 @@ func (o Outcome) String() string {
 
 // Fits reports whether a walk-up ended as expected; verdict is that of its session that counts, or "nothing".
 func (o Outcome) Fits(verdict string) bool {
-	return verdict == o.String() || o == Refused && verdict != Granted.String()
+	granted, nothing := verdict == Granted.String(), verdict == Nothing.String()
+	return verdict == o.String() || o == Refused && !granted && !nothing || o == Shut && !granted
 }
 
 // Actor is somebody, or a picture of somebody, that comes before the camera.

@@ -122,7 +122,7 @@ func (b *bench) watchScene(ctx context.Context, s *twin.Scene) (walked, error) {
 	defer cut()
 	stop := b.collect(ctx, func(now ipc.Status) {
 		states[now.Door.String()] = true
-		if len(now.Decisions) > 0 && now.Decisions[0].Session != last.Session && now.Decisions[0].Verdict.String() == s.Expect.Outcome.String() {
+		if len(now.Decisions) > 0 && now.Decisions[0].Session != last.Session && settles(s.Expect.Outcome, now.Decisions[0].Verdict) {
 			time.AfterFunc(curtain, cut) // the scene has shown what it is there for
 		}
 	})
@@ -156,6 +156,11 @@ func (b *bench) watchScene(ctx context.Context, s *twin.Scene) (walked, error) {
 		w.unexpected = "not granted, but the relay moved"
 	}
 	return w, nil
+}
+
+// settles tells whether a verdict is the outcome that a scene expects, and the last word on it: after a retry somebody may be let in yet.
+func settles(want twin.Outcome, v access.Verdict) bool {
+	return want.Fits(v.String()) && (v != access.Retry || want == twin.Retry)
 }
 
 // collect calls f with every status until stop is called.

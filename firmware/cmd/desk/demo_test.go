@@ -7,7 +7,26 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/twin"
 )
+
+// A scene ends early with the outcome that it expects; where a refusal is expected a retry is not the end.
+func TestSettles(t *testing.T) {
+	for _, c := range []struct {
+		want twin.Outcome
+		v    access.Verdict
+		ends bool
+	}{
+		{twin.Granted, access.Granted, true}, {twin.Granted, access.Denied, false}, {twin.Granted, access.Retry, false},
+		{twin.Retry, access.Retry, true}, {twin.Refused, access.Retry, false}, {twin.Refused, access.Denied, true},
+		{twin.Refused, access.Uncertain, true}, {twin.Refused, access.Granted, false}, {twin.Shut, access.Denied, true},
+		{twin.Shut, access.Granted, false}, {twin.Nothing, access.Denied, false},
+	} {
+		if settles(c.want, c.v) != c.ends {
+			t.Errorf("%v after %v is the end: %v", c.want, c.v, !c.ends)
+		}
+	}
+}
 
 func TestSummarise(t *testing.T) {
 	session := func(n uint64) access.SessionID { return access.SessionID{Boot: 1, Number: n} }
