@@ -94,13 +94,13 @@ func (l *Learned) check() error {
 }
 
 const (
-	// loosestBudget is the largest share of living people that a policy may give up for this check.
+	// loosestBudget is the largest share of living people's frames that a policy may give up for this check.
 	loosestBudget = 0.01
 	// leastRefused is the share of attacks below which the check is not worth what it costs.
 	leastRefused = 0.5
 )
 
-// Threshold returns the learned score below which a session is refused, so that at most the share budget of living people is. It is that of the
+// Threshold returns the learned score below which a session is refused, so that at most the share budget of living people's frames is. It is that of the
 // loosest measured budget within. An error says why there is none: ErrBudget, ErrUnmeasured, ErrUnheld or ErrIdle.
 func (l *Learned) Threshold(budget float64) (float32, error) {
 	if !(budget > 0 && budget <= loosestBudget) {
@@ -127,6 +127,6 @@ func (l *Learned) Worth() string {
 	}
 	b := l.Budgets[0]
 	percent := func(k, n int) float64 { return 100 * float64(k) / float64(max(n, 1)) }
-	return fmt.Sprintf("at %g %% BPCER it refuses %.0f %% of attacks, and %.1f %% of people it was not set on",
+	return fmt.Sprintf("at %g %% BPCER it refuses %.0f %% of attacks, and %.1f %% of frames of people new to it",
 		100*b.BPCER, percent(l.Attacks-b.Accepted, l.Attacks), percent(b.HeldOut, l.BonaFide))
 }

@@ -32,12 +32,12 @@ func TestLearnedCheckFailsClosed(t *testing.T) {
 		state  health.State
 		says   string
 	}{
-		"off":                    {table(good), nil, 0, 0, health.Impaired, "learned check off: the other checks decide without it (at 1 % BPCER it refuses 70 % of attacks, and 1.0 % of people it was not set on)"},
+		"off":                    {table(good), nil, 0, 0, health.Impaired, "learned check off: the other checks decide without it (at 1 % BPCER it refuses 70 % of attacks, and 1.0 % of frames of people new to it)"},
 		"on":                     {table(good), nil, 0.01, 0.4, health.Works, ""},
 		"off and absent":         {nil, fmt.Errorf("the bundle has no PAD network"), 0, 0, health.Impaired, "learned check off: the other checks decide without it (it was not measured for this bundle)"},
 		"absent":                 {nil, fmt.Errorf("the bundle has no PAD network"), 0.01, 0, health.Missing, "the bundle has no PAD network"},
 		"stricter than measured": {table(good), nil, 0.001, 0, health.Missing, "stricter than measured"},
-		"not held":               {table(func(l *model.Learned) { l.Budgets[0].HeldOut = 11 }), nil, 0.01, 0, health.Missing, "1.1 % of people it was not set on"},
+		"not held":               {table(func(l *model.Learned) { l.Budgets[0].HeldOut = 11 }), nil, 0.01, 0, health.Missing, "1.1 % of frames of people new to it"},
 		"idle":                   {table(func(l *model.Learned) { l.Budgets[0].Accepted = 501 }), nil, 0.01, 0, health.Missing, "refuses 50 % of attacks"},
 		"zero table":             {new(model.Learned), nil, 0.01, 0, health.Missing, "stricter than measured"},
 	} {
@@ -70,7 +70,7 @@ func TestShippedLearnedCheckIsOff(t *testing.T) {
 		if limit := s.judgeLearned(p); limit != 0 || s.found.State(health.LearnedCheck) != want {
 			t.Errorf("budget %g: limit %v, %v", budget, limit, s.found.State(health.LearnedCheck))
 		}
-		if said := strings.Join(s.found.Sentences(), "; "); !strings.Contains(said, "of people it was not set on") {
+		if said := strings.Join(s.found.Sentences(), "; "); !strings.Contains(said, "of frames of people new to it") {
 			t.Errorf("budget %g: says %q", budget, said)
 		}
 	}
