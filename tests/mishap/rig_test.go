@@ -132,6 +132,7 @@ type rig struct {
 	session  bool          // eye was told of one, and it has not ended
 	stalled  bool          // as walkup said last
 	gauges   int           // measurements of the lamp
+	known    int           // of them, when the door was released last
 	measure  time.Duration // until when the newest of them wants frames
 	hurry    chan struct{} // frames are wanted at once
 }
