@@ -35,6 +35,7 @@ const (
 	// RecipientBytes is the length of every age X25519 recipient: bech32 of 32 bytes under the name "age".
 	RecipientBytes = 62
 	minEvidence    = 1 << 20
+	minFramed      = 32 << 20  // the frames of one session may be as many (firmware/ipc); less would keep few or none
 	maxEvidence    = 256 << 20 // half of the storage of a kiosk, docs/ARCHITECTURE.md
 	mostReviewed   = 90 * day
 )
@@ -52,6 +53,9 @@ func (e Evidence) Validate() error {
 		return fmt.Errorf("evidence is kept for %v, outside %v..%v", e.Keep, leastKept, mostReviewed)
 	case e.MaxBytes < minEvidence || e.MaxBytes > maxEvidence:
 		return fmt.Errorf("evidence of %d bytes, outside %d..%d", e.MaxBytes, minEvidence, maxEvidence)
+	}
+	if e.Frames && e.MaxBytes < minFramed {
+		return fmt.Errorf("evidence of %d bytes, want %d or more where frames are kept", e.MaxBytes, minFramed)
 	}
 	for _, r := range e.Reviewers {
 		if len(r) != RecipientBytes || !strings.HasPrefix(r, "age1") {

@@ -12,6 +12,11 @@ func TestEvidenceBounds(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	framed := good
+	framed.Frames, framed.MaxBytes = true, minFramed
+	if err := framed.Validate(); err != nil {
+		t.Error(err)
+	}
 	if err := (Evidence{}).Validate(); err != nil {
 		t.Errorf("keeping nothing is refused: %v", err)
 	}
@@ -25,6 +30,7 @@ func TestEvidenceBounds(t *testing.T) {
 		"kept for an hour":  func(e *Evidence) { e.Keep = time.Hour },
 		"no room":           func(e *Evidence) { e.MaxBytes = 1 << 10 },
 		"the whole disk":    func(e *Evidence) { e.MaxBytes = 1 << 30 },
+		"no room for films": func(e *Evidence) { e.Frames, e.MaxBytes = true, minFramed-1 },
 	} {
 		e := good
 		bend(&e)

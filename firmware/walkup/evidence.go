@@ -19,10 +19,11 @@ func (w *Walkup) reviewers() []string {
 }
 
 // evidence hands a concluded walk-up to whoever keeps evidence, if the policy selects it; otherwise eye forgets its frames. Decided is what the evidence
-// was answered by, d what became of that. A walk-up that eye presented nothing of leaves nothing to look at again.
+// was answered by, d what became of that. A walk-up that eye presented nothing of leaves nothing to look at again; one in which an enrolment began answers
+// no question.
 func (w *Walkup) evidence(decided, d access.Decision, now time.Duration) {
 	s, p := &w.session, w.cfg.Policy
-	if w.cfg.Keep == nil || s.enrol != nil || s.shown == nil || !s.findings[access.CriterionBinding].Asked || !p.Evidence.Selects(d) {
+	if w.cfg.Keep == nil || s.enrol != nil || w.enrol != nil || s.shown == nil || !s.findings[access.CriterionBinding].Asked || !p.Evidence.Selects(d) {
 		if s.shown != nil && len(s.reviewers) > 0 && w.eye != nil {
 			_ = w.eye.Abort(ipc.Abort{Session: s.opened.Session}) // an eye that does not hear it forgets by itself
 		}

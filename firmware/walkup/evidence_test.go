@@ -15,7 +15,7 @@ import (
 func keeping(s access.Selection, framed bool) func(*access.Policy) {
 	return func(p *access.Policy) {
 		p.Evidence = access.Evidence{
-			Select: s, Frames: framed, Reviewers: []string{"age1" + strings.Repeat("q", access.RecipientBytes-4)}, Keep: 24 * time.Hour, MaxBytes: 1 << 20,
+			Select: s, Frames: framed, Reviewers: []string{"age1" + strings.Repeat("q", access.RecipientBytes-4)}, Keep: 24 * time.Hour, MaxBytes: 32 << 20,
 		}
 	}
 }
@@ -135,6 +135,31 @@ func TestEnrolmentIsNoEvidence(t *testing.T) {
 			if c.Why == access.ReasonEnrolled {
 				t.Error("a walk-up of an enrolment was kept")
 			}
+		}
+	})
+}
+
+// Nor is a walk-up in which an enrolment began: it answered no question, and would not come out the same.
+func TestEnrolmentBegunInAWalkUpIsNoEvidence(t *testing.T) {
+	b := start(t, keeping(access.SelectAll, false))
+	b.stand(5, access.HintNone, func() bool { return b.w.View().State == access.Capturing })
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{3}, Within: 20 * time.Second})
+		done <- err
+	}()
+	b.stand(5, access.HintNone, func() bool { return b.w.View().Enrolling })
+	b.stand(5, access.HintNone, func() bool { return len(done) > 0 })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	list := b.w.View().Outcomes
+	if o := list[len(list)-1]; o.Verdict != access.Retry || o.Reason != access.ReasonNotReady {
+		t.Fatalf("the first outcome was %v because of %v: the enrolment did not begin in it", o.Verdict, o.Reason)
+	}
+	b.locked(func() {
+		if len(b.kept) != 0 {
+			t.Errorf("%d cases kept, the first because of %v", len(b.kept), b.kept[0].Why)
 		}
 	})
 }
