@@ -114,7 +114,7 @@ func (r Reason) Own() bool {
 func (r Reason) Again() bool {
 	switch r {
 	case ReasonNoProbe, ReasonTrackLost, ReasonFewFrames, ReasonTooBright, ReasonLeft, ReasonEyeLost, ReasonDeadline,
-		ReasonJump, ReasonReliefUnknown, ReasonReliefDoubt, ReasonUneven, ReasonNotHeld, ReasonRestless, ReasonCameraStalled:
+		ReasonJump, ReasonReliefUnknown, ReasonReliefDoubt, ReasonUneven, ReasonNotHeld, ReasonRestless, ReasonCameraStalled, ReasonTooDark:
 		return true
 	}
 	return false

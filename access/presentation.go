@@ -61,7 +61,7 @@ type FrameEvidence struct {
 	Taken   float32          `cbor:"20,keyasint"` // how much light the camera took in, normal 1; 0: nobody knows
 	Pixels  PixelHash        `cbor:"14,keyasint"`
 	// Restless is how much the aligned face differs from the mean of the frames before and after, besides what the lamp explains: median over the
-	// face, gray levels; 0 in the first and the last frame.
+	// face, gray levels; 0 in the first and the last frame; -1 where it was not measured.
 	Restless float32 `cbor:"15,keyasint"`
 	EyePeak  float32 `cbor:"16,keyasint"` // highest gray level of the eyes, mean of both, 0..255
 	EyeLevel float32 `cbor:"17,keyasint"` // mean gray level of the eyes, 0..255

@@ -70,6 +70,7 @@ const (
 	ReasonDebugImage     Reason = 59 // this kiosk runs an image that allows debugging
 	ReasonProvider       Reason = 60 // an execution provider was dropped, and the policy wants the first
 	ReasonClock          Reason = 61 // nobody vouches for the clock, and the policy wants it
+	ReasonTooDark        Reason = 62 // the lamp hardly lights the face, too little to tell a sensor's noise: retry
 )
 
 var reasonNames = [...]string{
@@ -81,6 +82,7 @@ var reasonNames = [...]string{
 	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp", "relief in doubt",
 	"frame repeated", "another face answered the lamp", "no noise", "restless face", "no glint", "motionless head", "rigid face", "exposure not held",
 	"no learned check", "camera stalled", "stale challenge", "unconfirmed", "stepped up", "debug image", "provider dropped", "clock untrusted",
+	"too dark to tell",
 }
 
 // String is the short English name; an unknown number prints as such.

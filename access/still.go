@@ -13,11 +13,14 @@ const minWindows = 3
 
 // still asks how a face and the picture of it move when the lamp is left out of account.
 func (f *Findings) still(p *Presentation, o Opened, c CaptureLimits) {
-	least, most, windows := restless(p.Frames)
+	least, most, windows, dark := restless(p.Frames)
 	f.optional(CriterionNoise, least, c.MinNoise, ReasonNoNoise)
 	f.optional(CriterionRestless, -most, -c.MaxRestless, ReasonRestless)
 	if windows < minWindows && c.MinNoise > 0 {
 		f.note(CriterionNoise, float32(math.NaN()), c.MinNoise, ReasonFewFrames)
+		if windows+dark >= minWindows {
+			f[CriterionNoise].Reason = ReasonTooDark // no frame was lost: neither a slower code nor another response would help
+		}
 	}
 	if glint, known := o.glint(p.Frames); known {
 		f.optional(CriterionGlint, glint, c.MinGlint, ReasonNoGlint)
@@ -28,22 +31,34 @@ func (f *Findings) still(p *Presentation, o Opened, c CaptureLimits) {
 	f.optional(CriterionFlex, p.Flex, c.MinFlex, ReasonRigid)
 }
 
-// restless is the least and the most that a lit frame differs from the mean of its neighbours, and how many there are that have two.
-func restless(frames []FrameEvidence) (least, most float32, windows int) {
+// restless is the least and the most that a lit frame differs from the mean of its neighbours, and how many there are that have two. dark is how many
+// were measured and too dark; 0 where any was too bright: then darkness is not what is wrong.
+func restless(frames []FrameEvidence) (least, most float32, windows, dark int) {
 	least = float32(math.Inf(1))
+	bright := false
 	for i := 1; i+1 < len(frames); i++ {
 		f := &frames[i]
 		var level float32
 		for _, v := range f.Level {
 			level += v / Patches
 		}
-		if !(level >= leastLit && level <= mostLit) {
+		switch {
+		case f.Restless < 0: // not measured
+			continue
+		case level < leastLit:
+			dark++
+			continue
+		case !(level <= mostLit):
+			bright = true
 			continue
 		}
 		windows++
 		least, most = min(least, f.Restless), max(most, f.Restless)
 	}
-	return least, most, windows
+	if bright {
+		dark = 0
+	}
+	return least, most, windows, dark
 }
 
 // glint is how much more the highest point of the eyes answered the lamp than the eyes as a whole, as a natural logarithm: what is bright because it is

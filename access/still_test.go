@@ -98,6 +98,43 @@ func TestNoiseNeedsThreeWindows(t *testing.T) {
 	}
 }
 
+// Why nothing can be said of the noise: darkness loses no frame, and a face that was not aligned is no attack.
+func TestNoiseThatIsNotMeasured(t *testing.T) {
+	dim := func(p *Presentation) {
+		for i := range p.Frames {
+			f := &p.Frames[i]
+			level := float32(1)
+			if f.Level[0] > 100 {
+				level = 12
+			}
+			f.Level = [Patches]float32{level, level, level, level, level}
+		}
+	}
+	unaligned := func(p *Presentation) {
+		for i := range p.Frames {
+			p.Frames[i].Restless = -1
+		}
+	}
+	for name, tt := range map[string]struct {
+		bend func(*Presentation)
+		want Reason
+	}{
+		"a face lit to 12 gray levels":   {dim, ReasonTooDark},
+		"one window, the others dark":    {func(p *Presentation) { dim(p); p.Frames[5].Level = [Patches]float32{20, 20, 20, 20, 20} }, ReasonTooDark},
+		"dark, and one frame clipped":    {func(p *Presentation) { dim(p); p.Frames[5].Level = [Patches]float32{250, 250, 250, 250, 250} }, ReasonFewFrames},
+		"a face that cannot be aligned":  {unaligned, ReasonFewFrames},
+		"not aligned, and dark":          {func(p *Presentation) { dim(p); unaligned(p) }, ReasonFewFrames},
+		"all frames but one are missing": {func(p *Presentation) { p.Frames = p.Frames[:3] }, ReasonFewFrames},
+	} {
+		p, o, b := presented(t)
+		tt.bend(p)
+		f := Examine(p, o, b, DefaultPolicy().Capture, testLimits)
+		if got := f[CriterionNoise].Reason; got != tt.want || !got.Again() || got.Attack() {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
 func TestLimitsOfTheStillFace(t *testing.T) {
 	for name, bend := range map[string]func(*CaptureLimits){
 		"negative noise": func(c *CaptureLimits) { c.MinNoise = -1 }, "noise of NaN": func(c *CaptureLimits) { c.MinNoise = float32(math.NaN()) },

@@ -71,8 +71,10 @@ func largest() map[Kind]any {
 	return map[Kind]any{
 		KindError: Failure{sentence}, KindOK: nil, KindPulse: nil, KindRekey: nil, KindOutboxHead: nil,
 		KindHello: Hello{
-			Camera: frames.Camera{Driver: name, Card: name, Bus: name, Format: name, Interval: moment},
-			Name:   name, Degraded: repeated(sentence, maxDropped), Provider: name, Blind: blindnessEnd - 1,
+			Camera: frames.Camera{
+				Driver: name, Card: name, Bus: name, Format: name, Interval: moment, Virtual: true, Port: name, Device: name, Release: name, Serial: name,
+			},
+			Name: name, Degraded: repeated(sentence, maxDropped), Provider: name, Held: true, Blind: blindnessEnd - 1,
 		},
 		KindApproach: sighting, KindPresentation: fullPresentation(), KindObserve: Observe{session, [16]byte{}, 1<<32 - 1, moment, repeated(strings.Repeat("r", access.RecipientBytes), access.MaxReviewers)},
 		KindSeal: Seal{session, maxSealed}, KindSealed: Sealed{session, maxSealed - MaxPart, maxSealed, make([]byte, MaxPart)},

@@ -41,10 +41,18 @@ func Decode(m Message, v any) error {
 		return fmt.Errorf("decode %v: %w", m.Kind, err)
 	}
 	if err := validate(v); err != nil {
-		reflect.ValueOf(v).Elem().SetZero()
+		forget(v)
 		return fmt.Errorf("decode %v: %w", m.Kind, err)
 	}
 	return nil
+}
+
+// forget zeroes the message that v points to, with what it refers to if that is to be wiped.
+func forget(v any) {
+	if w, ok := v.(interface{ Wipe() }); ok {
+		w.Wipe()
+	}
+	reflect.ValueOf(v).Elem().SetZero()
 }
 
 // validate checks the bounds of a message, given as value or pointer. A type without bounds is no message.
@@ -268,7 +276,10 @@ func ValidatePresentation(p *access.Presentation) error {
 	}
 	for i := range p.Frames {
 		f := &p.Frames[i]
-		err = errors.Join(err, durations(f.Stamp, f.Exposure), box(f.Box), hint(f.Hint), levels(f.Level[:]...), levels(f.Edge[:]...), levels(f.Ring, f.Texture, f.Taken, f.Restless, f.EyePeak, f.EyeLevel))
+		err = errors.Join(err, durations(f.Stamp, f.Exposure), box(f.Box), hint(f.Hint), levels(f.Level[:]...), levels(f.Edge[:]...), levels(f.Ring, f.Texture, f.Taken, max(f.Restless, 0), f.EyePeak, f.EyeLevel))
+		if f.Restless < 0 && f.Restless != -1 {
+			err = errors.Join(err, errors.New("restless is neither a level nor absent"))
+		}
 		if err != nil {
 			return err // one broken frame is enough: 64 sentences would fill the log
 		}

@@ -10,6 +10,24 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
+// Of a presentation that is refused no probe stays in memory.
+func TestRefusedPresentationIsWiped(t *testing.T) {
+	p := fullPresentation()
+	probe, reflected := p.Probe, p.Reflected
+	if len(probe) != access.ProbeSize || len(reflected) != access.ProbeSize {
+		t.Fatalf("probes of %d and %d components", len(probe), len(reflected))
+	}
+	forget(&p)
+	for i, v := range append(probe, reflected...) {
+		if v != 0 {
+			t.Fatalf("component %d of the probes is still in memory", i)
+		}
+	}
+	if p.Frames != nil || p.Probe != nil || p.Reflected != nil {
+		t.Error("the message still holds something")
+	}
+}
+
 // Control: A26
 func TestPresentationBounds(t *testing.T) {
 	tests := []struct {
@@ -43,6 +61,7 @@ func TestPresentationBounds(t *testing.T) {
 		{"negative movement", func(p *access.Presentation) { p.Sway = -1 }},
 		{"NaN movement", func(p *access.Presentation) { p.Flex = float32(math.NaN()) }},
 		{"movement without end", func(p *access.Presentation) { p.Flex = float32(math.Inf(1)) }},
+		{"restless below nothing", func(p *access.Presentation) { p.Frames[0].Restless = -0.5 }},
 		{"restless beyond white", func(p *access.Presentation) { p.Frames[0].Restless = 256 }},
 		{"NaN eye", func(p *access.Presentation) { p.Frames[0].EyePeak = float32(math.NaN()) }},
 		{"negative eye", func(p *access.Presentation) { p.Frames[0].EyeLevel = -1 }},
@@ -54,6 +73,11 @@ func TestPresentationBounds(t *testing.T) {
 	}
 	if err := ValidatePresentation(new(access.Presentation)); err != nil {
 		t.Fatalf("without frame and probe: %v", err)
+	}
+	unaligned := fullPresentation()
+	unaligned.Frames[0].Restless = -1
+	if err := ValidatePresentation(&unaligned); err != nil {
+		t.Errorf("a frame that was not measured: %v", err)
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,6 +13,9 @@ import (
 // moved. Measure must have been called.
 func (r *reel) compare(e *inference.Engine, p *access.Presentation) (err error) {
 	p.Sway, p.Flex = r.motion()
+	for i := range p.Frames {
+		p.Frames[i].Restless = -1 // a face that cannot be aligned is not one without noise
+	}
 	for i := range min(r.used, len(p.Frames)) {
 		if p.Frames[i].Track == 0 {
 			return nil // not one face from start to end: nothing is compared
