@@ -52,7 +52,7 @@ const maxChips = 26
 // beginning. The zero Book is empty and answers nothing.
 //
 // With one lamp a code has as many lit chips as dark ones. With two it has as many chips with both lamps as with none, and a fixed number with one (pair.go
-// says why); of these one more is the left lamp's than the right one's, or one fewer. No book has a stretch of one level longer than maxRun.
+// says why); of these as many are the left lamp's as the right one's, or one more. No book has a stretch of one level longer than maxRun.
 type Book struct {
 	length int
 	chips  [levels]int // of each level

@@ -11,9 +11,19 @@ import (
 //
 // Control: B20
 func TestEveryAttackHasAMaterial(t *testing.T) {
+	want := map[Reason]Material{
+		ReasonFlat: MaterialSheet, ReasonNoRelief: MaterialSheet,
+		ReasonNoAnswer: MaterialScreen, ReasonNoTexture: MaterialScreen,
+		ReasonWrongAnswer: MaterialReplay, ReasonLateAnswer: MaterialReplay, ReasonEarlyAnswer: MaterialReplay, ReasonInverted: MaterialReplay,
+		ReasonSpliced: MaterialReplay, ReasonRepeated: MaterialReplay,
+		ReasonMalformed: MaterialForged, ReasonOtherSession: MaterialForged, ReasonOtherCamera: MaterialForged, ReasonOtherBundle: MaterialForged,
+		ReasonFrameOrder: MaterialForged, ReasonFrameStale: MaterialForged, ReasonPhase: MaterialForged, ReasonNoNoise: MaterialForged,
+		ReasonLiveness: MaterialUnnamed, ReasonOtherReflected: MaterialUnnamed, ReasonNoGlint: MaterialUnnamed, ReasonMotionless: MaterialUnnamed,
+		ReasonRigid: MaterialUnnamed,
+	}
 	for r := range Reason(len(reasonNames) + 1) {
-		if (r.Material() != MaterialNone) != r.Attack() {
-			t.Errorf("%v is an attack: %v; of material %v", r, r.Attack(), r.Material())
+		if r.Material() != want[r] || (want[r] != MaterialNone) != r.Attack() {
+			t.Errorf("%v is an attack: %v; of material %v, want %v", r, r.Attack(), r.Material(), want[r])
 		}
 	}
 	for m := range Material(materials) {

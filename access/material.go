@@ -10,8 +10,8 @@ const (
 	MaterialNone    Material = 0
 	MaterialSheet   Material = 1 // answers the lamp as a sheet does: a print, a film, a cut-out
 	MaterialScreen  Material = 2 // does not answer the lamp: a screen, a frozen picture
-	MaterialReplay  Material = 3 // answers another code, or this one at another time
-	MaterialForged  Material = 4 // evidence that is not of this session, camera or time
+	MaterialReplay  Material = 3 // answers another code, or this one at another time, or with frames that were seen before
+	MaterialForged  Material = 4 // evidence that is not of this session, camera or time, or of no sensor
 	MaterialUnnamed Material = 5 // an attack of which no more is known
 
 	materials = 6
@@ -24,9 +24,9 @@ func (r Reason) Material() Material {
 		return MaterialSheet
 	case ReasonNoAnswer, ReasonNoTexture:
 		return MaterialScreen
-	case ReasonWrongAnswer, ReasonLateAnswer, ReasonEarlyAnswer, ReasonInverted, ReasonSpliced:
+	case ReasonWrongAnswer, ReasonLateAnswer, ReasonEarlyAnswer, ReasonInverted, ReasonSpliced, ReasonRepeated:
 		return MaterialReplay
-	case ReasonMalformed, ReasonOtherSession, ReasonOtherCamera, ReasonOtherBundle, ReasonFrameOrder, ReasonFrameStale, ReasonPhase:
+	case ReasonMalformed, ReasonOtherSession, ReasonOtherCamera, ReasonOtherBundle, ReasonFrameOrder, ReasonFrameStale, ReasonPhase, ReasonNoNoise:
 		return MaterialForged
 	}
 	if r.Attack() {

@@ -42,6 +42,14 @@ func (p Profile) PairBook() (Book, error) {
 	return NewPairBook(p.PairChips())
 }
 
+// BookFor is the profile's at two lamps or at one.
+func (p Profile) BookFor(two bool) (Book, error) {
+	if two {
+		return p.PairBook()
+	}
+	return p.Book()
+}
+
 // NewPairBook makes the book of a length for two lamps, 7 to 13 chips. About a third of them has one lamp: as many as leave an even number for the others.
 func NewPairBook(length int) (Book, error) {
 	if length < 7 || length > maxPairChips {

@@ -91,11 +91,7 @@ func (c *Case) Wipe() { c.Presentation.Wipe() }
 
 // Judge decides the evidence of a presentation anew, by this program's code: that of the Case, or one that was measured again.
 func (c *Case) Judge(p *access.Presentation) (access.Findings, access.Decision) {
-	open := c.Bar.Profile.Book
-	if c.Opened.Code.Two() {
-		open = c.Bar.Profile.PairBook
-	}
-	book, err := open()
+	book, err := c.Bar.Profile.BookFor(c.Opened.Code.Two())
 	if err != nil {
 		return access.Findings{}, access.Decision{Reason: access.ReasonNotReady}
 	}

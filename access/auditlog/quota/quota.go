@@ -38,7 +38,7 @@ const (
 func Foldable(e access.Event) bool {
 	switch e {
 	case access.EventWalkupDenied, access.EventWalkupRetry, access.EventWalkupUncertain, access.EventWalkupLeft,
-		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventRecurrenceFlagged, access.EventBundleNotMade:
+		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventBundleNotMade:
 		return true
 	}
 	return false
