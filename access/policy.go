@@ -55,8 +55,8 @@ type Policy struct {
 	Keep Retention `cbor:"24,keyasint"`
 
 	Signals SignalRules `cbor:"31,keyasint"`
-	// Quota attempts of one presence that were denied or left uncertain lengthen the cool-down, and from then on each session of that presence must
-	// clear a higher bar.
+	// Quota attempts of one presence that were denied, or left uncertain between two people, lengthen the cool-down, and from then on each session of
+	// that presence must clear a higher bar.
 	Quota uint8 `cbor:"32,keyasint"`
 	// After MaterialLimit presentations of one material within FailureWindow, by whomever, each further one spends the quota of its presence at once.
 	MaterialLimit uint8    `cbor:"33,keyasint"`

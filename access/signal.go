@@ -140,6 +140,14 @@ func (r SignalRules) effect(x Signal) (e Effect, ruled bool) {
 	return EffectNone, false
 }
 
+// Denying is the reason of the first of these signals that denies; ReasonNone where none does.
+func (p Policy) Denying(up Signals) Reason {
+	if strongest, _, why := p.heed(up); strongest >= EffectDeny {
+		return why
+	}
+	return ReasonNone
+}
+
 // heed is what all signals that are up come to: the strongest effect, whether the bar is higher, and the reason of the first that denies.
 func (p Policy) heed(up Signals) (strongest Effect, higher bool, why Reason) {
 	for x := range Signal(signals) {

@@ -110,6 +110,9 @@ func TestSignalRules(t *testing.T) {
 		if d.Verdict != tt.verdict || d.Reason != tt.reason {
 			t.Errorf("%s: %v because of %v", name, d.Verdict, d.Reason)
 		}
+		if why := p.Denying(tt.up); (why != ReasonNone) != (tt.verdict == Denied) || why != ReasonNone && why != tt.reason {
+			t.Errorf("%s: said to deny because of %v", name, why)
+		}
 		if d.Reason != ReasonUnconfirmed {
 			continue
 		}

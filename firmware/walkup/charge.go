@@ -16,8 +16,8 @@ func (w *Walkup) charge(d access.Decision, now time.Duration) {
 		return
 	}
 	w.fruitless = 0
-	if d.Verdict == access.Granted {
-		return
+	if d.Verdict == access.Granted || d.Reason == access.ReasonUnconfirmed {
+		return // nobody failed: who waits for an operator's word because of a signal has passed all that they can
 	}
 	w.impatient()
 	w.forgive(now)

@@ -77,9 +77,15 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 }
 
 // take takes the probe of a checked session as a reference of the person who is being enrolled. All references of one enrolment
-// must be of who began it, and of nobody who is enrolled already.
+// must be of who began it, and of nobody who is enrolled already. What denies a walk-up whatever its score denies an enrolment: its references would
+// let somebody in for months.
 func (w *Walkup) take() access.Decision {
 	e := w.enrol
+	up := w.signals() | w.cfg.Policy.Stale(w.session.opened.Start, w.cfg.Now())
+	w.session.up |= up
+	if r := w.cfg.Policy.Denying(up); r != access.ReasonNone {
+		return w.refuse(r)
+	}
 	bundle := w.session.opened.Bundle
 	threshold, ok := w.cfg.Threshold(bundle)
 	if !ok {

@@ -314,3 +314,43 @@ func TestLeaseReachesTheStore(t *testing.T) {
 		}
 	})
 }
+
+// What denies a walk-up whatever its score denies an enrolment; what the policy only has confirmed does not.
+//
+// Control: A28
+func TestSignalsDenyAnEnrolment(t *testing.T) {
+	clock := access.Signals(0).With(access.SignalClock, true)
+	for name, tt := range map[string]struct {
+		bend func(*access.Policy)
+		set  func(*bench)
+		want access.Reason
+	}{
+		"open enclosure":          {nil, func(b *bench) { b.door.Tamper = true }, access.ReasonTamper},
+		"debug image":             {nil, func(b *bench) { b.signals = b.signals.With(access.SignalDebugImage, true) }, access.ReasonDebugImage},
+		"clock that denies":       {func(p *access.Policy) { p.Signals.Deny = clock }, func(b *bench) { b.signals = clock }, access.ReasonClock},
+		"clock that is confirmed": {func(p *access.Policy) { p.Signals.Confirm = clock }, func(b *bench) { b.signals = clock }, access.ReasonEnrolled},
+		"clock that nobody minds": {nil, func(b *bench) { b.signals = clock }, access.ReasonEnrolled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, tt.bend)
+			b.locked(func() { tt.set(b) })
+			got := make(chan ipc.Enrolled, 1)
+			go func() {
+				e, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: 20 * time.Second})
+				if err != nil {
+					t.Errorf("enrol: %v", err)
+				}
+				got <- e
+			}()
+			b.stand(5, access.HintNone, func() bool { return len(got) > 0 })
+			e := <-got
+			if e.Reason != tt.want || (e.References > 0) != (tt.want == access.ReasonEnrolled) {
+				t.Errorf("enrolled %+v, want %v", e, tt.want)
+			}
+			refused := b.noted(access.EventEnrolmentRefused)
+			if want := e.References == 0; want != (len(refused) == 1) || want && refused[0].Reason != tt.want {
+				t.Errorf("records %+v", refused)
+			}
+		})
+	}
+}

@@ -107,6 +107,79 @@ func TestLampIsLitAgain(t *testing.T) {
 	})
 }
 
+// Whether the lamp is seen is looked at hourly, and a minute after a session or a picture that says that it is not; a look takes nothing else: neither
+// the response nor the doubts in it.
+func TestLookAtTheLamp(t *testing.T) {
+	at := time.Hour
+	var told []bool
+	known := access.Response{Delay: 30 * time.Millisecond, Exposure: benchExposure}
+	w := &Walkup{cfg: Config{
+		Now: func() time.Duration { return at }, Free: func() bool { return true },
+		Gauged: func(_ access.Response, found bool) { told = append(told, found) },
+	}, eye: &benchEye{}, response: &known, missed: missedToLeave}
+	w.hello.Camera.Interval, w.hello.Held = benchInterval, true
+	w.seen(known)
+	due := func(what string, want bool) {
+		t.Helper()
+		if got := w.gaugeable(); got != want {
+			t.Errorf("%s: due %v", what, got)
+		}
+	}
+	found := func(look bool, r access.Response, yes bool) {
+		w.gauging = &gauge{stop: func() {}, look: look}
+		w.gauged(r, yes)
+	}
+	due("just seen", false)
+	at += lookEvery
+	due("an hour later", true)
+	w.missed = 0
+	due("an hour later, somebody in view", false)
+	w.missed = missedToLeave
+	w.seen(known)
+	for name, unseen := range map[string]func(){
+		"a session that the lamp did not answer in": func() { w.mistrust(access.ReasonNoAnswer) },
+		"a session that was too bright":             func() { w.mistrust(access.ReasonTooBright) },
+		"a picture that shows nothing":              func() { w.stall(t.Context(), ipc.Approach{Hint: access.HintTooDark, Exposure: 1}) },
+	} {
+		w.seen(known)
+		w.mistrust(access.ReasonTooDark)
+		at += 10 * time.Second
+		unseen()
+		due(name, false)
+		at += lookSoon - 10*time.Second
+		due(name+", a minute after it was seen", true)
+	}
+
+	w.doubts = doubtful - 1
+	told = nil
+	found(true, access.Response{Delay: 50 * time.Millisecond, Exposure: benchExposure, Depth: 9}, true)
+	if w.response.Delay != known.Delay || w.doubts != doubtful-1 || w.lookNext != at+lookEvery {
+		t.Errorf("after a look: %+v, %d doubts, the next one in %v", *w.response, w.doubts, w.lookNext-at)
+	}
+	for range gaugeTries {
+		found(true, access.Response{}, false)
+		due("a look that found nothing", false)
+		at += gaugeLater
+		due("later", true)
+	}
+	w.missed = 0
+	due("a lamp that is not seen, somebody in view", true)
+	if len(told) != 2 || !told[0] || told[1] || w.response.Delay != known.Delay || w.doubts != doubtful-1 {
+		t.Errorf("said %v; %+v, %d doubts", told, *w.response, w.doubts)
+	}
+	found(false, access.Response{Delay: 50 * time.Millisecond, Exposure: benchExposure}, true)
+	if w.response.Delay != 50*time.Millisecond || w.doubts != 0 || !told[len(told)-1] {
+		t.Errorf("after a measurement: %+v, %d doubts, said %v", *w.response, w.doubts, told)
+	}
+	for range doubtful {
+		w.mistrust(access.ReasonFewFrames)
+	}
+	w.missed = missedToLeave
+	due("a response that is doubted", true)
+	w.mistrust(access.ReasonTooDark)
+	due("darkness doubts nothing", false)
+}
+
 // Chips of every length that least asks for hold a whole frame, wherever within its spread the stamp strays.
 func TestLeastHoldsAFrame(t *testing.T) {
 	const interval = 33 * time.Millisecond

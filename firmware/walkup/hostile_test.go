@@ -179,6 +179,9 @@ func TestProbeIsWiped(t *testing.T) {
 	b.locked(func() { b.bend = func(q *access.Presentation) { p = q } })
 	b.decided(5)
 	b.stand(5, access.HintNone, func() bool { return b.w.View().State != access.Comparing })
+	if len(p.Probe) != access.ProbeSize || len(p.Reflected) != access.ProbeSize {
+		t.Fatalf("probes of %d and %d components", len(p.Probe), len(p.Reflected))
+	}
 	for i, v := range append(p.Probe, p.Reflected...) {
 		if v != 0 {
 			t.Fatalf("component %d of the probes is still in memory", i)

@@ -14,17 +14,24 @@ func (w *Walkup) signals() access.Signals {
 }
 
 // follow notes what a session was presented with that failed the checks against attacks, and whether its face failed before. Nobody else is noted, and
-// nobody whom somebody enrols under supervision. What comes of it is patience alone: nothing here is asked when somebody is let in.
+// nobody whom somebody enrols under supervision. What comes of a face is patience alone: nothing that is known of it is asked when somebody is let in.
 func (w *Walkup) follow(now time.Duration) {
 	s := &w.session
+	if s.enrol != nil {
+		return
+	}
 	m := s.reason.Material() // there is none where the checks were passed
 	s.again = w.tried.Note(m, now, w.cfg.Policy)
-	if w.cfg.Trail == nil || s.shown == nil || s.enrol != nil || m == access.MaterialNone || m == access.MaterialForged {
+	if w.cfg.Trail == nil || s.shown == nil || m == access.MaterialNone || m == access.MaterialForged {
 		return // evidence that is not of this session says nothing about who stands there
 	}
-	// An error is of memory that somebody else wrote to: then nobody is recognised as having been here.
-	s.recurrence, _ = w.cfg.Trail.Failed(s.shown.Probe, s.opened.Bundle, m, now)
-	s.again = s.again || s.recurrence.Count > 1
+	var err error
+	if s.recurrence, err = w.cfg.Trail.Failed(s.shown.Probe, s.opened.Bundle, m, now); err != nil {
+		// Somebody else wrote to that memory: what is kept there says nothing about anybody any more.
+		w.cfg.Trail.Wipe()
+		w.cfg.Trail = nil
+		w.noteDetail(access.EventDegradedEntered, "faces that failed are followed no more")
+	}
 }
 
 // flag records that a face is to be reviewed, once.
@@ -34,7 +41,8 @@ func (w *Walkup) flag() {
 	}
 }
 
-// impatient counts a charged session against the quota of its presence. Whose material or face was here before has a quota of one.
+// impatient counts a charged session against the quota of its presence. Whose material was here before has a quota of one; whose face was, rests, and
+// no more: spent is asked when somebody is let in.
 func (w *Walkup) impatient() {
 	w.attempts++
 	if w.session.again || w.attempts >= int(w.cfg.Policy.Quota) {
@@ -47,10 +55,12 @@ func (w *Walkup) impatient() {
 func (w *Walkup) cooldown() time.Duration {
 	p := w.cfg.Policy
 	w.forgive(w.cfg.Now())
-	if w.attempts < int(p.Quota) && w.fruitless < fruitlessBeforeRest && !w.limited() {
+	switch {
+	case w.attempts >= int(p.Quota) || w.fruitless >= fruitlessBeforeRest || w.limited():
+		w.attempts = 0
+	case w.session.recurrence.Count <= 1:
 		return p.Cooldown
 	}
-	w.attempts = 0
 	if w.session.recurrence.Flagged {
 		return max(p.FailureCooldown, p.Follow.Rest)
 	}

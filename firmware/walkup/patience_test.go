@@ -1,6 +1,7 @@
 package walkup
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -75,43 +76,102 @@ func TestQuotaThenRelief(t *testing.T) {
 	})
 }
 
-// What was presented again and again rests at once, whoever presents it; another material does not.
+// patient is a walk-up that ends sessions, and no more, by a clock of its own.
+func patient(bend func(*access.Policy)) (*Walkup, *bench) {
+	b := &bench{}
+	p := access.DefaultPolicy()
+	p.MaterialLimit, p.Quota, p.FailureLimit = 20, 10, 200
+	bend(&p)
+	return &Walkup{cfg: Config{
+		Policy: p, Log: (*benchLog)(b), Now: func() time.Duration { return time.Hour }, Wall: time.Now,
+		SaveFailures: func([]time.Duration, bool) error { return nil },
+	}}, b
+}
+
+// ended is the cool-down after a session that was refused for a reason.
+func (w *Walkup) ended(s session, r access.Reason) time.Duration {
+	now := w.cfg.Now()
+	w.session = s
+	w.session.reason = r
+	w.follow(now)
+	w.flag()
+	w.charge(access.Decision{Reason: r}, now)
+	return w.cooldown()
+}
+
+// What was presented again and again rests at once, whoever presents it, and the presence is held to more; another material does not.
 //
 // Control: B20
 func TestSameMaterialRestsAtOnce(t *testing.T) {
-	b := start(t, func(p *access.Policy) {
-		p.MaterialLimit, p.Quota, p.FailureLimit, p.FailureCooldown = 1, 10, 200, 700*time.Millisecond
-	})
-	b.enrolled(0, access.Permitted)
-	b.locked(func() { b.deaf = true })
-	var last access.SessionID
-	rest := func(track uint32, want access.Reason) time.Duration {
-		t.Helper()
-		b.stand(track, access.HintNone, func() bool {
-			list := b.w.View().Outcomes
-			return len(list) > 0 && list[0].Session.Number > last.Number && list[0].Verdict == access.Denied
-		})
-		o := b.w.View().Outcomes[0]
-		if last = o.Session; o.Reason != want {
-			t.Fatalf("denied because of %v, want %v", o.Reason, want)
+	w, _ := patient(func(p *access.Policy) { p.MaterialLimit = 1 })
+	p := w.cfg.Policy
+	for i, tt := range []struct {
+		reason access.Reason
+		rest   time.Duration
+	}{
+		{access.ReasonNoAnswer, p.Cooldown}, {access.ReasonFlat, p.Cooldown}, {access.ReasonNoTexture, p.FailureCooldown},
+		{access.ReasonNoRelief, p.FailureCooldown}, {access.ReasonLateAnswer, p.Cooldown}, {access.ReasonUnknown, p.Cooldown},
+	} {
+		w.spent = false // somebody else
+		if rest := w.ended(session{}, tt.reason); rest != tt.rest || w.spent != (rest == p.FailureCooldown) {
+			t.Errorf("session %d, refused because of %v: rest %v, want %v; attempts used up %v", i, tt.reason, rest, tt.rest, w.spent)
 		}
-		b.stand(track, access.HintNone, func() bool { return b.w.View().State == access.Cooldown })
-		began := time.Now()
-		b.stand(track, access.HintNone, func() bool { return b.w.View().State != access.Cooldown })
-		return time.Since(began)
 	}
-	first, second := rest(5, access.ReasonNoAnswer), rest(6, access.ReasonNoAnswer)
-	b.locked(func() {
-		b.deaf = false
-		b.bend = func(p *access.Presentation) {
-			for i := range p.Frames {
-				p.Frames[i].Ring = p.Frames[i].Level[0]
-			}
+}
+
+// What an enrolment under supervision presents is nobody's material.
+//
+// Control: B20
+func TestEnrolmentPresentsNoMaterial(t *testing.T) {
+	w, _ := patient(func(p *access.Policy) { p.MaterialLimit = 1 })
+	for range 3 {
+		w.ended(session{enrol: &enrolment{}}, access.ReasonNoAnswer)
+	}
+	if rest := w.ended(session{}, access.ReasonNoAnswer); rest != w.cfg.Policy.Cooldown || w.spent {
+		t.Errorf("the first of a walk-up rests %v, attempts used up %v", rest, w.spent)
+	}
+}
+
+// A face that failed before rests, and longer once it is flagged. What asks more of a presence is its own attempts: those are counted beside.
+//
+// Control: B22
+func TestRecurrenceRests(t *testing.T) {
+	w, _ := patient(func(p *access.Policy) { p.Follow, p.Quota = followRules(), 4; p.Follow.Rest = 9 * time.Second })
+	trail, _ := newTrail(t, nil)
+	w.cfg.Trail = trail
+	p := w.cfg.Policy
+	for i, want := range []time.Duration{p.Cooldown, p.FailureCooldown, p.Follow.Rest, p.Follow.Rest} {
+		s := session{shown: &access.Presentation{Probe: face(1)}}
+		s.opened.Bundle = [32]byte{9}
+		if rest := w.ended(s, access.ReasonNoAnswer); rest != want || w.spent != (i == 3) {
+			t.Errorf("failure %d: rest %v, want %v; attempts used up %v", i+1, rest, want, w.spent)
 		}
-	})
-	other := rest(7, access.ReasonFlat)
-	if first > 600*time.Millisecond || second < 600*time.Millisecond || other > 600*time.Millisecond {
-		t.Errorf("cool-downs %v, %v after the same material, %v after another", first, second, other)
+	}
+}
+
+// Memory that somebody else wrote to follows nobody any more: it is wiped, and said once.
+func TestDamagedTrailIsGivenUp(t *testing.T) {
+	w, b := patient(func(p *access.Policy) { p.Follow = followRules() })
+	trail, slab := newTrail(t, nil)
+	w.cfg.Trail = trail
+	s := func() session {
+		s := session{shown: &access.Presentation{Probe: face(1)}}
+		s.opened.Bundle = [32]byte{9}
+		return s
+	}
+	w.ended(s(), access.ReasonNoAnswer)
+	slab[3] = float32(math.NaN())
+	for range 2 {
+		if w.ended(s(), access.ReasonNoAnswer); w.session.recurrence != (Recurrence{}) {
+			t.Errorf("followed all the same: %+v", w.session.recurrence)
+		}
+	}
+	if list := b.noted(access.EventDegradedEntered); len(list) != 1 || list[0].Detail == "" {
+		t.Errorf("said %+v", list)
+	}
+	trail.Wipe() // as door does when it ends
+	if faces, floats := held(trail, slab); faces != 0 || floats != 0 {
+		t.Errorf("%d faces and %d floats are left", faces, floats)
 	}
 }
 
@@ -189,8 +249,8 @@ func TestSignalWaitsForAnOperator(t *testing.T) {
 		t.Errorf("confirmed: %v", err)
 	}
 	b.locked(func() {
-		if b.released != 1 {
-			t.Errorf("released %d times", b.released)
+		if b.released != 1 || len(b.limited) != 0 {
+			t.Errorf("released %d times, failures charged %d times", b.released, len(b.limited))
 		}
 	})
 	if r := b.noted(access.EventWalkupGranted); len(r) != 1 || r[0].Detail != "signals: clock untrusted" {

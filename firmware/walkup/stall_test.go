@@ -1,6 +1,7 @@
 package walkup
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -29,6 +30,15 @@ func TestStallsAreOneFault(t *testing.T) {
 	}
 	if len(told) != 2 || told[1] {
 		t.Errorf("after it: %v", told)
+	}
+	// Whoever is told takes a new eye for the end of a stall: the next is said again.
+	w.stall(t.Context(), none)
+	w.inbox, w.over = make(chan func(context.Context), 1), make(chan struct{})
+	w.EyeUp(t.Context(), &benchEye{}, ipc.Hello{}, [32]byte{7})
+	(<-w.inbox)(t.Context())
+	w.stall(t.Context(), none)
+	if len(told) != 4 || !told[2] || !told[3] {
+		t.Errorf("before and after a new eye: %v", told)
 	}
 	w.cfg.Stalled = nil
 	w.stall(t.Context(), none)

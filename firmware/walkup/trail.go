@@ -31,6 +31,8 @@ type Trail struct {
 	rules  access.Follow
 	bundle [32]byte
 
+	lifting sync.Mutex // held for a whole Lift, also while durable waits for a disk: mu is not, for walk-ups wait for it
+
 	mu     sync.Mutex
 	scores []float32
 	rows   *match.Float32
@@ -152,18 +154,28 @@ func (t *Trail) Expire(now time.Duration) {
 // Lift ends the flag of a face: after durable has put it on record, what is kept of the face is wiped. If it fails again it is a new one, under a new
 // random id. ErrNotFlagged when none of that id waits, as when an order is repeated.
 func (t *Trail) Lift(id access.CorrelationID, now time.Duration, durable func() error) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.expire(now)
-	slot := slices.IndexFunc(t.faces[:], func(f followed) bool { return f.flagged && f.id == id })
-	if slot < 0 {
+	t.lifting.Lock()
+	defer t.lifting.Unlock()
+	t.Expire(now)
+	if !t.flagged(id, func(int) {}) {
 		return ErrNotFlagged
 	}
 	if err := durable(); err != nil {
 		return err
 	}
-	t.drop(slot)
+	t.flagged(id, t.drop) // unless it gave up its place meanwhile
 	return nil
+}
+
+// flagged has f do something with the place of a flagged face, and reports whether there is one of that id.
+func (t *Trail) flagged(id access.CorrelationID, f func(slot int)) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	slot := slices.IndexFunc(t.faces[:], func(f followed) bool { return f.flagged && f.id == id })
+	if slot >= 0 {
+		f(slot)
+	}
+	return slot >= 0
 }
 
 // Waiting are the faces that wait for a review, the most recent first, at most ipc.MaxRecurrences.

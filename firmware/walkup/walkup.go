@@ -204,7 +204,7 @@ type session struct {
 	decision access.Decision
 	question access.Question // that decision answers
 	refusals []time.Duration // remembered of the nearest person
-	// recurrence is that of a face that failed, where faces are followed; again says that it, or the material, failed before.
+	// recurrence is that of a face that failed, where faces are followed; again says that its material was presented too often.
 	recurrence Recurrence
 	again      bool
 
@@ -225,12 +225,7 @@ func New(cfg Config) (*Walkup, error) {
 	w := &Walkup{cfg: cfg, failures: cfg.Failures, stretch: 1, inbox: make(chan func(context.Context), 64), over: make(chan struct{})}
 	for p := access.Office; p <= access.High; p++ {
 		var err error
-		if len(cfg.Lamps) == 2 {
-			w.books[p], err = p.PairBook()
-		} else {
-			w.books[p], err = p.Book()
-		}
-		if err != nil {
+		if w.books[p], err = p.BookFor(len(cfg.Lamps) == 2); err != nil {
 			return nil, err
 		}
 	}
@@ -288,6 +283,7 @@ func (w *Walkup) EyeUp(ctx context.Context, eye Eye, hello ipc.Hello, camera [32
 			w.lose(ctx) // its session is nothing to the new one
 		}
 		w.eye, w.hello, w.camera = eye, hello, camera
+		w.stalled = false // whoever is told of stalls takes a new eye for the end of one: if no frame comes again, it is said again
 		if w.measured != camera {
 			w.response, w.measured, w.gaugeFailed, w.gaugeNext = nil, camera, 0, 0
 		}
