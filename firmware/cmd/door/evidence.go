@@ -346,6 +346,8 @@ func (e *evidence) fetch(ctx context.Context, session access.SessionID, w *abuse
 			return fmt.Errorf("%w, or others than were asked for", errNoFrames)
 		case uint64(part.Size) > room-min(besides, room):
 			return fmt.Errorf("%w that have room", errNoFrames) // an eye that lies must not keep the rest from being kept
+		case len(part.Part) != int(min(ipc.MaxPart, part.Size-from)):
+			return fmt.Errorf("%w in parts that are whole", errNoFrames) // nor by giving them byte by byte
 		}
 		if err := w.Film(part.Part); err != nil {
 			return err

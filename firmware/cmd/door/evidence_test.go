@@ -110,14 +110,17 @@ func TestEvidenceIsKept(t *testing.T) {
 	a := newArchive(t, true)
 	picture := abuse.Picture{Seq: 4, Stamp: time.Hour, Exposure: time.Millisecond, Image: *image.NewGray(image.Rect(0, 0, 300, 400))}
 	for i := range picture.Image.Pix {
-		picture.Image.Pix[i] = byte(i * i >> 3)
+		picture.Image.Pix[i] = byte(i * i >> 3 * i >> 5) // little of it can be compressed: several parts
 	}
 	sealed, err := abuse.Seal(a.policy.Reviewers, []abuse.Picture{picture})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(sealed) <= ipc.MaxPart {
+		t.Fatalf("%d bytes are one part", len(sealed))
+	}
 	a.eyeUp(1, func(s ipc.Seal) error {
-		part := ipc.Sealed{Session: s.Session, From: s.From, Size: uint32(len(sealed)), Part: sealed[s.From:min(int(s.From)+7000, len(sealed))]}
+		part := ipc.Sealed{Session: s.Session, From: s.From, Size: uint32(len(sealed)), Part: sealed[s.From:min(int(s.From)+ipc.MaxPart, len(sealed))]}
 		if err := part.Validate(); err != nil {
 			t.Error(err)
 		}
@@ -156,6 +159,10 @@ func TestEvidenceWithoutFrames(t *testing.T) {
 		},
 		"too large for the disk": func(e *evidence, s ipc.Seal) error {
 			e.took(ipc.Sealed{Session: s.Session, Size: 10, Part: make([]byte, 10)})
+			return nil
+		},
+		"byte by byte": func(e *evidence, s ipc.Seal) error {
+			e.took(ipc.Sealed{Session: s.Session, From: s.From, Size: 10, Part: make([]byte, 1)})
 			return nil
 		},
 		"grows": func(e *evidence, s ipc.Seal) error {
