@@ -244,7 +244,7 @@ func TestEncodeSaysEverythingAndNoMore(t *testing.T) {
 			Indication: access.Indication{LED: access.Amber, Pattern: access.Wink, Buzzer: access.Reminder, Text: "Please close the door"},
 		},
 		Sighting:  Sighting{Box: access.Box{X0: 1, Y0: 2, X1: 3, Y1: 4}, Faces: 2, Hint: access.HintTooFar},
-		Decisions: slices.Repeat([]Decision{{Number: 1, At: time.UnixMilli(5), Verdict: access.Granted, Reason: access.ReasonAllowed, Person: "Ada", Latency: 812 * time.Millisecond}}, 40),
+		Decisions: slices.Concat([]Decision{{Number: 2, At: time.UnixMilli(6), Verdict: access.Retry, Reason: access.ReasonEnrolled}}, slices.Repeat([]Decision{{Number: 1, At: time.UnixMilli(5), Verdict: access.Granted, Reason: access.ReasonAllowed, Person: "Ada", Latency: 812 * time.Millisecond}}, 40)),
 		Task:      "enrolling Ada (1 of 3)",
 		Told:      []string{"one", "two", "three", "four"},
 		Degraded:  []string{"eye runs on the CPU"},
@@ -257,6 +257,7 @@ func TestEncodeSaysEverythingAndNoMore(t *testing.T) {
 	for _, want := range []string{
 		`"state":"held open"`, `"walkup":"capturing"`, `"led":"amber"`, `"pattern":"winking"`, `"buzzer":"reminder"`, `"text":"Please close the door"`,
 		`"box":[1,2,3,4]`, `"hint":"too far"`, `{"number":1,"at":5,"verdict":"granted","reason":"allowed","person":"Ada","latency":812}`,
+		`{"number":2,"at":6,"verdict":"done","reason":"enrolled","person":"","latency":0}`,
 		`"programs":[]`, `"scenes":[]`, `"people":[{"name":"Ada","standing":"suspended"}]`, `"waiting":[]`,
 		`"reviews":[{"id":"0a1b","text":"A face failed 3 walk-ups (sheet) and waits for a review."}]`,
 		`"notices":[{"kind":"task","text":"enrolling Ada (1 of 3)"},{"kind":"told","text":"two"},{"kind":"told","text":"three"},{"kind":"told","text":"four"},{"kind":"degraded","text":"eye runs on the CPU"}]`,

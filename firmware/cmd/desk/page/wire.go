@@ -102,7 +102,7 @@ func encode(s State) ([]byte, error) {
 	}
 	for _, d := range s.Decisions[:min(len(s.Decisions), maxDecisions)] {
 		w.Decisions = append(w.Decisions, wireDecision{
-			d.Number, d.At.UnixMilli(), d.Verdict.String(), d.Reason.String(), d.Person, d.Latency.Milliseconds(),
+			d.Number, d.At.UnixMilli(), outcome(d), d.Reason.String(), d.Person, d.Latency.Milliseconds(),
 		})
 	}
 	for _, p := range s.Programs {
@@ -143,4 +143,12 @@ func word(n int, words ...string) string {
 		return words[n]
 	}
 	return words[0]
+}
+
+// outcome is the word for how a walk-up ended. One that enrolled somebody is no retry to whoever watches, though nobody was let in by it.
+func outcome(d Decision) string {
+	if d.Reason == access.ReasonEnrolled {
+		return "done"
+	}
+	return d.Verdict.String()
 }
