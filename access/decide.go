@@ -39,6 +39,7 @@ type Candidate struct {
 	Second       float32  // best score of any other person, -1 when there is none
 	SecondPerson PersonID // who scored Second; zero when there is none
 	Extended     bool     // needs the door's longer times
+	Objection    Reason   // of the site's rules, at this door and this moment; ReasonNone when they have none, or there are none
 }
 
 // Question is all that a decision rests on.
@@ -123,6 +124,10 @@ func Decide(p Policy, q Question) Decision {
 	}
 	d := Decision{Person: c.Person}
 	if d.Reason = c.Standing.refusal(); d.Reason != ReasonNone {
+		return d
+	}
+	if c.Objection != ReasonNone {
+		d.Reason = c.Objection
 		return d
 	}
 	if c.Locked {

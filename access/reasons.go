@@ -71,6 +71,9 @@ const (
 	ReasonProvider       Reason = 60 // an execution provider was dropped, and the policy wants the first
 	ReasonClock          Reason = 61 // nobody vouches for the clock, and the policy wants it
 	ReasonTooDark        Reason = 62 // the lamp hardly lights the face, too little to tell a sensor's noise: retry
+
+	ReasonOutsideSchedule Reason = 63 // known and permitted here, but not at this time
+	ReasonNoRule          Reason = 64 // known, but the site lets none of their groups pass this door
 )
 
 var reasonNames = [...]string{
@@ -82,12 +85,12 @@ var reasonNames = [...]string{
 	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp", "relief in doubt",
 	"frame repeated", "another face answered the lamp", "no noise", "restless face", "no glint", "motionless head", "rigid face", "exposure not held",
 	"no learned check", "camera stalled", "stale challenge", "unconfirmed", "stepped up", "debug image", "provider dropped", "clock untrusted",
-	"too dark to tell",
+	"too dark to tell", "outside schedule", "no rule for this door",
 }
 
 // String is the short English name; an unknown number prints as such.
 func (r Reason) String() string {
-	if int(r) < len(reasonNames) {
+	if int(r) < len(reasonNames) && reasonNames[r] != "" {
 		return reasonNames[r]
 	}
 	return fmt.Sprintf("reason %d", uint16(r))

@@ -58,6 +58,8 @@ type bench struct {
 	aborted []access.SessionID
 	unable  bool
 
+	objections map[access.PersonID]access.Reason // of the site's rules
+
 	signals access.Signals // that door says
 }
 
@@ -128,6 +130,11 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 				b.refusals[p] = refusals{f, locked}
 			}
 			return b.shelfErr
+		},
+		Objection: func(p access.PersonID) access.Reason {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.objections[p]
 		},
 		Able: func() bool {
 			b.mu.Lock()

@@ -94,6 +94,7 @@ func (w *Walkup) confirm(ctx context.Context, session access.SessionID, person a
 	}
 	who := w.cfg.Gallery.Look(person)
 	who.Locked = w.cfg.Policy.LockedOut(refusals, now)
+	who.Objection = w.objection(person)
 	door := w.cfg.Door.State()
 	q := p.question
 	// What was counted of this presence meanwhile is this very walk-up.

@@ -163,6 +163,7 @@ func (w *Walkup) compare(ctx context.Context) {
 	}
 	now := w.cfg.Now()
 	candidate.Locked = w.cfg.Policy.LockedOut(w.session.refusals, now)
+	candidate.Objection = w.objection(candidate.Person)
 	up := w.signals() | w.cfg.Policy.Stale(w.session.opened.Start, now)
 	w.session.up |= up
 	w.session.question = access.Question{

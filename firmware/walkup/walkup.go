@@ -55,7 +55,7 @@ type Gallery interface {
 	Subject(p access.PersonID, wall int64) [16]byte
 }
 
-// Config is what a Walkup works with. All fields but MinLearned, Stalled, Trail and Keep are needed.
+// Config is what a Walkup works with. All fields but MinLearned, Objection, Stalled, Trail and Keep are needed.
 type Config struct {
 	Policy     access.Policy
 	PolicyHash [32]byte
@@ -76,6 +76,8 @@ type Config struct {
 	// them, durably, and whether the person is locked out by them.
 	PersonFailures     func(access.PersonID) ([]time.Duration, error)
 	SavePersonFailures func(id access.PersonID, f []time.Duration, locked bool) error
+	// Objection is why the site's rules let somebody not pass now; ReasonNone when they do. It must not block. Without it the site has no rules.
+	Objection func(access.PersonID) access.Reason
 	// Able tells whether people may be recognised now: no session begins without. Free tells whether the lamp is not somebody else's at the moment.
 	// Neither may block.
 	Able, Free func() bool
@@ -406,6 +408,14 @@ func (w *Walkup) timely(a ipc.Approach) bool {
 // too far, does not look, or is one of several does.
 func starts(h access.Hint) bool {
 	return h == access.HintNone || h == access.HintBlurred || h == access.HintSaturated
+}
+
+// objection is what the site's rules say against somebody at this moment.
+func (w *Walkup) objection(p access.PersonID) access.Reason {
+	if w.cfg.Objection == nil {
+		return access.ReasonNone
+	}
+	return w.cfg.Objection(p)
 }
 
 // profile is what this session asks of the lamp's code: when a signal asks for it, more than the policy does.
