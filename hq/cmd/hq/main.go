@@ -37,7 +37,9 @@ type command struct {
 
 // commands are all there are, in the order in which a stranger needs them.
 func commands() []command {
-	return []command{}
+	return []command{
+		{"policy", "checks, explains, compares and compiles the rules of a site", runPolicy},
+	}
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
