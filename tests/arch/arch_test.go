@@ -44,6 +44,7 @@ var bans = []ban{
 	{"access/", "inference/", nil, "the decision must not depend on how the evidence was made"},
 	{"access/", "drivers/", nil, "the decision must not depend on a device"},
 	{"sync/", "access/vault", nil, "what talks to strangers holds no templates"},
+	{"sync/", "firmware/", nil, "no floor climbs: headquarters speaks the same words"},
 	{"inference/", "access/", nil, "eye measures; it must not be able to decide"},
 	{"inference/", "firmware/", nil, "no floor climbs"},
 	{"inference/", "drivers/", nil, "drivers and inference never meet: frames are images by then"},

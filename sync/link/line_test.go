@@ -1,0 +1,177 @@
+package link
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/lintel-access/lintel/sync/wire"
+	"github.com/lintel-access/lintel/tests/broker"
+)
+
+// reading is a line that reads what is given and has nothing to send.
+func reading(t testing.TB, data []byte) *line {
+	near, far := net.Pipe()
+	l := &line{Conn: far, tcp: far, quit: make(chan struct{}), ended: make(chan struct{})}
+	l.in = bufio.NewReader(bytes.NewReader(data))
+	t.Cleanup(func() { near.Close() })
+	return l
+}
+
+func frame(kind byte, n int) []byte {
+	h := []byte{kind}
+	for ; n >= 0x80; n >>= 7 {
+		h = append(h, byte(n)|0x80)
+	}
+	return append(h, byte(n))
+}
+
+func message(n int) []byte {
+	topic := wire.Down(kioskName)
+	b := frame(0x32, 2+len(topic)+2+n)
+	b = append(append(b, 0, byte(len(topic))), topic...)
+	return append(append(b, 0, 7), make([]byte, n)...)
+}
+
+func TestWhatPasses(t *testing.T) {
+	tests := map[string]struct {
+		in   []byte
+		pass bool
+	}{
+		"CONNACK":                   {[]byte{0x20, 2, 0, 0}, true},
+		"PUBACK":                    {[]byte{0x40, 2, 0, 1}, true},
+		"SUBACK":                    {[]byte{0x90, 3, 0, 1, 1}, true},
+		"PINGRESP":                  {[]byte{0xd0, 0}, true},
+		"PUBLISH":                   {message(5), true},
+		"largest PUBLISH":           {message(wire.MaxMessage), true},
+		"SUBACK with two answers":   {[]byte{0x90, 4, 0, 1, 1, 1}, false},
+		"long CONNACK":              {[]byte{0x20, 3, 0, 0, 0}, false},
+		"PUBACK with flags":         {[]byte{0x42, 2, 0, 1}, false},
+		"quality of service 2":      {frame(0x34, 40), false},
+		"quality of service 3":      {frame(0x36, 40), false},
+		"PUBREC":                    {[]byte{0x50, 2, 0, 1}, false},
+		"CONNECT":                   {frame(0x10, 12), false},
+		"UNSUBACK":                  {[]byte{0xb0, 2, 0, 1}, false},
+		"reserved":                  {[]byte{0x00, 0}, false},
+		"length of five bytes":      {[]byte{0x30, 0xff, 0xff, 0xff, 0xff, 1}, false},
+		"PUBACK that claims 256 MB": {[]byte{0x40, 0xff, 0xff, 0xff, 0x7f}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := io.ReadAll(reading(t, tt.in))
+			if tt.pass && (err != nil || !bytes.Equal(got, tt.in)) {
+				t.Errorf("%d bytes became %d: %v", len(tt.in), len(got), err)
+			}
+			if !tt.pass && (err == nil || !strings.Contains(err.Error(), errProtocol.Error())) {
+				t.Errorf("passed as %x, %v", got, err)
+			}
+		})
+	}
+}
+
+// A message that is too long passes as its beginning, which shows that it was too long, and the packet behind it passes whole.
+func TestLongMessageIsCut(t *testing.T) {
+	for _, size := range []int{wire.MaxMessage + 1, wire.MaxMessage + 1000, 20 << 20} {
+		l := reading(t, append(message(size), 0xd0, 0))
+		p, err := packets.ReadPacket(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := p.(*packets.PublishPacket)
+		if n := len(m.Payload); n <= wire.MaxMessage || n > maxPublish || m.TopicName != wire.Down(kioskName) || m.MessageID != 7 {
+			t.Errorf("%d bytes came as %d on %q, id %d", size, n, m.TopicName, m.MessageID)
+		}
+		if p, err := packets.ReadPacket(l); err != nil || p.(*packets.PingrespPacket) == nil {
+			t.Errorf("behind %d bytes: %v, %v", size, p, err)
+		}
+	}
+}
+
+// Whatever a broker says, the library is given packets that it can read, or an end; none is longer than it may be.
+func FuzzLine(f *testing.F) {
+	f.Add([]byte{0x20, 2, 0, 0, 0x90, 3, 0, 1, 1})
+	f.Add(message(10))
+	f.Add(append(message(300), 0xd0, 0))
+	f.Add([]byte{0x30, 0xff, 0xff, 0xff, 0x7f, 0, 200})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l := reading(t, data)
+		for {
+			p, err := packets.ReadPacket(l)
+			if err != nil {
+				return
+			}
+			switch p := p.(type) {
+			case *packets.PublishPacket:
+				if len(p.Payload) > maxPublish || p.Qos > 1 {
+					t.Fatalf("%d bytes, quality of service %d", len(p.Payload), p.Qos)
+				}
+			case *packets.SubackPacket:
+				if len(p.ReturnCodes) != 1 {
+					t.Fatalf("%d answers", len(p.ReturnCodes))
+				}
+			case *packets.ConnackPacket, *packets.PubackPacket, *packets.PingrespPacket:
+			default:
+				t.Fatalf("%T passed", p)
+			}
+		}
+	})
+}
+
+// A network that swallows everything is found within seconds, while nothing is said and while much is.
+func TestHalfOpenIsFound(t *testing.T) {
+	for name, records := range map[string]uint64{"idle": 0, "busy": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := broker.NewAuthority(t)
+			net := broker.NewNetwork(t, broker.NATS(t, a))
+			k := &kiosk{station: station(t, a, net.Addr, nil), records: records, batch: 256}
+			c := New(k, t.Logf) // at its real pace
+			run(t, c)
+			eventually(t, 5*time.Second, "online", k.isOnline)
+			time.Sleep(200 * time.Millisecond)
+			net.Hole(true)
+			began := time.Now()
+			eventually(t, 10*time.Second, "offline", func() bool { return !k.isOnline() })
+			why, _ := k.last()
+			t.Logf("found after %v: %s", time.Since(began), why)
+			net.Hole(false)
+			net.Cut()
+			eventually(t, 10*time.Second, "online again", k.isOnline)
+		})
+	}
+}
+
+// A slow line is no dead one: the largest envelope takes longer than the broker may be silent.
+func TestSlowIsNotDead(t *testing.T) {
+	a := broker.NewAuthority(t)
+	addr := broker.NATS(t, a)
+	hq := newHeadquarters(t, a, addr)
+	net := broker.NewNetwork(t, addr)
+	k := &kiosk{station: station(t, a, net.Addr, nil)}
+	c := New(k, t.Logf)
+	c.pace = hasty
+	c.pace.probe, c.pace.answer = 200*time.Millisecond, 500*time.Millisecond
+	run(t, c)
+	eventually(t, 5*time.Second, "online", k.isOnline)
+	net.Slow(50 * time.Millisecond) // 38 times 4 KiB
+	began := time.Now()
+	hq.send(t, false, make([]byte, wire.MaxMessage))
+	eventually(t, 10*time.Second, "delivered", func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return len(k.delivered) == 1
+	})
+	if took := time.Since(began); took < c.pace.probe+c.pace.answer {
+		t.Errorf("it took %v, which proves nothing", took)
+	}
+	if _, n := k.last(); n != 1 {
+		why, _ := k.last()
+		t.Errorf("%d words about being online, the last %q", n, why)
+	}
+}
