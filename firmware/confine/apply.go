@@ -70,7 +70,7 @@ func (p Profile) grants(goarch string) []grant {
 	return slices.Concat(basic(), peculiar(goarch), p.calls)
 }
 
-// restrictPaths hides all files but those of p, and all of TCP where p has no network.
+// restrictPaths hides all files but those of p, and all of TCP but connecting to its ports.
 func restrictPaths(p Profile) error {
 	// Version 7 is what has been tested; later ones forbid more, which must be tried before it is asked for. Signals are scoped by
 	// the filter: before Linux 6.12.26 Landlock's own scope broke signals between threads, which the Go runtime needs.
@@ -84,8 +84,8 @@ func restrictPaths(p Profile) error {
 	if p.device != "" { // a bare SPI bus is spoken to by ioctl
 		rules = append(rules, landlock.RWFiles(p.device).WithIoctlDev().IgnoreIfMissing())
 	}
-	if p.network {
-		config.HandledAccessNet = 0
+	for _, port := range p.ports {
+		rules = append(rules, landlock.ConnectTCP(port))
 	}
 	if err := config.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("restrict files: %w", err)

@@ -46,8 +46,9 @@ func profiles(dir string) map[string]Profile {
 	return map[string]Profile{
 		"eye":           Eye(filepath.Join(dir, "models")),
 		"door":          Door(state, run, device),
-		"link":          Link(run, false),
-		"link, network": Link(run, true),
+		"link":          Link(run, Reach{}),
+		"link, network": Link(run, Reach{Port: 8883}),
+		"link, names":   Link(run, Reach{Port: 8883, Names: true}),
 	}
 }
 
@@ -130,6 +131,13 @@ func deeds(dir string, pair [2]int) map[string]func() error {
 			c, err := net.Dial("udp", "127.0.0.1:9")
 			return closing(c, err)
 		},
+		"tcp":         connected("127.0.0.1:8883"),
+		"tcp strange": connected("127.0.0.1:8884"),
+		"tcp serve": func() error {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			return closing(l, err)
+		},
+		"names": opened("/etc/resolv.conf", os.O_RDONLY),
 		"serve": func() error {
 			path := filepath.Join(run, fmt.Sprintf("s%d", time.Now().UnixNano()))
 			l, err := net.Listen("unixpacket", path)
@@ -245,6 +253,17 @@ func deeds(dir string, pair [2]int) map[string]func() error {
 	}
 }
 
+// connected is well when the network was asked, whatever it said.
+func connected(addr string) func() error {
+	return func() error {
+		c, err := net.Dial("tcp", addr)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return nil
+		}
+		return closing(c, err)
+	}
+}
+
 // abstract is a socket without a file, which the parent serves.
 func abstract(dir string) string { return "@lintel" + strings.ReplaceAll(dir, "/", "-") }
 
@@ -271,7 +290,8 @@ func TestProfiles(t *testing.T) {
 		"eye":           append([]string{"read models"}, always...),
 		"door":          append([]string{"unix socket", "serve", "state", "run", "bolt", "lock memory", "reopen device"}, always...),
 		"link":          append([]string{"unix socket", "run"}, always...),
-		"link, network": append([]string{"unix socket", "run", "inet socket", "inet6 socket", "udp"}, always...),
+		"link, network": append([]string{"unix socket", "run", "inet socket", "inet6 socket", "udp", "tcp"}, always...),
+		"link, names":   append([]string{"unix socket", "run", "inet socket", "inet6 socket", "udp", "tcp", "names"}, always...),
 	}
 	for name, allowed := range may {
 		t.Run(name, func(t *testing.T) {
@@ -293,7 +313,7 @@ func TestProfiles(t *testing.T) {
 				if !scoped && !want && deed == "abstract" {
 					continue
 				}
-				if !landlocked && !want && strings.Contains("abstract read strange write strange append make strange write models read models write null reopen device remove flags 62", deed) {
+				if !landlocked && !want && strings.Contains("abstract read strange write strange append make strange write models read models write null reopen device remove flags 62 names tcp strange tcp serve", deed) {
 					continue
 				}
 				if (failed == "") != want {

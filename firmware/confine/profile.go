@@ -25,7 +25,7 @@ type Profile struct {
 	calls     []grant  // system calls besides those every Go program needs
 	denied    []act    // what must fail for this program besides what must fail for all
 	files     uint64   // most descriptors open at once
-	network   bool     // TCP is not narrowed by Landlock: headquarters' port is configuration
+	ports     []uint16 // TCP ports of others that it may connect to; it never listens
 }
 
 // Eye is the profile of the program that parses what an attacker holds in front of the lens. It has opened the models, the
@@ -59,9 +59,19 @@ func Door(state, run, tpm string) Profile {
 	}
 }
 
+// Reach is what link may reach of the network. The zero Reach is nothing.
+type Reach struct {
+	Port  uint16 // of headquarters' broker
+	Names bool   // the broker has a name instead of an address: name servers may be asked
+}
+
+// dns is the port of name servers (RFC 7766), asked by TCP when an answer is too long for UDP.
+const dns = 53
+
 // Link is the profile of the program that talks to strangers. run, which must exist, is where it stages bytes. Without a
-// headquarters to call it needs no network and gets none.
-func Link(run string, network bool) Profile {
+// headquarters to call it needs no network and gets none; with one, TCP to that port and no other. UDP to name servers cannot be told from other UDP: who
+// wants none gives the broker by its address, and a firewall.
+func Link(run string, to Reach) Profile {
 	p := Profile{
 		name:      "link",
 		readWrite: []string{run},
@@ -69,11 +79,14 @@ func Link(run string, network bool) Profile {
 		calls:     slices.Concat(changeFiles, localSockets),
 		denied:    noNetwork,
 	}
-	if network {
-		p.network = true
-		p.optional = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}
+	if to.Port != 0 {
+		p.ports = []uint16{to.Port}
 		p.calls = slices.Concat(changeFiles, dialAnywhere)
 		p.denied = noRawNetwork
+	}
+	if to.Port != 0 && to.Names {
+		p.ports = append(p.ports, dns)
+		p.optional = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}
 	}
 	return p
 }

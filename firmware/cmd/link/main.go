@@ -1,7 +1,8 @@
 // Command link is the kiosk's only program with a way to headquarters. It carries sealed envelopes that it cannot read and knows no
 // template and no relay.
 //
-// No headquarters can be configured yet: link watches how many records wait in the outbox, says so, and has no network.
+// door says where headquarters is. Without one link watches how many records wait in the outbox, says so, and has no network; what it may reach is
+// settled when it starts, so it ends, to be started again, when that changes.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/confine"
 	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/sync/link"
 )
 
 // exitConfig is EX_CONFIG: the installation is wrong, and starting again at once cannot help.
@@ -42,7 +44,7 @@ func run(ctx context.Context, args []string) error {
 	name := fs.String("board", "desk", "name of the board that this program runs on")
 	dir := fs.String("run", "", "folder of the sockets (required)")
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "link carries the audit log to headquarters. No headquarters can be configured yet: it reports how many records wait.")
+		fmt.Fprintln(fs.Output(), "link carries the audit log to headquarters, and what headquarters says to door. Without a headquarters it reports how many records wait.")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
@@ -63,43 +65,69 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	report, err := confine.Apply(confine.Link(*dir, false))
+	ctx, cancel := context.WithCancelCause(ctx)
+	d := &door{}
+	carrier := link.New(d, say)
+	d.client = ipc.NewClient(conn, func(m ipc.Message) {
+		var report ipc.Report
+		if m.Kind == ipc.KindReport && ipc.Decode(m, &report) == nil {
+			carrier.Report(report.Data)
+		}
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		cancel(d.client.Run(ctx))
+	}()
+	defer func() { <-ended }()
+	defer cancel(nil)
+
+	at, err := d.ask(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "ready, no headquarters configured, no network, %d threads confined\n", report.Threads)
-	return watch(ctx, ipc.NewClient(conn, func(ipc.Message) {}))
+	d.reach = reach(at.Broker)
+	report, err := confine.Apply(confine.Link(*dir, d.reach))
+	if err != nil {
+		return err
+	}
+	if at.Broker == "" {
+		say("ready, no headquarters configured, no network, %d threads confined", report.Threads)
+		return watch(ctx, d)
+	}
+	say("ready, headquarters at %q, %d threads confined", at.Broker, report.Threads)
+	return carrier.Run(ctx)
 }
+
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 const (
 	patience = 5 * time.Second // for door to open its sockets
 	pulse    = time.Second
-	report   = time.Minute // how often the backlog is said when it has grown
+	report   = time.Minute      // how often the backlog is said when it has grown
+	look     = 10 * time.Second // how often door is asked for a headquarters while there is none
 )
 
-// watch asks for the outbox until door or ctx is gone.
-func watch(ctx context.Context, door *ipc.Client) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		cancel(door.Run(ctx))
-	}()
-	defer func() { <-ended }()
-	defer cancel(nil)
+// watch asks for the outbox until door or ctx is gone, or a headquarters is configured.
+func watch(ctx context.Context, d *door) error {
 	tick := time.NewTicker(pulse)
 	defer tick.Stop()
 	var said uint64
 	var when time.Time
-	for {
-		var out ipc.Outbox
-		if err := door.Call(ctx, ipc.KindOutboxHead, nil, &out); err != nil {
+	for asked := time.Now(); ; {
+		records, cursor, err := d.Outbox(ctx)
+		if err != nil {
 			return err
 		}
-		if waiting := out.Records - out.Cursor; waiting != said && time.Since(when) >= report {
+		if waiting := records - cursor; waiting != said && time.Since(when) >= report {
 			said, when = waiting, time.Now()
-			fmt.Fprintf(os.Stderr, "%d records wait for a headquarters\n", waiting)
+			say("%d records wait for a headquarters", waiting)
+		}
+		if time.Since(asked) >= look {
+			asked = time.Now()
+			if at, err := d.ask(ctx); err != nil || at.Broker != "" {
+				return errors.Join(err, errAnew)
+			}
 		}
 		select {
 		case <-ctx.Done():
