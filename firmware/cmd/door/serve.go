@@ -246,6 +246,8 @@ func (s *server) link(ctx context.Context, conn *ipc.Conn) error {
 			err = conn.Send(ipc.KindOK, m.ID, nil)
 		case ipc.KindSignTLS:
 			err = s.signTLS(conn, m)
+		default:
+			err = conn.Refuse(m.ID, "not understood") // link must not wait
 		}
 		if err != nil {
 			return err
