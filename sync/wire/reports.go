@@ -29,6 +29,9 @@ type Records struct {
 	Records    [][]byte `cbor:"2,keyasint"`
 	Checkpoint []byte   `cbor:"3,keyasint"` // a signed note; empty: none yet
 	Time       []byte   `cbor:"4,keyasint"` // the TPM's attestation of its clock that the checkpoint names; may be empty
+	// Proof shows that the log up to the last of these records is the beginning of the checkpoint's (RFC 6962, 2.1.2), where the checkpoint covers more:
+	// so each message of many can be believed by itself.
+	Proof [][32]byte `cbor:"5,keyasint,omitempty"`
 }
 
 // Challenge is what an operator must sign to have this door released; it is good for ten seconds and once.
@@ -60,6 +63,7 @@ const (
 	maxCheckpoint  = 4 << 10
 	maxAttestation = 2 << 10
 	maxBlob        = 4 << 10
+	maxProof       = 128 // hashes: two for each level
 )
 
 func (Greeting) Kind() Kind  { return KindGreeting }
@@ -78,8 +82,8 @@ func (g Greeting) Validate() error {
 
 // Validate holds it to its bounds.
 func (r Records) Validate() error {
-	if len(r.Records) > MaxRecords || len(r.Checkpoint) > maxCheckpoint || len(r.Time) > maxAttestation {
-		return fmt.Errorf("%d records, a checkpoint of %d bytes and a time of %d", len(r.Records), len(r.Checkpoint), len(r.Time))
+	if len(r.Records) > MaxRecords || len(r.Checkpoint) > maxCheckpoint || len(r.Time) > maxAttestation || len(r.Proof) > maxProof {
+		return fmt.Errorf("%d records, a checkpoint of %d bytes, a time of %d and a proof of %d hashes", len(r.Records), len(r.Checkpoint), len(r.Time), len(r.Proof))
 	}
 	for i, b := range r.Records {
 		if len(b) == 0 || len(b) > maxRecord {

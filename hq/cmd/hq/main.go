@@ -39,6 +39,9 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"policy", "checks, explains, compares and compiles the rules of a site", runPolicy},
+		{"events", "show what kiosks have recorded, and what is wrong with it", eventsCommand},
+		{"receipt", "write the proof that a walk-up stands in the kiosk's log", receiptCommand},
+		{"verify-receipt", "check such a proof with the kiosk's public key alone", verifyReceiptCommand},
 	}
 }
 
@@ -61,6 +64,6 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 func usage(out io.Writer) {
 	fmt.Fprint(out, "usage: hq COMMAND …; hq COMMAND -h says more\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(out, "  %-10s %s\n", c.name, c.does)
+		fmt.Fprintf(out, "  %-14s %s\n", c.name, c.does)
 	}
 }

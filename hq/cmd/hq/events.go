@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/ledger"
+)
+
+const eventsUsage = `hq events shows what kiosks have recorded, and what is wrong with it. hq serve may run meanwhile; nothing is changed. The events of a
+kiosk come in its own order, those of several kiosks one kiosk after the other; with -follow new ones are shown as they arrive. An event
+that is "not vouched for yet" is covered by no checkpoint of the kiosk: it came this minute, or somebody between invented it.
+
+  hq events -state DIR [-follow] [-json] [-door NAME] [-kind WHAT] [-kiosk NAME] [-since WHEN] [-severity WORD] [-vouched]
+
+`
+
+type eventsOptions struct {
+	state        string
+	filter       ledger.Filter
+	follow, json bool
+}
+
+func parseEvents(args []string, help io.Writer, now time.Time) (eventsOptions, error) {
+	var o eventsOptions
+	var since, severity string
+	fs := flag.NewFlagSet("hq events", flag.ContinueOnError)
+	fs.StringVar(&o.state, "state", "", "headquarters' folder (required)")
+	fs.BoolVar(&o.follow, "follow", false, "go on with what arrives; what came before is shown with -since alone")
+	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
+	fs.StringVar(&o.filter.Door, "door", "", "of this door")
+	fs.StringVar(&o.filter.Kind, "kind", "", "number of an event (307), a hundred of them (3xx), words of a name (forced), or alarm")
+	fs.StringVar(&o.filter.Kiosk, "kiosk", "", "of the kiosks whose name begins so")
+	fs.StringVar(&since, "since", "", "arrived since: so long ago (90m), or a time (2026-11-23T08:00:00Z)")
+	fs.StringVar(&severity, "severity", "info", "at least info, notice, warning or alert")
+	fs.BoolVar(&o.filter.Vouched, "vouched", false, "leave out what no checkpoint covers yet: then each record is shown once and never changes")
+	if err := parseLedgerFlags(fs, args, help, eventsUsage); err != nil {
+		return o, err
+	}
+	if o.state == "" || fs.NArg() > 0 {
+		return o, fmt.Errorf("hq events takes -state DIR and no other word: %w", errUsage)
+	}
+	known := false
+	for s := access.Info; s <= access.Alert; s++ {
+		if s.String() == severity {
+			o.filter.Severity, known = s, true
+		}
+	}
+	if !known {
+		return o, fmt.Errorf("severity %q: want info, notice, warning or alert: %w", severity, errUsage)
+	}
+	if since == "" {
+		if o.follow {
+			o.filter.Since = now
+		}
+		return o, nil
+	}
+	if ago, err := time.ParseDuration(since); err == nil && ago >= 0 {
+		o.filter.Since = now.Add(-ago)
+	} else if o.filter.Since, err = time.Parse(time.RFC3339, since); err != nil {
+		return o, fmt.Errorf("since %q: want so long ago, such as 90m, or a time, such as 2026-11-23T08:00:00Z: %w", since, errUsage)
+	}
+	return o, nil
+}
+
+// eventsCommand is hq events.
+func eventsCommand(ctx context.Context, args []string, out, _ io.Writer) error {
+	o, err := parseEvents(args, out, time.Now())
+	if err != nil {
+		return err
+	}
+	r, err := ledger.Inspect(filepath.Join(o.state, ledger.Folder))
+	if err != nil {
+		return err
+	}
+	return r.Follow(ctx, o.filter, o.follow, func(e ledger.Event) error {
+		if !o.json {
+			_, err := fmt.Fprintln(out, e.Line(time.Local))
+			return err
+		}
+		line, err := e.JSON()
+		if err == nil {
+			_, err = out.Write(append(line, '\n'))
+		}
+		return err
+	})
+}
+
+// parseLedgerFlags leaves the text of an error to main, which prints it once.
+func parseLedgerFlags(fs *flag.FlagSet, args []string, help io.Writer, usage string) error {
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(help, usage)
+		fs.SetOutput(help)
+		fs.PrintDefaults()
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("%s; see %s -h: %w", strings.TrimSpace(err.Error()), fs.Name(), errUsage)
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog/proof"
+	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// kept is headquarters' folder with the records of kiosks, each under one checkpoint.
+func kept(t *testing.T, doors ...string) string {
+	t.Helper()
+	state := t.TempDir()
+	l, err := ledger.Open(filepath.Join(state, ledger.Folder), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() }) // it stays open: whoever reads needs no leave
+	for i, door := range doors {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := ledger.Kiosk{ID: [32]byte{byte(0xa0 + i)}, Audit: &key.PublicKey, Attestation: &key.PublicKey}
+		m := wire.Records{}
+		var hashes []tlog.Hash
+		read := tlog.HashReaderFunc(func(indexes []int64) (list []tlog.Hash, err error) {
+			for _, x := range indexes {
+				list = append(list, hashes[x])
+			}
+			return list, nil
+		})
+		for n, r := range []access.Record{
+			{Event: access.EventBooted, Boot: 1},
+			{Event: access.EventWalkupGranted, Verdict: access.Granted, Reason: access.ReasonAllowed, Session: access.SessionID{Boot: 1, Number: 2}},
+			{Event: access.EventDoorForcedOpen},
+		} {
+			r.Version, r.Door = access.RecordVersion, door
+			data, err := wire.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Records = append(m.Records, data)
+			more, err := tlog.StoredHashes(int64(n), data, read)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hashes = append(hashes, more...)
+		}
+		root, err := tlog.TreeHash(3, read)
+		if err == nil {
+			m.Checkpoint, err = proof.Checkpoint{Origin: "lintel/" + wire.Name(k.ID), Size: 3, Root: root}.Sign(key)
+		}
+		if err == nil {
+			err = l.Add(k)
+		}
+		if err == nil {
+			_, err = l.Ingest(k.ID, m)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return state
+}
+
+// hq runs a command line.
+func hq(args ...string) (out, progress string, err error) {
+	var o, p bytes.Buffer
+	err = run(context.Background(), args, &o, &p)
+	return o.String(), p.String(), err
+}
+
+func TestEvents(t *testing.T) {
+	state := kept(t, "front", "back")
+	for _, c := range []struct {
+		args  string
+		lines int
+		with  string
+	}{
+		{"", 6, "door forced open"},
+		{"-door front", 3, `"front"`},
+		{"-kind 307", 2, "alert"},
+		{"-kind 3xx -kiosk a0", 1, "a0000000 #2"},
+		{"-severity alert -json", 2, `"name":"door forced open"`},
+		{"-since 1h", 6, "granted"},
+		{"-since 2100-01-01T00:00:00Z", 0, ""},
+		{"-vouched", 6, ""},
+	} {
+		out, _, err := hq(append([]string{"events", "-state", state}, strings.Fields(c.args)...)...)
+		if err != nil || strings.Count(out, "\n") != c.lines || !strings.Contains(out, c.with) {
+			t.Errorf("%q: %v\n%s", c.args, err, out)
+		}
+	}
+	for _, args := range []string{"", "-state x word", "-state x -since yesterday", "-state x -severity loud", "-state x -nonsense", "-state x -since -1h"} {
+		if _, _, err := hq(append([]string{"events"}, strings.Fields(args)...)...); !errors.Is(err, errUsage) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	if _, _, err := hq("events", "-state", t.TempDir()); err == nil || errors.Is(err, errUsage) {
+		t.Errorf("an empty folder: %v", err)
+	}
+	if out, _, err := hq("events", "-h"); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out, "-follow") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Followed, the past is shown only where it is asked for.
+func TestEventsFollowed(t *testing.T) {
+	state := kept(t, "front")
+	for since, lines := range map[string]int{"": 0, "1h": 3} {
+		ctx, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer stop()
+		args := []string{"events", "-state", state, "-follow"}
+		if since != "" {
+			args = append(args, "-since", since)
+		}
+		var out bytes.Buffer
+		if err := run(ctx, args, &out, &out); err != nil || strings.Count(out.String(), "\n") != lines {
+			t.Errorf("since %q: %v\n%s", since, err, out.String())
+		}
+	}
+}
+
+// Control: G9
+func TestReceipt(t *testing.T) {
+	state, dir := kept(t, "front", "back"), t.TempDir()
+	file := filepath.Join(dir, "receipt")
+	if _, _, err := hq("receipt", "-state", state, "-o", file, "1/2"); err == nil || !strings.Contains(err.Error(), `door "back"`) {
+		t.Fatalf("two kiosks have the session: %v", err)
+	}
+	out, _, err := hq("receipt", "-state", state, "-kiosk", "a1", "-o", file, "1/2")
+	if err != nil || !strings.Contains(out, "record 1: walk-up granted") {
+		t.Fatalf("%s, %v", out, err)
+	}
+	key := func(n string) string {
+		return filepath.Join(state, ledger.Folder, n+strings.Repeat("0", 30), "audit.pub")
+	}
+	out, _, err = hq("verify-receipt", "-key", key("a1"), file)
+	if err != nil || !strings.Contains(out, "receipt holds") || !strings.Contains(out, `"back"`) || !strings.Contains(out, "walk-up granted") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, _, err := hq("verify-receipt", "-key", key("a0"), file); err == nil {
+		t.Error("it holds under another kiosk's key")
+	}
+	if _, _, err := hq("receipt", "-state", state, "-kiosk", "a1", "-o", file, "1/2"); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a receipt was overwritten: %v", err)
+	}
+	if _, _, err := hq("receipt", "-state", state, "9/9"); !errors.Is(err, ledger.ErrNoSession) {
+		t.Error(err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/3] ^= 1
+	bent := filepath.Join(dir, "bent")
+	if err := os.WriteFile(bent, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := hq("verify-receipt", "-key", key("a1"), bent); err == nil || strings.Contains(out, "holds") {
+		t.Errorf("a bent receipt: %v\n%s", err, out)
+	}
+	for _, args := range []string{"receipt", "receipt -state x", "receipt -state x 1", "receipt -state x 1/02", "verify-receipt", "verify-receipt -key x"} {
+		if _, _, err := hq(strings.Fields(args)...); !errors.Is(err, errUsage) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	for _, args := range []string{"verify-receipt -key /nowhere x", "verify-receipt -key " + file + " x", "verify-receipt -key " + key("a1") + " /nowhere"} {
+		if _, _, err := hq(strings.Fields(args)...); err == nil || errors.Is(err, errUsage) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}

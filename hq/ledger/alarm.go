@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Alarm is something about a kiosk's records that somebody must look into.
+type Alarm struct {
+	Kind     AlarmKind `cbor:"1,keyasint"`
+	Since    int64     `cbor:"2,keyasint"` // Unix milliseconds
+	Last     int64     `cbor:"3,keyasint"` // when it was last seen again
+	Ended    int64     `cbor:"4,keyasint"` // 0: it has not
+	Text     string    `cbor:"5,keyasint"` // what was seen
+	Evidence []byte    `cbor:"6,keyasint"` // the checkpoint that shows it, where one does
+	Count    uint64    `cbor:"7,keyasint"` // times that it was seen
+}
+
+// AlarmKind says what is wrong.
+type AlarmKind uint8
+
+// Append only, never renumbered: they stand on disk.
+const (
+	AlarmFork         AlarmKind = 1 // the kiosk signed two histories
+	AlarmRewind       AlarmKind = 2 // the kiosk signed fewer records, or a lower counter, than before
+	AlarmClone        AlarmKind = 3 // the TPM's clock or the boots of the log went back
+	AlarmContradicted AlarmKind = 4 // records came that the kiosk's signature contradicts
+	AlarmSignature    AlarmKind = 5 // a checkpoint is not signed by this kiosk
+	AlarmGap          AlarmKind = 6 // records are missing for too long
+	AlarmSilence      AlarmKind = 7 // the kiosk has signed nothing new for too long
+	AlarmUnreadable   AlarmKind = 8 // a record is of a layout that this program does not know
+)
+
+// repeatAfter is how long an alarm must have been quiet to be raised anew: what goes on is one alarm, what comes back next week another.
+const repeatAfter = 24 * time.Hour
+
+// maxText bounds what an alarm says, in bytes: some of it repeats what a carrier wrote.
+const maxText = 500
+
+// String is the word for the alarm.
+func (k AlarmKind) String() string {
+	switch k {
+	case AlarmFork:
+		return "fork"
+	case AlarmRewind:
+		return "rewind"
+	case AlarmClone:
+		return "clone"
+	case AlarmContradicted:
+		return "contradicted"
+	case AlarmSignature:
+		return "bad signature"
+	case AlarmGap:
+		return "gap"
+	case AlarmSilence:
+		return "silence"
+	case AlarmUnreadable:
+		return "unreadable record"
+	}
+	return fmt.Sprintf("alarm %d", uint8(k))
+}
+
+// Remedy is what to do about it.
+func (k AlarmKind) Remedy() string {
+	switch k {
+	case AlarmFork:
+		return "its own signatures contradict each other: take the kiosk out of service, keep its disk and this ledger as evidence"
+	case AlarmRewind:
+		return "somebody put an older log or TPM back: quarantine the kiosk, look at who was at its enclosure, provision it anew"
+	case AlarmClone:
+		return "there may be a second copy of this kiosk, or its TPM was set back: quarantine it and look at the hardware"
+	case AlarmContradicted:
+		return "somebody between the kiosk and here invents or changes records: look at broker and network; nothing of it was believed"
+	case AlarmSignature:
+		return "the message is not this kiosk's, or it was provisioned anew: compare its audit key, look at broker and network"
+	case AlarmGap:
+		return "look whether the kiosk is catching up; if not, look at network and broker, and at the kiosk's disk (door receipt -list)"
+	case AlarmSilence:
+		return "look whether kiosk and network are up; if both are, somebody between holds its records back"
+	case AlarmUnreadable:
+		return "the kiosk is newer than this program: update hq; the bytes are kept and receipts are good"
+	}
+	return "this program does not know the alarm: update hq"
+}
+
+// Open reports whether it still is so.
+func (a Alarm) Open() bool { return a.Ended == 0 }
+
+// raise notes an alarm, and reports whether it is news.
+func (s *kept) raise(kind AlarmKind, text string, evidence []byte, now time.Time) bool {
+	ms := now.UnixMilli()
+	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
+	for i := range s.Alarms {
+		a := &s.Alarms[i]
+		if a.Kind != kind {
+			continue
+		}
+		quiet := time.Duration(ms-a.Last) * time.Millisecond
+		a.Last, a.Count = ms, a.Count+1
+		if a.Open() && quiet < repeatAfter {
+			return false
+		}
+		a.Since, a.Ended, a.Text, a.Evidence = ms, 0, text, evidence
+		return true
+	}
+	s.Alarms = append(s.Alarms, Alarm{kind, ms, ms, 0, text, evidence, 1})
+	return true
+}
+
+// end notes that what was wrong is over, and reports whether that is news.
+func (s *kept) end(kind AlarmKind, now time.Time) bool {
+	for i := range s.Alarms {
+		if a := &s.Alarms[i]; a.Kind == kind && a.Open() {
+			a.Ended = now.UnixMilli()
+			return true
+		}
+	}
+	return false
+}

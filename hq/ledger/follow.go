@@ -1,0 +1,187 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+)
+
+// followEvery is how often new records are looked for: five times a second, for a reader that must see them within one.
+const followEvery = 200 * time.Millisecond
+
+// Event is a record, or an alarm, for somebody to read.
+type Event struct {
+	Kiosk string // its name
+	Entry
+	Vouched  bool          // a checkpoint of the kiosk covers it
+	Replaces bool          // one that was shown before it, not vouched for, was not the kiosk's
+	Decoded  access.Record // zero when Known is not set
+	Known    bool          // the record is of a layout that this program reads
+	Alarm    *Alarm        // then it is no record
+}
+
+// Filter says which events are wanted; the zero one wants all.
+type Filter struct {
+	Kiosk    string    // its name begins so
+	Door     string    // of this door
+	Kind     string    // the event's number, its hundred (such as 3xx), or words of its name; "alarm": alarms alone
+	Since    time.Time // arrived since
+	Severity access.Severity
+	Vouched  bool // leave out what no checkpoint covers yet: then each index comes once and never changes
+}
+
+const kindAlarm = "alarm"
+
+func (f Filter) wants(e Event) bool {
+	if e.Alarm != nil {
+		return f.Door == "" && (f.Kind == "" || f.Kind == kindAlarm) && !time.UnixMilli(max(e.Alarm.Since, e.Alarm.Ended)).Before(f.Since)
+	}
+	if e.Arrived.Before(f.Since) || f.Vouched && !e.Vouched || f.Kind == kindAlarm {
+		return false
+	}
+	if !e.Known { // somebody must see it: what it is about nobody here can tell
+		return f.Door == "" && f.Kind == ""
+	}
+	return (f.Door == "" || e.Decoded.Door == f.Door) && e.Decoded.Event.Severity() >= f.Severity && f.kind(e.Decoded.Event)
+}
+
+func (f Filter) kind(e access.Event) bool {
+	number := strconv.Itoa(int(e))
+	hundred, area := strings.CutSuffix(f.Kind, "xx")
+	return f.Kind == "" || number == f.Kind || area && strconv.Itoa(int(e)/100) == hundred || strings.Contains(e.String(), f.Kind)
+}
+
+// Follow gives each event that the filter wants to f, those of a kiosk in order, and goes on with new ones until ctx ends if stay is set; or until f
+// returns an error. Who is slow holds up nobody else: this reads what is on disk.
+func (r *Reader) Follow(ctx context.Context, filter Filter, stay bool, f func(Event) error) error {
+	followers := map[string]*follower{}
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		names, err := r.Kiosks()
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if !strings.HasPrefix(name, filter.Kiosk) {
+				continue
+			}
+			if followers[name] == nil {
+				followers[name] = &follower{name: name, from: r, shown: map[uint64][32]byte{}}
+				followers[name].skip(filter.Since)
+			}
+			err := followers[name].poll(ctx, filter.Vouched, func(e Event) error {
+				if !filter.wants(e) {
+					return nil
+				}
+				return f(e)
+			})
+			if err != nil {
+				return fmt.Errorf("follow kiosk %s: %w", name, err)
+			}
+		}
+		if !stay {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// follower is how far somebody has read one kiosk's records.
+type follower struct {
+	name  string
+	from  *Reader
+	at    reading
+	shown map[uint64][32]byte // hashes of what was shown before anybody vouched for it
+	seen  []Alarm
+}
+
+// skip leaves out segments all of whose records came before a time.
+func (f *follower) skip(since time.Time) {
+	f.at.dir = f.from.path(f.name)
+	list, err := segments(f.at.dir)
+	if err != nil || since.IsZero() {
+		return
+	}
+	for _, first := range slices.Backward(list) {
+		f.at.index = first
+		entries, err := (&reading{dir: f.at.dir, index: first}).some()
+		if err == nil && len(entries) > 0 && entries[0].Arrived.Before(since) {
+			return
+		}
+	}
+	f.at.index = 0
+}
+
+func (f *follower) poll(ctx context.Context, vouchedAlone bool, give func(Event) error) error {
+	for ctx.Err() == nil {
+		list, err := f.at.some()
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			break
+		}
+		for _, e := range list {
+			if err := f.show(e, true, give); err != nil {
+				return err
+			}
+		}
+	}
+	var list []Entry
+	if !vouchedAlone {
+		var err error
+		if list, err = readPending(f.at.dir, f.at.index); err != nil {
+			return err
+		}
+	}
+	for _, e := range list {
+		if err := f.show(e, false, give); err != nil {
+			return err
+		}
+	}
+	alarms, err := f.from.Alarms(f.name)
+	if err != nil {
+		return err
+	}
+	for _, a := range alarms {
+		old := slices.ContainsFunc(f.seen, func(b Alarm) bool { return a.Kind == b.Kind && a.Since == b.Since && a.Ended == b.Ended })
+		if old {
+			continue
+		}
+		if err := give(Event{Kiosk: f.name, Alarm: &a}); err != nil {
+			return err
+		}
+	}
+	f.seen = alarms
+	return nil
+}
+
+// show gives a record unless the very same was shown before anybody vouched for it.
+func (f *follower) show(e Entry, vouched bool, give func(Event) error) error {
+	hash := sha256.Sum256(e.Record)
+	before, was := f.shown[e.Index]
+	if vouched {
+		delete(f.shown, e.Index)
+	} else {
+		f.shown[e.Index] = hash
+	}
+	if was && before == hash {
+		return nil
+	}
+	e.Record = bytes.Clone(e.Record)
+	event := Event{Kiosk: f.name, Entry: e, Vouched: vouched, Replaces: was}
+	event.Decoded, event.Known = decode(e.Record)
+	return give(event)
+}
