@@ -88,6 +88,21 @@ func TestFork(t *testing.T) {
 	}
 }
 
+// Two checkpoints of one size are a fork before a record of theirs has come.
+//
+// Control: G5
+func TestForkAhead(t *testing.T) {
+	b := started(t)
+	other := b.twin(t, 10)
+	b.add(t, 2)
+	other.sessions = 1000
+	other.add(t, 2)
+	b.sign(t)
+	b.mustSend(t, wire.Records{From: 10, Checkpoint: b.log.LastCheckpoint()}, 10)
+	b.mustRefuse(t, "another history", wire.Records{From: 10, Checkpoint: other.sign(t)}, 10)
+	b.wantRings(t, "fork")
+}
+
 // Control: G5
 func TestRewind(t *testing.T) {
 	b := started(t)
@@ -189,9 +204,11 @@ func TestSilence(t *testing.T) {
 	b.wantRings(t, "silence")
 	b.sign(t) // nothing new but the TPM's clock
 	m := b.report(t, 10, 1)
-	m.Time = nil
-	b.mustSend(t, m, 10)
-	b.wantRings(t) // whoever takes the attestation away gains nothing
+	for _, time := range [][]byte{nil, old.Time, {1}} {
+		m.Time = time
+		b.mustSend(t, m, 10)
+		b.wantRings(t) // whoever takes the attestation away, or another's place, gains nothing
+	}
 	b.mustSend(t, b.report(t, 10, 1), 10)
 	b.wantRings(t, "silence over")
 }
@@ -234,6 +251,19 @@ func TestGap(t *testing.T) {
 			b.wantRings(t, "gap over")
 		})
 	}
+}
+
+// What a kiosk had signed for is missed by the next ledger, too.
+func TestGapOverARestart(t *testing.T) {
+	b := started(t)
+	b.add(t, 10)
+	b.mustSend(t, wire.Records{From: 10, Checkpoint: b.sign(t)}, 10)
+	b.reopen(t)
+	b.clock.pass(defaultGap + time.Second)
+	b.Judge()
+	b.wantRings(t, "gap")
+	b.mustSend(t, b.report(t, 10, 10), 20)
+	b.wantRings(t, "gap over")
 }
 
 func TestSignatureOfTheClock(t *testing.T) {

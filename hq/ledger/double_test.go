@@ -27,12 +27,13 @@ type double struct {
 	dir        string
 	log        *auditlog.Log
 
-	mu      sync.Mutex
-	counter uint64
-	clock   tpm2.TPMSClockInfo
-	times   map[[32]byte][]byte // attestations by their hash
-	seen    []byte              // newest checkpoint
-	boot    uint64
+	mu       sync.Mutex
+	counter  uint64
+	clock    tpm2.TPMSClockInfo
+	times    map[[32]byte][]byte // attestations by their hash
+	seen     []byte              // newest checkpoint
+	boot     uint64
+	sessions uint64
 }
 
 func (d *double) kiosk() Kiosk {
@@ -93,7 +94,7 @@ func (d *double) attest(_ context.Context, root [32]byte) (sum [32]byte, err err
 func (d *double) record(e access.Event, number uint64) []byte {
 	r := access.Record{
 		Version: access.RecordVersion, Event: e, Boot: d.boot, Stamp: time.Duration(number), Wall: 1_700_000_000 + int64(number), Door: "front",
-		Policy: sha256.Sum256([]byte("policy")),
+		Policy: d.id,
 	}
 	if concludes(e) {
 		r.Session = access.SessionID{Boot: d.boot, Number: number}
@@ -116,8 +117,10 @@ func (d *double) add(t testing.TB, n int) {
 	limit := make(chan struct{}, 64)
 	for i := range n {
 		limit <- struct{}{}
+		d.sessions++
+		record := d.record(access.EventWalkupGranted, d.sessions)
 		all.Go(func() {
-			_, errs[i] = d.log.Append(auditlog.Vital, d.record(access.EventWalkupGranted, d.log.Head()+uint64(i)))
+			_, errs[i] = d.log.Append(auditlog.Vital, record)
 			<-limit
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,7 +80,8 @@ func TestRecordsAreTakenInUnderACheckpoint(t *testing.T) {
 // A kiosk that was away for long has one checkpoint over all: each message proves itself.
 func TestCatchingUp(t *testing.T) {
 	b := newBench(t)
-	b.add(t, 1000)
+	b.log1(t, access.Record{Event: access.EventBooted, Boot: 1}) // looked at once, however often the ledger starts anew
+	b.add(t, 999)
 	b.sign(t)
 	for from := uint64(0); from < 1000; from += 256 {
 		b.mustSend(t, b.report(t, from, 256), min(from+256, 1000))
@@ -169,6 +172,9 @@ func TestInventedRecordsGo(t *testing.T) {
 	b.add(t, 10)
 	b.sign(t)
 	b.mustRefuse(t, "records behind an invention", b.report(t, 21, 9), 20)
+	if s, err := b.Status(b.id); err != nil || s.Pending != 0 {
+		t.Errorf("what a signature refuted is still shown: %+v, %v", s, err)
+	}
 	b.mustSend(t, b.report(t, 20, 1), 30)
 	b.same(t, 30)
 }
@@ -239,5 +245,46 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// Kiosks report, the ledger is looked at and judged, all at once.
+func TestManyAtOnce(t *testing.T) {
+	l, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var all sync.WaitGroup
+	for i := range 4 {
+		d := newDouble(t, strconv.Itoa(i))
+		d.add(t, 40)
+		d.sign(t)
+		var messages []wire.Records
+		for from := uint64(0); from < 40; from += 10 {
+			messages = append(messages, d.report(t, from, 10))
+		}
+		if err := l.Add(d.kiosk()); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range messages {
+			all.Go(func() {
+				if _, err := l.Ingest(d.id, m); err != nil {
+					t.Error(err)
+				}
+				l.Judge()
+			})
+		}
+		t.Cleanup(func() {
+			if s, err := (&Reader{l.dir}).state(d.name()); err != nil || s.Covered.none() {
+				t.Errorf("%+v, %v", s, err)
+			}
+		})
+	}
+	all.Wait()
+	for _, k := range l.kiosks {
+		if s := k.status(); s.Records != 40 || len(s.Alarms) > 0 {
+			t.Errorf("%+v", s)
+		}
 	}
 }
