@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -30,10 +29,10 @@ func write(t *testing.T, dir, name, text string) string {
 	return file
 }
 
-func hq(args ...string) (string, error) {
-	var out bytes.Buffer
-	err := run(context.Background(), args, &out, &out)
-	return out.String(), err
+// both runs hq and returns all that it wrote.
+func both(args ...string) (string, error) {
+	out, progress, err := hq(args...)
+	return out + progress, err
 }
 
 func TestPolicyCommands(t *testing.T) {
@@ -64,12 +63,12 @@ func TestPolicyCommands(t *testing.T) {
 		{"no such order", []string{"burn"}, "", "is no command"},
 	}
 	for _, tt := range tests {
-		said, err := hq(append([]string{"policy"}, tt.args...)...)
+		said, err := both(append([]string{"policy"}, tt.args...)...)
 		if !strings.Contains(said, tt.want) || (err == nil) != (tt.fails == "") || err != nil && !strings.Contains(err.Error(), tt.fails) {
 			t.Errorf("%s: %v, said\n%s", tt.name, err, said)
 		}
 	}
-	if _, err := hq("policy", "diff", good); !errors.Is(err, errUsage) {
+	if _, err := both("policy", "diff", good); !errors.Is(err, errUsage) {
 		t.Errorf("a missing file: %v, want a question of usage", err)
 	}
 }
@@ -78,7 +77,7 @@ func TestPolicyCommands(t *testing.T) {
 func TestCompiledPolicyStaysUntilAValidOneComes(t *testing.T) {
 	dir := t.TempDir()
 	good, out := write(t, dir, "good.toml", sitePolicy), filepath.Join(dir, "site.policy")
-	if said, err := hq("policy", "compile", good, "-o", out); err != nil {
+	if said, err := both("policy", "compile", good, "-o", out); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
 	first, err := os.ReadFile(out)
@@ -92,7 +91,7 @@ func TestCompiledPolicyStaysUntilAValidOneComes(t *testing.T) {
 	for name, text := range map[string]string{
 		"trap": strings.Replace(sitePolicy, `"rex"`, `"none"`, 1), "syntax": "format = ", "weak": sitePolicy + "doors.side = { exit = \"rex\", false-match-rate = 0.1 }\n",
 	} {
-		if said, err := hq("policy", "compile", write(t, dir, "bad.toml", text), "-o", out); err == nil {
+		if said, err := both("policy", "compile", write(t, dir, "bad.toml", text), "-o", out); err == nil {
 			t.Errorf("%s: compiled: %s", name, said)
 		}
 		if now, err := os.ReadFile(out); err != nil || !bytes.Equal(now, first) {
