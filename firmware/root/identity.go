@@ -2,7 +2,6 @@ package root
 
 import (
 	"crypto/ecdsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -40,7 +39,7 @@ var (
 // Identity is what provisioning left on the kiosk's disk. All of it may be read by a thief; none of it opens anything without the TPM.
 type Identity struct {
 	Version     uint8    `cbor:"1,keyasint"`
-	Device      [32]byte `cbor:"2,keyasint"` // SHA-256 of the attestation key: the kiosk's id
+	Device      [32]byte `cbor:"2,keyasint"` // wire.KioskID of the attestation key
 	Pin         [34]byte `cbor:"3,keyasint"` // of the TPM's storage root
 	Attestation []byte   `cbor:"4,keyasint"` // public key, SPKI
 	Release     []byte   `cbor:"5,keyasint"` // the release role's public key, SPKI
@@ -55,11 +54,6 @@ type Identity struct {
 // Origin is the kiosk's name in its audit checkpoints.
 func (id Identity) Origin() string { return "lintel/" + hex.EncodeToString(id.Device[:16]) }
 
-// deviceID is the id of the kiosk whose TPM has this attestation key: whoever talks to the TPM can check it.
-func deviceID(attestation []byte) [32]byte {
-	return sha256.Sum256(append([]byte("lintel device 1\x00"), attestation...))
-}
-
 // Load reads the identity below a state folder. ErrNotProvisioned when there is none.
 func Load(state string) (Identity, error) {
 	var id Identity
@@ -70,7 +64,7 @@ func Load(state string) (Identity, error) {
 	if err != nil {
 		return id, fmt.Errorf("read identity: %w", err)
 	}
-	if err := wire.Unmarshal(data, &id); err != nil || id.Version != identityVersion || deviceID(id.Attestation) != id.Device {
+	if err := wire.Unmarshal(data, &id); err != nil || id.Version != identityVersion || wire.KioskID(id.Attestation) != id.Device {
 		return Identity{}, fmt.Errorf("read identity: %w", ErrDamaged)
 	}
 	if _, err := parsePublic(id.Release); err != nil {

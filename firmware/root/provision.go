@@ -67,7 +67,7 @@ func provision(way Way, secrets tpm.Secrets, release *ecdsa.PublicKey, o tpm.Opt
 	if id.Release, err = x509.MarshalPKIXPublicKey(release); err != nil {
 		return id, fmt.Errorf("release key: %w", err)
 	}
-	id.Device = deviceID(id.Attestation)
+	id.Device = wire.KioskID(id.Attestation)
 	o.Pin, o.Endorsement = who.Pin, id.Endorsement
 	if o.Authority, err = id.authority(); err != nil {
 		return id, err

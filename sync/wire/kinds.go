@@ -34,6 +34,8 @@ const (
 	KindChallenge Kind = 66 // for one remote release
 	KindExchange  Kind = 67 // its key for sealed content, attested by its TPM
 	KindRefusal   Kind = 68 // why something was not done; a courtesy, the proof is in the records
+
+	KindIntroduction Kind = 69 // who the kiosk is; carried by hand from the bench where it was provisioned, never over the network
 )
 
 // MaxMessage is the largest message of all, bytes: it must pass a packet socket of the kiosk whole.
@@ -54,6 +56,8 @@ func (k Kind) most() int {
 		return 48 << 10 // 16 references of 2 KB
 	case KindExchange:
 		return 8 << 10
+	case KindIntroduction:
+		return 32 << 10
 	case KindDeletion, KindStanding, KindLockdown, KindDisable, KindSupervised, KindDecommission, KindApproval, KindRelease, KindTime, KindAcknowledge,
 		KindGreeting, KindChallenge, KindRefusal, KindAsk:
 		return 2 << 10
@@ -109,6 +113,8 @@ func (k Kind) String() string {
 		return "exchange key"
 	case KindRefusal:
 		return "refusal"
+	case KindIntroduction:
+		return "introduction"
 	}
 	return fmt.Sprintf("kind %d", uint16(k))
 }
