@@ -40,6 +40,8 @@ var bans = []ban{
 	{"access/match", "net", nil, "the comparison kernel sees templates and must have nowhere to send them"},
 	{"sync/wire", "os", nil, "a codec that parses hostile bytes holds nothing worth stealing"},
 	{"sync/wire", "net", nil, "a codec that parses hostile bytes holds nothing worth stealing"},
+	{"sync/roster", "os", nil, "what judges commands touches nothing: every judgement can be replayed in a test"},
+	{"sync/roster", "net", nil, "what judges commands touches nothing"},
 	{"access/", "firmware/", nil, "no floor climbs: the core does not know its programs"},
 	{"access/", "inference/", nil, "the decision must not depend on how the evidence was made"},
 	{"access/", "drivers/", nil, "the decision must not depend on a device"},
