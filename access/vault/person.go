@@ -45,6 +45,9 @@ type Person struct {
 	// Until ends the lease, in Unix seconds; 0 is no lease. Without trusted time a lease runs on powered hours, at most 72 of them
 	// summed over restarts, then counts as ended until time is trusted again. Only a sealed vault keeps leases.
 	Until int64
+	// Groups are the policy's words for this person, at most MaxGroups. Only a sealed vault keeps them, and Extended.
+	Groups   []string
+	Extended bool // needs the door's longer times
 	// Foreign is how many references were left out because they belong to another model bundle: a comparison with them would mean
 	// nothing. Put ignores it.
 	Foreign int
@@ -70,6 +73,8 @@ type Lockout struct {
 const (
 	MaxReferences = 16  // of one person
 	MaxFailures   = 256 // of one door
+	MaxGroups     = 16  // of one person
+	maxGroup      = 64  // bytes of a group's name
 	maxDoor       = 64  // bytes of a door's name
 )
 
@@ -102,6 +107,16 @@ func (r personRecord) validate() error {
 		}
 	}
 	return nil
+}
+
+// storable refuses what a book could only refuse halfway.
+func (p Person) storable() error {
+	for _, ref := range p.References {
+		if ref.Template.components == nil || ref.Template.turn != 0 {
+			return errors.New("a template is empty, or of a sealed vault")
+		}
+	}
+	return newSealedPerson(p, 0, 0).validate()
 }
 
 func encodePerson(p Person) ([]byte, error) {

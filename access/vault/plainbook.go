@@ -58,8 +58,8 @@ func (b plainBook) setState(id access.PersonID, s State) error {
 }
 
 func (b plainBook) put(p Person) error {
-	if p.Until != 0 {
-		return fmt.Errorf("%w: a lease needs the clock of a sealed vault", ErrNotSealed)
+	if p.Until != 0 || len(p.Groups) > 0 || p.Extended {
+		return fmt.Errorf("%w: a lease needs the clock of a sealed vault, and groups and longer times are kept there", ErrNotSealed)
 	}
 	value, err := encodePerson(p)
 	if err != nil {

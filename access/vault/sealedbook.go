@@ -35,6 +35,8 @@ type sealedPerson struct {
 	Until      int64             `cbor:"5,keyasint"`
 	Granted    time.Duration     `cbor:"6,keyasint"` // age of the vault when the lease was stored
 	Since      time.Duration     `cbor:"7,keyasint"` // age of the vault when the state began
+	Groups     []string          `cbor:"8,keyasint,omitempty"`
+	Extended   bool              `cbor:"9,keyasint,omitempty"`
 }
 
 type sealedReference struct {
@@ -50,11 +52,22 @@ func (r sealedPerson) validate() error {
 	if r.Until < 0 || r.Granted < 0 || r.Since < 0 {
 		return errors.New("time below zero")
 	}
+	if len(r.Groups) > MaxGroups || slices.ContainsFunc(r.Groups, func(g string) bool { return g == "" || len(g) > maxGroup }) {
+		return fmt.Errorf("%d groups, at most %d of 1 to %d bytes", len(r.Groups), MaxGroups, maxGroup)
+	}
 	p := personRecord{State: r.State, Generation: r.Generation}
 	for _, ref := range r.References {
 		p.References = append(p.References, referenceRecord{Quality: ref.Quality})
 	}
 	return p.validate()
+}
+
+func newSealedPerson(p Person, granted, since time.Duration) sealedPerson {
+	r := sealedPerson{ID: p.ID, State: p.State, Generation: p.Generation, Until: p.Until, Granted: granted, Since: since, Groups: p.Groups, Extended: p.Extended}
+	for _, ref := range p.References {
+		r.References = append(r.References, sealedReference{ref.Bundle, ref.Created, ref.Quality})
+	}
+	return r
 }
 
 // bundles are those of the references, each once, in their order.
@@ -241,10 +254,7 @@ func (b *sealedBook) replace(p Person, granted, since time.Duration) error {
 	if err := b.store(bucketKey, name, key[:], b.seal.wrap, [32]byte{}); err != nil {
 		return err
 	}
-	r := sealedPerson{ID: p.ID, State: p.State, Generation: p.Generation, Until: p.Until, Granted: granted, Since: since}
-	for _, ref := range p.References {
-		r.References = append(r.References, sealedReference{ref.Bundle, ref.Created, ref.Quality})
-	}
+	r := newSealedPerson(p, granted, since)
 	if err := b.storePerson(name, r, content); err != nil {
 		return err
 	}
@@ -310,7 +320,7 @@ func (b *sealedBook) person(id access.PersonID, bundle [32]byte) (Person, error)
 
 // read puts a person together. buffer holds the templates in passing.
 func (b *sealedBook) read(buffer []byte, r sealedPerson, content aead, bundle [32]byte) (Person, error) {
-	p := Person{ID: r.ID, State: b.now(r), Generation: r.Generation, Until: r.Until}
+	p := Person{ID: r.ID, State: b.now(r), Generation: r.Generation, Until: r.Until, Groups: r.Groups, Extended: r.Extended}
 	var set []byte
 	for _, ref := range r.References {
 		if ref.Bundle != bundle {

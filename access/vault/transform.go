@@ -89,7 +89,7 @@ func (b *sealedBook) rekeyPerson(r sealedPerson, from *rotation) error {
 	if err != nil {
 		return err
 	}
-	p := Person{ID: r.ID, State: r.State, Generation: r.Generation, Until: r.Until, References: make([]Reference, len(r.References))}
+	p := Person{ID: r.ID, State: r.State, Generation: r.Generation, Until: r.Until, Groups: r.Groups, Extended: r.Extended, References: make([]Reference, len(r.References))}
 	defer func() {
 		for _, ref := range p.References {
 			ref.Template.Wipe()

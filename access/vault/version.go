@@ -62,6 +62,26 @@ func (s *sealing) present() head {
 	return h
 }
 
+// Believe has the wall clock told by trusted, which says false while nobody vouches for it, in the place of Options.Trusted.
+func (v *Vault) Believe(trusted func() (time.Time, bool)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.sealed != nil {
+		v.sealed.trusted = trusted
+	}
+}
+
+// Trusted is the newest time that anybody vouched for, in Unix seconds, and how much time has demonstrably passed since. at is 0 when nobody ever did.
+func (v *Vault) Trusted() (at int64, since time.Duration) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.sealed == nil {
+		return 0, 0
+	}
+	h := v.sealed.present()
+	return h.Trusted, h.Age - h.TrustedAge
+}
+
 // view runs f on what is stored.
 func (v *Vault) view(f func(book) error) error {
 	v.mu.RLock()
