@@ -92,15 +92,17 @@ func parsePublic(spki []byte) (*ecdsa.PublicKey, error) {
 
 func folder(state string) string { return filepath.Join(state, "root") }
 
-func readBounded(path string) ([]byte, error) {
+func readBounded(path string) ([]byte, error) { return readAtMost(path, maxFile) }
+
+func readAtMost(path string, most int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%q is longer than %d bytes", path, maxFile)
+	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if err == nil && len(data) > most {
+		err = fmt.Errorf("%q is longer than %d bytes", path, most)
 	}
 	return data, err
 }

@@ -19,7 +19,7 @@ type Introduction struct {
 	Door        string   `cbor:"7,keyasint"`
 }
 
-// Attested is a key of a kiosk's TPM and what its attestation key says of it. tpm.VerifyKey checks it against CertifyNonce of number 0, with the
+// Attested is a key of a kiosk's TPM and what its attestation key says of it. tpm.VerifyKey checks it against CertifyNonce of its use and number, with the
 // release key and the kiosk's id as authority.
 type Attested struct {
 	Blob        []byte `cbor:"1,keyasint"` // as the TPM made it
@@ -32,11 +32,21 @@ func KioskID(attestation []byte) [32]byte {
 	return sha256.Sum256(append([]byte("lintel device 1\x00"), attestation...))
 }
 
-// CertifyNonce is what an attestation of a kiosk's key is over: an old exchange key cannot be attested as a newer one. The audit key and the TLS key,
-// of which there is one each, have number 0.
-func CertifyNonce(kiosk [32]byte, number uint32) [32]byte {
+// KeyUse is what a kiosk's key is for, where its attestation must say so: to the TPM an audit key and a TLS key are alike.
+type KeyUse uint8
+
+// Append only.
+const (
+	AuditKey    KeyUse = 1
+	TLSKey      KeyUse = 2
+	ExchangeKey KeyUse = 3
+)
+
+// CertifyNonce is what an attestation of a kiosk's key is over: no key is attested in the place of one of another use, and no old exchange key as a
+// newer one. The audit key and the TLS key, of which there is one each, have number 0.
+func CertifyNonce(kiosk [32]byte, use KeyUse, number uint32) [32]byte {
 	b := append([]byte("lintel certify 1\x00"), kiosk[:]...)
-	return sha256.Sum256(binary.BigEndian.AppendUint32(b, number))
+	return sha256.Sum256(binary.BigEndian.AppendUint32(append(b, byte(use)), number))
 }
 
 // Kind is KindIntroduction.

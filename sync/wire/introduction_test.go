@@ -37,14 +37,14 @@ func TestIntroductionIsOfItsKey(t *testing.T) {
 	}
 }
 
-func TestCertifyNonceNamesKioskAndNumber(t *testing.T) {
+func TestCertifyNonceNamesKioskUseAndNumber(t *testing.T) {
 	seen := map[[32]byte]bool{}
 	for _, id := range [][32]byte{{}, {1}} {
 		for n := range uint32(3) {
-			seen[CertifyNonce(id, n)] = true
+			seen[CertifyNonce(id, TLSKey, n)], seen[CertifyNonce(id, ExchangeKey, n)] = true, true
 		}
 	}
-	if len(seen) != 6 {
-		t.Errorf("%d nonces of 6", len(seen))
+	if len(seen) != 12 {
+		t.Errorf("%d nonces of 12", len(seen))
 	}
 }
