@@ -7,7 +7,7 @@ import "fmt"
 type Event uint16
 
 // Append only, never renumbered, never reused: a number that was once written must mean the same for ever. Each area has a
-// hundred numbers. Areas of rooms that are not built yet: 1100 headquarters and roster, 1200 security operations centre.
+// hundred numbers. Area of a room that is not built yet: 1200 security operations centre.
 const (
 	EventNone Event = 0
 
@@ -129,6 +129,29 @@ const (
 	EventUpdateConfirmed  Event = 1005
 	EventUpdateReverted   Event = 1006
 	EventUpdateRefused    Event = 1007
+
+	// 1100: headquarters
+	EventHeadquartersReached  Event = 1100
+	EventHeadquartersLost     Event = 1101
+	EventCommandApplied       Event = 1102
+	EventEnvelopeRefused      Event = 1103
+	EventStreamForked         Event = 1104
+	EventStreamGap            Event = 1105
+	EventOrderRefused         Event = 1106
+	EventTrustChanged         Event = 1107
+	EventExchangeKeyMade      Event = 1108
+	EventCertificateChanged   Event = 1109
+	EventRemoteReleaseAsked   Event = 1110
+	EventRemoteReleaseGranted Event = 1111
+	EventRemoteReleaseRefused Event = 1112
+	EventHeadquartersStale    Event = 1113
+	EventHeadquartersFresh    Event = 1114
+	EventKioskDisabled        Event = 1115
+	EventKioskEnabled         Event = 1116
+	EventDecommissioned       Event = 1117
+	EventAcknowledgedWrongly  Event = 1118
+	EventHeadquartersAdopted  Event = 1119
+	EventHeadquartersForeign  Event = 1120
 )
 
 // Severity is how much an event asks for somebody's attention.
@@ -364,6 +387,49 @@ func (e Event) describe() (name string, s Severity) {
 		return "update reverted", Warning
 	case EventUpdateRefused:
 		return "update refused", Warning
+
+	case EventHeadquartersReached:
+		return "headquarters reached", Notice
+	case EventHeadquartersLost:
+		return "headquarters lost", Warning
+	case EventCommandApplied:
+		return "command applied", Notice
+	case EventEnvelopeRefused:
+		return "message of headquarters refused", Warning
+	case EventStreamForked:
+		return "headquarters' stream forked", Alert
+	case EventStreamGap:
+		return "command missing", Info
+	case EventOrderRefused:
+		return "order refused", Warning
+	case EventTrustChanged:
+		return "trust changed", Warning
+	case EventExchangeKeyMade:
+		return "exchange key made", Notice
+	case EventCertificateChanged:
+		return "certificate changed", Notice
+	case EventRemoteReleaseAsked:
+		return "remote release asked for", Info
+	case EventRemoteReleaseGranted:
+		return "remote release granted", Notice
+	case EventRemoteReleaseRefused:
+		return "remote release refused", Warning
+	case EventHeadquartersStale:
+		return "headquarters stale", Warning
+	case EventHeadquartersFresh:
+		return "headquarters no longer stale", Notice
+	case EventKioskDisabled:
+		return "recognition disabled", Warning
+	case EventKioskEnabled:
+		return "recognition enabled", Notice
+	case EventDecommissioned:
+		return "kiosk decommissioned", Alert
+	case EventAcknowledgedWrongly:
+		return "records acknowledged wrongly", Alert
+	case EventHeadquartersAdopted:
+		return "headquarters adopted", Warning
+	case EventHeadquartersForeign:
+		return "headquarters foreign", Alert
 	}
 	return "", Alert
 }

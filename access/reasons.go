@@ -74,6 +74,7 @@ const (
 
 	ReasonOutsideSchedule Reason = 63 // known and permitted here, but not at this time
 	ReasonNoRule          Reason = 64 // known, but the site lets none of their groups pass this door
+	ReasonStale           Reason = 65 // headquarters was not heard for too long, and the policy wants it
 )
 
 var reasonNames = [...]string{
@@ -85,7 +86,7 @@ var reasonNames = [...]string{
 	"no relief", "no texture", "frames out of phase", "face jumped", "relief unknown", "uneven answer to the lamp", "relief in doubt",
 	"frame repeated", "another face answered the lamp", "no noise", "restless face", "no glint", "motionless head", "rigid face", "exposure not held",
 	"no learned check", "camera stalled", "stale challenge", "unconfirmed", "stepped up", "debug image", "provider dropped", "clock untrusted",
-	"too dark to tell", "outside schedule", "no rule for this door",
+	"too dark to tell", "outside schedule", "no rule for this door", "headquarters stale",
 }
 
 // String is the short English name; an unknown number prints as such.

@@ -21,8 +21,9 @@ const (
 	SignalPresence       Signal = 6 // whoever stands there has used up a quota of attempts
 	SignalProvider       Signal = 7 // an execution provider was dropped
 	SignalClock          Signal = 8 // nobody vouches for the time of day
+	SignalStale          Signal = 9 // headquarters was not heard for too long: what it has ordered may not be known here
 
-	signalEnd = 9
+	signalEnd = 10
 )
 
 // Effect is what a signal does to a walk-up. A stronger one has a higher number; the zero Effect does nothing but stand in the record.
@@ -58,6 +59,8 @@ func (s Signal) weigh() (name string, least, most Effect, why Reason) {
 		return "provider dropped", EffectStepUp, EffectDeny, ReasonProvider
 	case SignalClock: // nothing that this kiosk decides rests on a schedule yet
 		return "clock untrusted", EffectNone, EffectDeny, ReasonClock
+	case SignalStale:
+		return "headquarters stale", EffectNone, EffectDeny, ReasonStale
 	}
 	return "unknown signal", EffectDeny, EffectDeny, ReasonNotReady
 }

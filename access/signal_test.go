@@ -23,6 +23,7 @@ func TestEverySignalAgainstAGoodScore(t *testing.T) {
 		{SignalPresence, Retry, ReasonSteppedUp},
 		{SignalProvider, Retry, ReasonSteppedUp},
 		{SignalClock, Granted, ReasonAllowed},
+		{SignalStale, Granted, ReasonAllowed},
 		{signalEnd, Denied, ReasonNotReady}, // one that a newer program knows
 		{signals - 1, Denied, ReasonNotReady},
 	}

@@ -152,7 +152,7 @@ func start(t *testing.T, bend func(*access.Policy), remembered ...time.Duration)
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.told = append(b.told, found)
-		}, Now: now, Wall: time.Now, Changed: func() {},
+		}, Now: now, Wall: func() (time.Time, access.ClockState) { return time.Now(), access.ClockUntrusted }, Changed: func() {},
 	})
 	if err != nil {
 		t.Fatal(err)

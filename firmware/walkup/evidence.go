@@ -29,7 +29,8 @@ func (w *Walkup) evidence(decided, d access.Decision, now time.Duration) {
 		}
 		return
 	}
-	wall := w.cfg.Wall().Unix()
+	at, _ := w.cfg.Wall()
+	wall := at.Unix()
 	c := &abuse.Case{
 		Opened: s.opened, Presentation: *s.shown, Bar: s.bar, MinFused: s.minFused, Policy: p, PolicyHash: w.cfg.PolicyHash,
 		Findings: abuse.Keep(s.findings), Question: s.question, Verdict: decided.Verdict, Reason: decided.Reason, Outcome: d.Verdict, Why: d.Reason,

@@ -21,6 +21,8 @@ type Enrollee struct {
 type Store interface {
 	// Each calls f for everybody, with the references that a bundle made: none when another bundle made them.
 	Each(bundle [32]byte, f func(Enrollee) error) error
+	// One is a person with the references that a bundle made; false when nobody of that id is kept.
+	One(p access.PersonID, bundle [32]byte) (Enrollee, bool, error)
 	// Keep replaces the references of a person, given as they were measured, and permits them until a Unix second; 0 is no end.
 	Keep(p access.PersonID, references [][]float32, bundle [32]byte, until int64) error
 	// Transform turns a vector of ProbeSize components in place, as the store turns references. It must not allocate.

@@ -27,6 +27,17 @@ func (s *shelfFake) Each(_ [32]byte, f func(Enrollee) error) error {
 	return nil
 }
 
+func (s *shelfFake) One(p access.PersonID, _ [32]byte) (Enrollee, bool, error) {
+	e, found := s.people[p]
+	for i, r := range e.References {
+		if i == 0 {
+			e.References = slices.Clone(e.References)
+		}
+		e.References[i] = slices.Clone(r)
+	}
+	return e, found, s.fail
+}
+
 func (s *shelfFake) Keep(p access.PersonID, refs [][]float32, _ [32]byte, _ int64) error {
 	if s.fail != nil {
 		return s.fail

@@ -63,8 +63,9 @@ func (w *Walkup) noteDetail(e access.Event, detail string) {
 }
 
 func (w *Walkup) blank(now time.Duration) access.Record {
+	wall, clock := w.cfg.Wall()
 	return access.Record{
-		Version: access.RecordVersion, Boot: w.cfg.Boot, Stamp: now, Clock: access.ClockUntrusted, Wall: w.cfg.Wall().Unix(),
+		Version: access.RecordVersion, Boot: w.cfg.Boot, Stamp: now, Clock: clock, Wall: wall.Unix(),
 		Door: w.cfg.Policy.Door, Policy: w.cfg.PolicyHash,
 	}
 }

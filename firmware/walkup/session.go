@@ -90,7 +90,7 @@ func (w *Walkup) open(ctx context.Context) {
 	w.session.reveal = start + chip*time.Duration(code.Length) + w.cfg.Policy.RevealAfter
 	lampCtx, stop := context.WithCancel(ctx)
 	w.session.stop = stop
-	number := w.number
+	number := w.session.opened.Session.Number
 	w.lamps.Go(func() {
 		chips, err := shine(lampCtx, w.cfg.Lamps, w.cfg.Now, code, start, even(int(code.Length), chip))
 		w.post(ctx, func(ctx context.Context) { w.played(ctx, number, chips, err) })
@@ -100,7 +100,7 @@ func (w *Walkup) open(ctx context.Context) {
 // played takes the lamp's history when the code has ended.
 func (w *Walkup) played(ctx context.Context, number uint64, chips []access.Chip, err error) {
 	w.unlit = w.unlit || err != nil && ctx.Err() == nil // it is tried again with the next sighting
-	if number != w.number || w.state != access.Capturing {
+	if number != w.session.opened.Session.Number || w.state != access.Capturing {
 		return
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package walkup
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/lintel-access/lintel/access"
@@ -32,12 +33,42 @@ func (g *People) Remove(p access.PersonID, durable func() error) error {
 		return err
 	}
 	g.changes++
+	g.drop(p)
+	return nil
+}
+
+// Follow has many people changed at once: durable makes it so in the store, told for how many references there is room, and memory follows for whoever it
+// names, also when it returns an error with them. Walk-ups wait meanwhile. Who cannot be read afterwards is found no more.
+func (g *People) Follow(durable func(room int) ([]access.PersonID, error)) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	changed, err := durable(g.rows.Cap() - g.rows.Len())
+	if len(changed) > 0 {
+		g.changes++
+	}
+	for _, p := range changed {
+		e, found, readErr := g.store.One(p, g.bundle)
+		if readErr == nil && found {
+			readErr = g.put(e)
+		}
+		for _, r := range e.References {
+			clear(r)
+		}
+		if readErr != nil || !found {
+			g.drop(p)
+		}
+		err = errors.Join(err, readErr)
+	}
+	return err
+}
+
+// drop wipes whoever is here under that id. The caller holds mu.
+func (g *People) drop(p access.PersonID) {
 	if slot, ok := g.slots[p]; ok {
 		g.rows.RemoveOwner(slot)
 		g.persons[slot] = known{}
 		delete(g.slots, p)
 	}
-	return nil
 }
 
 // Reload reads everybody anew, after turn has turned the store's references. Walk-ups wait meanwhile. After an error of the reading nobody is

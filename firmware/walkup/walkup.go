@@ -92,7 +92,8 @@ type Config struct {
 	// Show is told what the person shall see; it must not block.
 	Show func(access.Indication)
 	Now  func() time.Duration // CLOCK_MONOTONIC
-	Wall func() time.Time     // the machine's own clock, for the record; nobody vouches for it
+	// Wall is the time of day for the record, and who vouches for it.
+	Wall func() (time.Time, access.ClockState)
 	// Changed is called after every change that View shows; it must not block.
 	Changed func()
 	// Keep takes a walk-up that the policy selects as evidence, and when its outcome is shown. The Case is its own, and it wipes it; it must not block.

@@ -18,12 +18,13 @@ import (
 // Append makes a record of a walk-up durable.
 func (k *kiosk) Append(r access.Record) error { return k.fold.take(r) }
 
-// class keeps whoever stands at the door from the reserve, however grave what they did: they can do it as often as they like, and
+// class keeps whoever stands at the door, or sends it messages, from the reserve, however grave what they did: they can do it as often as they like, and
 // what it costs is room for the grants and alarms of others.
 func class(e access.Event) auditlog.Class {
 	switch e {
 	case access.EventWalkupDenied, access.EventWalkupRetry, access.EventWalkupUncertain, access.EventWalkupLeft,
-		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventRecurrenceFlagged, access.EventBundleMade, access.EventBundleDropped, access.EventBundleNotMade:
+		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventRecurrenceFlagged, access.EventBundleMade, access.EventBundleDropped, access.EventBundleNotMade,
+		access.EventEnvelopeRefused, access.EventStreamGap, access.EventRemoteReleaseAsked:
 		return auditlog.Ordinary
 	}
 	return auditlog.Vital
@@ -89,9 +90,10 @@ func (k *kiosk) note(e access.Event, detail string) {
 }
 
 func (k *kiosk) blank(e access.Event) access.Record {
+	wall, clock := k.wall()
 	return access.Record{
-		Version: access.RecordVersion, Event: e, Boot: k.boot, Stamp: frames.Now(), Clock: access.ClockUntrusted,
-		Wall: time.Now().Unix(), Door: k.policy.Door, Policy: k.hash,
+		Version: access.RecordVersion, Event: e, Boot: k.boot, Stamp: frames.Now(), Clock: clock,
+		Wall: wall.Unix(), Door: k.policy.Door, Policy: k.hash,
 	}
 }
 

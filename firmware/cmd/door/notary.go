@@ -52,13 +52,13 @@ func newNotary(log *auditlog.Log, r *root.Root, told func(error)) *notary {
 func weigh(e access.Event) (urgent, grave bool) {
 	switch e {
 	case access.EventRevoked, access.EventPersonSuspended, access.EventPersonDeleted, access.EventPersonLockedOut, access.EventLockdownSet, access.EventLockdownLifted,
-		access.EventFailuresLimited, access.EventPolicyChanged, access.EventConfigurationChanged, access.EventAuditRepaired, access.EventGrantUnresolved:
+		access.EventFailuresLimited, access.EventPolicyChanged, access.EventConfigurationChanged, access.EventTrustChanged, access.EventAuditRepaired, access.EventGrantUnresolved:
 		return true, true
-	case access.EventEnrolled, access.EventPersonResumed, access.EventLookAlikeReported, access.EventRetentionRemoved:
+	case access.EventCommandApplied, access.EventEnrolled, access.EventPersonResumed, access.EventLookAlikeReported, access.EventRetentionRemoved:
 		return true, false
-	case access.EventLampAnswerWrong, access.EventPresentationRefused, access.EventRecurrenceFlagged, access.EventBundleDropped, access.EventBundleNotMade,
-		access.EventCheckpointFailed, access.EventTPMSilent:
-		return false, false // whoever stands at the door causes the first five as often as they like; the last two are about the notary's own tool
+	case access.EventEnvelopeRefused, access.EventHeadquartersLost, access.EventLampAnswerWrong, access.EventPresentationRefused, access.EventRecurrenceFlagged,
+		access.EventBundleDropped, access.EventBundleNotMade, access.EventCheckpointFailed, access.EventTPMSilent:
+		return false, false // whoever stands at the door or on the line causes these as often as they like; the last two are about the notary's own tool
 	}
 	return e.Severity() >= access.Warning, e.Severity() >= access.Alert
 }

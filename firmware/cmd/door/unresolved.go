@@ -83,7 +83,7 @@ func unresolved(records []access.Record) []access.Record {
 	var list []access.Record
 	for _, r := range records {
 		switch r.Event {
-		case access.EventWalkupGranted:
+		case access.EventWalkupGranted, access.EventRemoteReleaseGranted:
 			open[r.Session] = len(list)
 			list = append(list, r)
 		case access.EventDoorReleased, access.EventReleaseRefused, access.EventGrantUnresolved:
