@@ -100,6 +100,24 @@ func (r *Root) OpenSealed(b tpm.Blob, s wire.Sealing, sealed []byte) ([]byte, er
 	})
 }
 
+// ForgetExchange removes the first exchange key from the identity, once another one took its place. What was sealed to it opens for nobody any more, as
+// far as the disk forgets.
+func ForgetExchange(state string) error {
+	id, err := Load(state)
+	if err != nil || len(id.Exchange) == 0 {
+		return err
+	}
+	id.Exchange = nil
+	data, err := wire.Marshal(id)
+	if err == nil {
+		err = Replace(filepath.Join(folder(state), identityName), data)
+	}
+	if err != nil {
+		return fmt.Errorf("forget exchange key: %w", err)
+	}
+	return nil
+}
+
 func certified(t *tpm.TPM, id Identity, u tpm.Use, as wire.KeyUse, b tpm.Blob, number uint32) (wire.Attested, error) {
 	nonce := wire.CertifyNonce(id.Device, as, number)
 	a, err := t.Certify(u, b, nonce[:])

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog"

@@ -50,6 +50,8 @@ type kiosk struct {
 	evidence *evidence    // nil when nothing is kept for reviewers
 	able     func() bool  // whether people may be recognised now
 	barred   atomic.Bool  // they may not, and the door shows why
+	disabled atomic.Bool  // headquarters wants nobody to be
+	retired  bool         // at the start already
 	reasons  []string     // of degraded modes that only a restart ends
 	inherit  func() error // takes over what an emergency log holds
 
@@ -63,6 +65,11 @@ type kiosk struct {
 	broken  atomic.Bool   // a vital record could not be written
 	lost    atomic.Uint64 // ordinary records that found no room since the last one that did
 	locking sync.Mutex    // held while a lockdown changes
+
+	clock clock
+	hq    *headquarters // nil without one
+	// takePolicy judges a policy document of headquarters; nil takes none.
+	takePolicy func(document []byte) error
 
 	eyes, links, strangers comings
 
@@ -108,6 +115,9 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	if err != nil {
 		return false, err
 	}
+	if err := k.ordered(g); err != nil {
+		return false, err
+	}
 	k.debugged()
 	k.followFaces(g, calibration.Bundle)
 	k.closed, k.reasons, k.inherit = g.closed, g.reasons, g.takeOver
@@ -129,7 +139,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 			return k.shelf.saveFailures(person(id), f, locked)
 		},
 		Signals: k.signals, Trail: k.trail,
-		Able: k.able, Free: func() bool { return !k.portal.View().Testing }, Gauged: k.gauged, Stalled: k.test.stalled, Show: k.show, Now: frames.Now, Wall: time.Now, Changed: k.changed,
+		Able: k.able, Free: func() bool { return !k.portal.View().Testing }, Gauged: k.gauged, Stalled: k.test.stalled, Show: k.show, Now: frames.Now, Wall: k.wall, Changed: k.changed,
 		Keep: keep,
 	}); err != nil {
 		return false, err
@@ -183,12 +193,33 @@ func (k *kiosk) fromVault(g *ground, bundle [32]byte) (failures []time.Duration,
 	return failures, lockdown, err
 }
 
+// ordered takes up what headquarters ordered about the whole kiosk before this start.
+func (k *kiosk) ordered(g *ground) error {
+	if k.store == nil {
+		return nil
+	}
+	k.store.Believe(k.clock.trusted)
+	disabled, err := k.store.Item(vault.Disabled)
+	if err != nil {
+		return err
+	}
+	k.disabled.Store(disabled != nil)
+	retired, err := k.store.Item(vault.Retired)
+	if k.retired = retired != nil; k.retired {
+		g.missing(access.EventVaultRefused, errRetired.Error())
+	}
+	return err
+}
+
 // nobody is the store of a kiosk without a vault: no walk-up reaches it, since eye is not heard then.
 type nobody struct{ *kiosk }
 
 func (n nobody) Each([32]byte, func(walkup.Enrollee) error) error { return nil }
-func (n nobody) Transform([]float32) error                        { return n.shut() }
-func (n nobody) Subject(access.PersonID, int64) [16]byte          { return [16]byte{} }
+func (n nobody) One(access.PersonID, [32]byte) (walkup.Enrollee, bool, error) {
+	return walkup.Enrollee{}, false, n.shut()
+}
+func (n nobody) Transform([]float32) error               { return n.shut() }
+func (n nobody) Subject(access.PersonID, int64) [16]byte { return [16]byte{} }
 func (n nobody) Keep(access.PersonID, [][]float32, [32]byte, int64) error {
 	return n.shut()
 }
@@ -218,6 +249,9 @@ func (k *kiosk) run(ctx context.Context, s *server) error {
 	work.Go(func() { k.degrade("emergency log, not taken over", k.inherit()) })
 	if k.notary != nil {
 		work.Go(func() { k.notary.run(ctx) })
+	}
+	if k.hq != nil {
+		work.Go(func() { k.hq.run(ctx) })
 	}
 	if k.evidence != nil {
 		work.Go(func() { k.evidence.run(ctx) })
@@ -252,7 +286,7 @@ func (k *kiosk) gauged(r access.Response, found bool) {
 
 // serves reports whether walk-ups may be granted: whether the kiosk is able to what the policy asks of it.
 func (k *kiosk) serves() bool {
-	return k.test.found.Profile().Assurance >= health.Assurance(max(k.policy.Profile, access.Office))
+	return !k.disabled.Load() && k.test.found.Profile().Assurance >= health.Assurance(max(k.policy.Profile, access.Office))
 }
 
 // found hears that a part was found otherwise than before, and has the door show it when nobody can be recognised any more, or somebody can again.
@@ -330,6 +364,7 @@ func (k *kiosk) booted(g *ground) {
 	if k.store != nil {
 		k.degrade("policy", k.keepPolicy())
 	}
+	k.consult()
 }
 
 // keepPolicy remembers which policy is in force, and records when it is another than before.

@@ -48,6 +48,14 @@ func groundOnTPM(t *testing.T, state string) (board.Board, *ground) {
 // groundReleased is groundOnTPM with an image, and the key that approved it.
 func groundReleased(t *testing.T, state string, image root.Measurements) (board.Board, *ground, *ecdsa.PrivateKey) {
 	t.Helper()
+	socket, release := chipReleased(t, state, image)
+	b, g := groundAgain(t, socket, state, image)
+	return b, g, release
+}
+
+// chipReleased provisions a software TPM for a state folder, and has an image approved.
+func chipReleased(t *testing.T, state string, image root.Measurements) (socket string, release *ecdsa.PrivateKey) {
+	t.Helper()
 	sockets, err := os.MkdirTemp("", "door-")
 	if err != nil {
 		t.Fatal(err)
@@ -58,8 +66,7 @@ func groundReleased(t *testing.T, state string, image root.Measurements) (board.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { chip.Stop() })
-	release, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
+	if release, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
 	id, err := root.Provision(root.Path(chip.Socket()), state, tpm.NewSecrets(), &release.PublicKey, tpm.Options{}, true)
@@ -73,13 +80,19 @@ func groundReleased(t *testing.T, state string, image root.Measurements) (board.
 	if err != nil {
 		t.Fatal(err)
 	}
+	return chip.Socket(), release
+}
+
+// groundAgain is what a kiosk stands on at a start with that TPM.
+func groundAgain(t *testing.T, socket, state string, image root.Measurements) (board.Board, *ground) {
+	t.Helper()
 	b, err := board.Load("desk")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.Gallery.References = 64
-	g := &ground{slab: make([]float32, walkup.SlabFloats(b.Gallery.References)), release: func() {}}
-	if g.root, err = root.Open(root.Path(chip.Socket()), state, tpm.Options{}); err == nil {
+	g := &ground{state: state, slab: make([]float32, walkup.SlabFloats(b.Gallery.References)), release: func() {}}
+	if g.root, err = root.Open(root.Path(socket), state, tpm.Options{}); err == nil {
 		g.powered, err = g.root.Extend(image)
 	}
 	if err == nil {
@@ -91,7 +104,7 @@ func groundReleased(t *testing.T, state string, image root.Measurements) (board.
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b, g, release
+	return b, g
 }
 
 // remote is the kiosk's TLS key as link has it: a socket.

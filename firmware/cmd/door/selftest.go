@@ -312,11 +312,11 @@ func (s *selfTest) suffers(p health.Part, err error) {
 	}
 }
 
-// often judges what changes by itself. floor is what the time cannot be before.
-func (s *selfTest) often(floor time.Time, vouched bool, space health.Space, err error) {
+// often judges what changes by itself. at is the time of day, floor what it cannot be before.
+func (s *selfTest) often(at, floor time.Time, vouched bool, space health.Space, err error) {
 	now := frames.Now()
 	s.mu.Lock()
-	s.clock = s.clock.Next(health.Reading{Wall: time.Now(), Stamp: now}, floor, vouched)
+	s.clock = s.clock.Next(health.Reading{Wall: at, Stamp: now}, floor, vouched)
 	state, why := s.clock.Judge(vouched)
 	s.mu.Unlock()
 	s.judge(health.Clock, state, why)

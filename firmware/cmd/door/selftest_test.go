@@ -57,7 +57,7 @@ func TestSelfTestTells(t *testing.T) {
 	s.gauged(access.Response{Depth: 9, Exposure: time.Millisecond, Frames: 24}, true)
 	s.link(false)
 	s.supports(nil, false)
-	s.often(time.Now().Add(-time.Hour), false, health.Space{Free: 1 << 30, Reserve: 2, Want: 2}, nil)
+	s.often(time.Now(), time.Now().Add(-time.Hour), false, health.Space{Free: 1 << 30, Reserve: 2, Want: 2}, nil)
 	want("103 lamp unseen: lamp", "103 lamp untimed: lamp delay", "102 clock unvouched: clock",
 		"110 recognised: all; alarms: all; recorded: all")
 
@@ -82,7 +82,7 @@ func TestSelfTestTells(t *testing.T) {
 	s.eyeUp(ipc.Hello{Camera: camera, Held: true})
 	want("103 no camera: camera", "110 recognised: all; alarms: all; recorded: all")
 	s.eyeDown()
-	s.often(time.Now().Add(time.Hour), false, health.Space{}, errors.New("statfs: stale handle"))
+	s.often(time.Now(), time.Now().Add(time.Hour), false, health.Space{}, errors.New("statfs: stale handle"))
 	s.tell()
 	if got := strings.Join(told, "; "); !strings.Contains(got, "clock wrong") || !strings.Contains(got, "storage full") || strings.Contains(got, "eye") {
 		t.Errorf("told %q", got)

@@ -222,11 +222,12 @@ func (s *server) eye(ctx context.Context, conn *ipc.Conn) error {
 	}
 }
 
-// link serves the connection of link: how far the outbox is.
+// link serves the connection of link: how far the outbox is, where headquarters is, and what comes and goes there.
 func (s *server) link(ctx context.Context, conn *ipc.Conn) error {
 	s.door.linked.Store(true)
 	s.door.test.link(true)
 	s.door.noteComing(&s.door.links, access.EventLinkBack)
+	defer s.door.hq.attach(conn)()
 	defer func() {
 		if s.newest(conn) {
 			s.door.linked.Store(false)
@@ -246,6 +247,10 @@ func (s *server) link(ctx context.Context, conn *ipc.Conn) error {
 			err = conn.Send(ipc.KindOK, m.ID, nil)
 		case ipc.KindSignTLS:
 			err = s.signTLS(conn, m)
+		case ipc.KindStation:
+			err = conn.Send(ipc.KindStationed, m.ID, s.door.hq.station())
+		case ipc.KindOnline, ipc.KindEnvelope, ipc.KindFetch:
+			err = s.carry(ctx, conn, m)
 		default:
 			err = conn.Refuse(m.ID, "not understood") // link must not wait
 		}
@@ -253,6 +258,33 @@ func (s *server) link(ctx context.Context, conn *ipc.Conn) error {
 			return err
 		}
 	}
+}
+
+// carry answers what link brings from headquarters, and what it fetches for it.
+func (s *server) carry(ctx context.Context, conn *ipc.Conn, m ipc.Message) error {
+	kind, body, err := ipc.KindOK, any(nil), error(nil)
+	switch m.Kind {
+	case ipc.KindOnline:
+		var o ipc.Online
+		if err = ipc.Decode(m, &o); err == nil {
+			s.door.hq.reach(o)
+		}
+	case ipc.KindEnvelope:
+		var e ipc.Envelope
+		if err = ipc.Decode(m, &e); err == nil {
+			err = s.door.hq.take(ctx, e.Data)
+		}
+	case ipc.KindFetch:
+		var f ipc.Fetch
+		if err = ipc.Decode(m, &f); err == nil {
+			kind = ipc.KindFetched
+			body, err = s.door.hq.fetch(f.From)
+		}
+	}
+	if err != nil {
+		return conn.Refuse(m.ID, clip(phrase(err), maxSentence))
+	}
+	return conn.Send(kind, m.ID, body)
 }
 
 // signTLS signs link's part of a TLS handshake, and nothing else.

@@ -13,6 +13,7 @@ import (
 	"github.com/lintel-access/lintel/access/match"
 	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/firmware/walkup"
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // shelf is the vault as the walk-up sees it.
@@ -22,26 +23,49 @@ type shelf struct {
 	began time.Duration // CLOCK_MONOTONIC at the start of this program
 	key   [32]byte      // of the pseudonyms in the audit log
 
-	mu     sync.Mutex
-	day    string // UTC, whose key dayKey is
-	dayKey []byte
+	mu      sync.Mutex
+	ordered *wire.Supervised // the enrolment that headquarters ordered, while it runs
+	day     string           // UTC, whose key dayKey is
+	dayKey  []byte
 }
 
 func (s *shelf) Each(bundle [32]byte, f func(walkup.Enrollee) error) error {
 	return s.vault.All(bundle, func(p vault.Person) error {
-		e := walkup.Enrollee{Person: p.ID, Standing: standing(p.State)}
-		for _, r := range p.References {
-			t := make([]float32, access.ProbeSize)
-			r.Template.Copy(t)
-			r.Template.Wipe()
-			e.References = append(e.References, t)
-		}
+		e := enrollee(p)
 		err := f(e)
 		for _, t := range e.References {
 			clear(t)
 		}
 		return err
 	})
+}
+
+// One is a person as Each shows them.
+func (s *shelf) One(id access.PersonID, bundle [32]byte) (walkup.Enrollee, bool, error) {
+	p, err := s.vault.Get(id, bundle)
+	if errors.Is(err, vault.ErrUnknown) {
+		return walkup.Enrollee{}, false, nil
+	}
+	return enrollee(p), err == nil, err
+}
+
+// enrollee takes the references of a person out of their templates, and wipes those.
+func enrollee(p vault.Person) walkup.Enrollee {
+	e := walkup.Enrollee{Person: p.ID, Standing: standing(p.State), Extended: p.Extended}
+	for _, r := range p.References {
+		t := make([]float32, access.ProbeSize)
+		r.Template.Copy(t)
+		r.Template.Wipe()
+		e.References = append(e.References, t)
+	}
+	return e
+}
+
+// expect has the next enrolment of that person be the one that headquarters ordered; nil expects none.
+func (s *shelf) expect(o *wire.Supervised) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ordered = o
 }
 
 func standing(s vault.State) access.Standing {
@@ -69,6 +93,11 @@ func (s *shelf) Keep(id access.PersonID, references [][]float32, bundle [32]byte
 		return err
 	}
 	p := vault.Person{ID: id, State: vault.Active, Generation: max(generation, before.Generation) + 1, Until: until}
+	s.mu.Lock()
+	if o := s.ordered; o != nil && o.Person == [16]byte(id) {
+		p.Generation, p.Groups, p.Extended = o.Generation, o.Groups, o.Extended // a generation that is superseded the vault refuses
+	}
+	s.mu.Unlock()
 	for _, r := range before.References {
 		r.Template.Wipe()
 	}

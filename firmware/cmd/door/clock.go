@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/vault"
+	"github.com/lintel-access/lintel/firmware/frames"
+)
+
+// freshFor is how long headquarters' word about the time is good for, and how long it may be silent before the kiosk counts as stale. A crystal is a few
+// seconds astray by then.
+const freshFor = 24 * time.Hour
+
+// clock is the time of day as headquarters vouches for it, carried on by CLOCK_MONOTONIC. The zero clock was told nothing, and vouches for nothing.
+type clock struct {
+	mu    sync.Mutex
+	told  bool
+	at    time.Time
+	stamp time.Duration // CLOCK_MONOTONIC when it was at
+}
+
+func (c *clock) set(at time.Time, stamp time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told, c.at, c.stamp = true, at, stamp
+}
+
+// trusted is the time, and false when nobody vouches for it, or has for too long not done so again.
+func (c *clock) trusted() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	age := frames.Now() - c.stamp
+	if !c.told || age < 0 || age >= freshFor {
+		return time.Time{}, false
+	}
+	return c.at.Add(age), true
+}
+
+// heard reports whether the clock was told anything since the start.
+func (c *clock) heard() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.told
+}
+
+// wall is the time of day for a record, and who vouches for it.
+func (k *kiosk) wall() (time.Time, access.ClockState) {
+	if t, ok := k.clock.trusted(); ok {
+		return t, access.ClockTrusted
+	}
+	return time.Now(), access.ClockUntrusted
+}
+
+// slack is how far a time may lie behind the newest one that was vouched for: it was on its way for as long as a nonce lives.
+const slack = greetedFor
+
+// tell sets the clock to a time that headquarters signed. It never goes back behind what was vouched for in an earlier life of this program.
+func (k *kiosk) tell(at time.Time) error {
+	floor, _ := k.store.Trusted()
+	if newest := time.Unix(floor, 0); at.Before(newest) {
+		if at.Before(newest.Add(-slack)) {
+			return errPast
+		}
+		at = newest
+	}
+	_, was := k.clock.trusted()
+	k.clock.set(at, frames.Now())
+	k.stale(false)
+	if was {
+		return nil
+	}
+	k.note(access.EventClockTrusted, "")
+	k.look()
+	_, err := k.store.Apply(vault.Step{}, nil) // with it the vault remembers the time; otherwise it would only with its next change
+	return err
+}
+
+// aged looks whether headquarters was heard lately. It is asked each minute.
+func (k *kiosk) aged(was *bool) {
+	_, trusted := k.clock.trusted()
+	if *was && !trusted {
+		k.note(access.EventClockUntrusted, fmt.Sprintf("headquarters has not told it for %v", freshFor))
+	}
+	*was = trusted
+	stale := !trusted
+	if !k.clock.heard() { // since the start; how long that is since the last time, the vault knows
+		at, since := k.store.Trusted()
+		stale = at == 0 || since >= freshFor
+	}
+	k.stale(stale)
+}
+
+// stale puts up the signal that headquarters was not heard for too long, or takes it down, and records either once.
+func (k *kiosk) stale(up bool) {
+	was := k.signals().Has(access.SignalStale)
+	k.raise(access.SignalStale, up)
+	switch {
+	case up && !was:
+		k.note(access.EventHeadquartersStale, "")
+	case !up && was:
+		k.note(access.EventHeadquartersFresh, "")
+	}
+}

@@ -1,0 +1,587 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/binary"
+	"math"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/drivers/tpm"
+	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/root"
+	"github.com/lintel-access/lintel/inference/model"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// centre is a headquarters of these tests, with a kiosk on a software TPM and the link between them.
+type centre struct {
+	t      *testing.T
+	state  string
+	socket string // of the TPM
+	image  root.Measurements
+	now    int64 // Unix seconds
+	keys   map[string]*ecdsa.PrivateKey
+	ca     *x509.Certificate
+	bundle [32]byte
+	id     [32]byte
+
+	*running
+	link *ipc.Client
+
+	before  []byte // the newest command
+	seq     uint64
+	mu      sync.Mutex
+	reports [][]byte
+	came    chan struct{}
+}
+
+func newCentre(t *testing.T) *centre {
+	t.Helper()
+	calibration, err := model.DefaultCalibration()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &centre{
+		t: t, state: stateFolder(t), image: root.Measurements{{1}, {2}, {3}, {4}}, now: time.Now().Unix(), keys: map[string]*ecdsa.PrivateKey{},
+		bundle: calibration.Bundle, came: make(chan struct{}, 1),
+	}
+	for _, name := range []string{"root", "server", "enroller", "administrator", "releaser", "stranger", "ca"} {
+		if c.keys[name], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &c.keys["ca"].PublicKey, c.keys["ca"])
+	if err == nil {
+		c.ca, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.socket, _ = chipReleased(t, c.state, c.image)
+	id, err := root.Load(c.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.id = id.Device
+	return c
+}
+
+// configure writes what `door headquarters` writes, under the root of that name.
+func (c *centre) configure(by string) {
+	c.t.Helper()
+	spki, err := x509.MarshalPKIXPublicKey(&c.keys[by].PublicKey)
+	if err == nil {
+		err = root.WriteHeadquarters(c.state, root.Headquarters{
+			Root: spki, Broker: "hq.example:8883", Server: "hq.example", Trust: c.sign(by, wire.Fleet(), c.trust(1)), Certificate: [][]byte{c.ca.Raw},
+		})
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *centre) trust(version uint64) wire.Trust {
+	t := wire.Trust{Version: version, Issued: c.now, Authorities: [][]byte{c.ca.Raw}}
+	for role, name := range []string{1: "server", 2: "enroller", 3: "administrator", 4: "releaser"} {
+		if name == "" {
+			continue
+		}
+		spki, err := x509.MarshalPKIXPublicKey(&c.keys[name].PublicKey)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		t.Grants = append(t.Grants, wire.Grant{Role: wire.Role(role), Key: spki, Name: name, From: c.now - 1000, Until: c.now + 100_000})
+	}
+	return t
+}
+
+func (c *centre) sign(by string, audience [32]byte, body wire.Body) []byte {
+	c.t.Helper()
+	data, err := wire.Sign(c.keys[by], audience, body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return data
+}
+
+// start starts the kiosk, and link.
+func (c *centre) start() {
+	c.t.Helper()
+	b, g := groundAgain(c.t, c.socket, c.state, c.image)
+	c.running = stand(c.t, b, g)
+	conn, err := ipc.DialWithin(c.t.Context(), 5*time.Second, filepath.Join(c.run, ipc.Link.Socket()), ipc.Link, os.Geteuid())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.link = ipc.NewClient(conn, func(m ipc.Message) {
+		var r ipc.Report
+		if m.Kind == ipc.KindReport && ipc.Decode(m, &r) == nil {
+			c.mu.Lock()
+			c.reports = append(c.reports, r.Data)
+			c.mu.Unlock()
+			select {
+			case c.came <- struct{}{}:
+			default:
+			}
+		}
+	})
+	go c.link.Run(c.t.Context())
+}
+
+func (c *centre) call(kind ipc.Kind, body, answer any) error {
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
+	return c.link.Call(ctx, kind, body, answer)
+}
+
+// bring has link bring an envelope.
+func (c *centre) bring(data []byte) error {
+	return c.call(ipc.KindEnvelope, ipc.Envelope{Data: data}, nil)
+}
+
+// report waits for the next report of a kind, newer ones included.
+func report[T wire.Body](c *centre) T {
+	c.t.Helper()
+	var want T
+	for end := time.After(10 * time.Second); ; {
+		c.mu.Lock()
+		for i := len(c.reports) - 1; i >= 0; i-- {
+			if kind, err := wire.Reported(c.reports[i]); err == nil && kind == want.Kind() {
+				got, err := wire.Read[T](c.reports[i])
+				if err != nil {
+					c.t.Fatal(err)
+				}
+				c.reports = nil
+				c.mu.Unlock()
+				return got
+			}
+		}
+		c.mu.Unlock()
+		select {
+		case <-c.came:
+		case <-end:
+			c.t.Fatalf("no %v came", want.Kind())
+		}
+	}
+}
+
+// greeting has the kiosk greet.
+func (c *centre) greeting() wire.Greeting {
+	c.t.Helper()
+	c.mu.Lock()
+	c.reports = nil
+	c.mu.Unlock()
+	if err := c.call(ipc.KindOnline, ipc.Online{On: true}, nil); err != nil {
+		c.t.Fatal(err)
+	}
+	return report[wire.Greeting](c)
+}
+
+// answer tells the time, which ends a greeting.
+func (c *centre) answer(g wire.Greeting, at int64) error {
+	t := wire.Time{Nonce: g.Nonce, Now: at * 1000, Seq: g.Seq, Head: g.Head}
+	return c.bring(c.sign("server", c.id, t))
+}
+
+// chain makes the next command of these orders, sealed to the kiosk's key of a number; 0: in the clear.
+func (c *centre) chain(exchange uint32, orders ...[]byte) []byte {
+	c.t.Helper()
+	body := wire.Command{Seq: c.seq + 1, Content: wire.ContentOf(orders), Orders: orders}
+	if c.before != nil {
+		b, err := wire.Open[wire.Command](c.before, &c.keys["server"].PublicKey, c.id)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		body.Previous = b.Link(c.id)
+	}
+	if exchange != 0 {
+		plain, err := wire.Orders(orders)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		var blob []byte
+		for _, k := range c.hq.keys {
+			if k.Number == exchange {
+				blob = k.Blob
+			}
+		}
+		to := c.exchangePublic(exchange, blob)
+		body.Orders, body.Exchange = nil, exchange
+		if body.Sealed, err = (wire.Sealing{Kiosk: c.id, Kind: wire.KindCommand, Seq: body.Seq, Exchange: exchange}).Seal(to, plain); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	return c.sign("server", c.id, body)
+}
+
+// give brings the next command, which must be applied.
+func (c *centre) give(exchange uint32, orders ...[]byte) {
+	c.t.Helper()
+	command := c.chain(exchange, orders...)
+	if err := c.bring(command); err != nil {
+		c.t.Fatal(err)
+	}
+	c.before, c.seq = command, c.seq+1
+}
+
+func (c *centre) enrolment(person access.PersonID, generation uint64, axis int) []byte {
+	ref := make([]byte, wire.ReferenceBytes)
+	for i, x := range direction(axis) {
+		binary.LittleEndian.PutUint32(ref[4*i:], math.Float32bits(x))
+	}
+	return c.sign("enroller", wire.Fleet(), wire.Enrolment{
+		Person: person, Generation: generation, Bundle: c.bundle, References: [][]byte{ref}, Until: c.now + 90_000, Groups: []string{"staff"},
+		Consent: "C-1", Proofing: [32]byte{1}, Issued: c.now,
+	})
+}
+
+func (c *centre) admin(body wire.Body) []byte { return c.sign("administrator", c.id, body) }
+
+// find is who is found by a probe.
+func (c *centre) find(axis int) access.Candidate {
+	c.t.Helper()
+	found, err := c.gallery.Search(direction(axis), c.bundle)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if !(found.Score > 0.99) {
+		return access.Candidate{}
+	}
+	return found
+}
+
+// events are those of the 1100s, of people and of the clock since the start of the log.
+func (c *centre) count(e access.Event) (n int) {
+	c.t.Helper()
+	records, err := tail(c.audit, tailRecords)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, r := range records {
+		if r.Event == e {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *centre) wantCount(e access.Event, want int) {
+	c.t.Helper()
+	if got := c.count(e); got != want {
+		c.t.Errorf("%q is on record %d times, want %d", e, got, want)
+	}
+}
+
+func TestWithoutHeadquarters(t *testing.T) {
+	c := newCentre(t)
+	c.start()
+	var s ipc.Stationed
+	if err := c.call(ipc.KindStation, nil, &s); err != nil || s.Broker != "" || s.Name != "" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if err := c.call(ipc.KindOnline, ipc.Online{On: true}, nil); err != nil {
+		t.Error(err)
+	}
+	if err := c.bring(c.sign("server", c.id, wire.Time{Nonce: [16]byte{1}, Now: 1})); err == nil {
+		t.Error("an envelope was taken")
+	}
+	if err := c.call(ipc.KindFetch, ipc.Fetch{}, &ipc.Fetched{}); err == nil {
+		t.Error("records were given away")
+	}
+	for e := access.Event(1100); e < 1150; e++ {
+		c.wantCount(e, 0)
+	}
+}
+
+// Control: A22
+func TestGreetingIsAnsweredOnce(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	var s ipc.Stationed
+	if err := c.call(ipc.KindStation, nil, &s); err != nil || s.Broker != "hq.example:8883" || s.Name != wire.Name(c.id) || !bytes.Equal(s.Authorities[0], c.ca.Raw) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	g := c.greeting()
+	if g.Seq != 0 || g.Trust != 1 || g.Exchange != 1 || g.Boot != c.boot || g.Bundle != c.bundle || g.Records == 0 {
+		t.Errorf("%+v", g)
+	}
+	if _, ok := c.clock.trusted(); ok {
+		t.Error("the clock is trusted before anybody told it")
+	}
+	other := g
+	other.Nonce[0]++
+	if c.answer(other, c.now) == nil || c.bring(c.sign("administrator", c.id, wire.Time{Nonce: g.Nonce, Now: c.now * 1000})) == nil {
+		t.Error("another nonce, or an administrator, tells the time")
+	}
+	if err := c.answer(g, c.now+3600); err != nil {
+		t.Fatal(err)
+	}
+	at, ok := c.clock.trusted()
+	if off := at.Unix() - c.now - 3600; !ok || off < 0 || off > 20 {
+		t.Errorf("clock %v, trusted %t", at, ok)
+	}
+	if c.answer(g, c.now) == nil {
+		t.Error("the same answer tells the time twice")
+	}
+	if r := c.blank(access.EventBooted); r.Clock != access.ClockTrusted || r.Wall < c.now+3600 {
+		t.Errorf("records say %v, %d", r.Clock, r.Wall)
+	}
+	if err := c.answer(c.greeting(), c.now-7200); err == nil {
+		t.Error("time went back")
+	}
+	c.wantCount(access.EventClockTrusted, 1)
+	c.wantCount(access.EventHeadquartersReached, 1)
+	c.wantCount(access.EventHeadquartersAdopted, 1)
+	// Over a restart nobody vouches for the time, and it still does not go back.
+	c.stop()
+	c.start()
+	if _, ok := c.clock.trusted(); ok {
+		t.Error("the clock is trusted after a restart")
+	}
+	if err := c.answer(c.greeting(), c.now); err == nil {
+		t.Error("time went back over a restart")
+	}
+	if err := c.answer(c.greeting(), c.now+3700); err != nil {
+		t.Error(err)
+	}
+	c.wantCount(access.EventHeadquartersAdopted, 1)
+}
+
+// Control: A22
+func TestCommandsArePutIntoEffect(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	first, second := access.PersonID{1}, access.PersonID{2}
+	c.give(1, c.enrolment(first, 1, 3), c.enrolment(second, 1, 5))
+	if f := c.find(3); f.Person != first || f.Standing != access.Permitted {
+		t.Fatalf("somebody just enrolled is %+v", f)
+	}
+	c.wantCount(access.EventEnrolled, 2)
+	c.wantCount(access.EventCommandApplied, 1)
+	if g := report[wire.Greeting](c); g.Seq != 1 {
+		t.Errorf("the kiosk says that it is at %d", g.Seq)
+	}
+
+	// The same again is nothing; what is sealed for another command, or to no key of ours, opens nothing.
+	if err := c.bring(c.before); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	c.wantCount(access.EventCommandApplied, 1)
+
+	c.give(0, c.admin(wire.Standing{Person: first, Generation: 1, Serial: 1, State: 0, Issued: 1}), c.sign("enroller", wire.Fleet(), wire.Deletion{Person: second, Generation: 1, Issued: 1}))
+	if f := c.find(3); f.Standing != access.Suspended {
+		t.Errorf("somebody suspended is %v", f.Standing)
+	}
+	if f := c.find(5); f.Found {
+		t.Errorf("somebody deleted is %+v", f)
+	}
+	// Deletion wins, and one refused order keeps no other from its effect.
+	c.give(1, c.enrolment(second, 1, 5), c.sign("stranger", c.id, wire.Lockdown{Version: 1, On: true, Issued: 1}), c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))
+	if f := c.find(5); f.Found || !c.portal.State().Lockdown {
+		t.Errorf("deleted and repeated: %+v; lockdown %t", f, c.portal.State().Lockdown)
+	}
+	c.wantCount(access.EventOrderRefused, 2)
+	c.wantCount(access.EventPersonDeleted, 1)
+	c.wantCount(access.EventEnrolled, 2)
+
+	// Out of order, forged, of another stream: nothing changes.
+	third := c.chain(0, c.admin(wire.Lockdown{Version: 2, Issued: 1}))
+	c.before, c.seq = third, c.seq+1
+	fourth := c.chain(0, c.admin(wire.Disable{Version: 1, On: true, Issued: 1}))
+	c.seq, c.before = c.seq-1, nil
+	state := c.hq.roster.State()
+	for name, data := range map[string][]byte{"gap": fourth, "forged": bent(third), "rubbish": {1, 2, 3}, "fork": c.fork(third)} {
+		if err := c.bring(data); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if after := c.hq.roster.State(); after.Seq != state.Seq || after.Head() != state.Head() || c.disabled.Load() || !c.portal.State().Lockdown {
+		t.Errorf("something changed: %+v", after.Seq)
+	}
+	c.wantCount(access.EventStreamGap, 1)
+	c.wantCount(access.EventStreamForked, 1)
+	c.wantCount(access.EventEnvelopeRefused, 2)
+
+	// Over a restart all of it stands, and the stream goes on.
+	c.stop()
+	c.start()
+	if f := c.find(3); f.Person != first || f.Standing != access.Suspended || !c.portal.State().Lockdown {
+		t.Errorf("after a restart: %+v, lockdown %t", f, c.portal.State().Lockdown)
+	}
+	for _, data := range [][]byte{third, fourth} {
+		if err := c.bring(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.portal.State().Lockdown || !c.disabled.Load() || c.serves() {
+		t.Errorf("lockdown %t, disabled %t", c.portal.State().Lockdown, c.disabled.Load())
+	}
+	c.stop()
+	c.start()
+	if !c.disabled.Load() || c.portal.State().Lockdown {
+		t.Error("after a restart somebody is recognised")
+	}
+	if p, err := c.store.Get(first, [32]byte{}); err != nil || !slices.Equal(p.Groups, []string{"staff"}) || p.Until != c.now+90_000 {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func bent(data []byte) []byte {
+	data = bytes.Clone(data)
+	data[len(data)-1]++
+	return data
+}
+
+// fork is another command in the place of one, by the same server.
+func (c *centre) fork(command []byte) []byte {
+	c.t.Helper()
+	b, err := wire.Open[wire.Command](command, &c.keys["server"].PublicKey, c.id)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	b.Previous[0]++
+	return c.sign("server", c.id, b)
+}
+
+// exchangePublic is the public half of an exchange key, as headquarters learns it.
+func (c *centre) exchangePublic(number uint32, blob []byte) *ecdh.PublicKey {
+	c.t.Helper()
+	e, err := c.root.CertifyExchange(number, blob)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return c.verified(e)
+}
+
+// verified checks an exchange key as headquarters does.
+func (c *centre) verified(e wire.Exchange) *ecdh.PublicKey {
+	c.t.Helper()
+	id := c.root.Identity()
+	attestation, err := wire.ParseKey(id.Attestation)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	release, err := wire.ParseKey(id.Release)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	nonce := wire.CertifyNonce(c.id, wire.ExchangeKey, e.Number)
+	key, err := tpm.VerifyKey(attestation, nonce[:], tpm.Exchange, e.Blob, tpm.Authority{Release: release, Board: c.id[:]}, tpm.Attestation{Body: e.Attestation, Signature: e.Signature})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	to, err := key.ECDH()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return to
+}
+
+// A policy document is refused while nothing can judge it, and put in force when that says that it can be.
+func TestPolicyDocument(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	c.give(0, c.admin(wire.Policy{Version: 1, Document: []byte("nobody"), Issued: 1}))
+	c.wantCount(access.EventPolicyRefused, 1)
+	c.takePolicy = func(d []byte) error {
+		if string(d) != "staff" {
+			return errUnfit
+		}
+		return nil
+	}
+	c.give(0, c.admin(wire.Policy{Version: 3, Document: []byte("rubbish"), Issued: 1}), c.admin(wire.Policy{Version: 2, Document: []byte("staff"), Issued: 1}))
+	if d, err := c.store.Item("hq policy"); err != nil || string(d) != "staff" || c.hq.roster.State().Policy != 2 {
+		t.Errorf("%q of version %d, %v", d, c.hq.roster.State().Policy, err)
+	}
+}
+
+// Headquarters reads the very bytes of the log, and lets go only of what it has shown to hold.
+//
+// Control: G4
+func TestRecordsAreFetchedAndAcknowledged(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	for range 600 {
+		c.note(access.EventEyeLost, "")
+	}
+	if _, err := c.audit.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	head := c.audit.Head()
+	var got [][]byte
+	for next := uint64(0); next < head; {
+		var f ipc.Fetched
+		if err := c.call(ipc.KindFetch, ipc.Fetch{From: next}, &f); err != nil {
+			t.Fatal(err)
+		}
+		r, err := wire.Read[wire.Records](f.Report)
+		if err != nil || r.From != next || len(r.Checkpoint) == 0 || len(r.Records) == 0 || f.Next != next+uint64(len(r.Records)) {
+			t.Fatalf("from %d: %d records, next %d, %v", next, len(r.Records), f.Next, err)
+		}
+		got, next = append(got, r.Records...), f.Next
+	}
+	for from := uint64(0); from < head; {
+		list, err := c.audit.Read(from, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list {
+			if from < head && !bytes.Equal(e.Record, got[from]) {
+				t.Fatalf("record %d is another", from)
+			}
+			from++
+		}
+	}
+	acknowledge := func(n uint64, change byte) error {
+		top, err := c.audit.Root(min(n, head))
+		if err != nil {
+			t.Fatal(err)
+		}
+		top[0] += change
+		return c.bring(c.sign("server", c.id, wire.Acknowledge{Records: n, Root: top}))
+	}
+	if acknowledge(500, 1) == nil || acknowledge(c.audit.Head()+1000, 0) == nil || c.audit.Cursor() != 0 {
+		t.Errorf("the cursor is at %d by an acknowledgement of other records", c.audit.Cursor())
+	}
+	c.wantCount(access.EventAcknowledgedWrongly, 2)
+	for _, n := range []uint64{500, 300, 500, head} {
+		if err := acknowledge(n, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.audit.Cursor() != head {
+		t.Errorf("the cursor is at %d, want %d", c.audit.Cursor(), head)
+	}
+	// A checkpoint that came behind the last record is told by itself.
+	c.hq.mu.Lock()
+	c.hq.noted = nil
+	if _, err := c.audit.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.hq.point()
+	c.hq.mu.Unlock()
+	if r := report[wire.Records](c); len(r.Records) != 0 || len(r.Checkpoint) == 0 {
+		t.Errorf("%d records", len(r.Records))
+	}
+}
