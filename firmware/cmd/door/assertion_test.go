@@ -1,0 +1,356 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/vault"
+	"github.com/lintel-access/lintel/board"
+	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/root"
+	"github.com/lintel-access/lintel/sync/roster"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// challenged has headquarters ask for a challenge.
+func (c *centre) challenged() wire.Challenge {
+	c.t.Helper()
+	request := [16]byte{}
+	rand.Read(request[:])
+	if err := c.bring(c.sign("server", c.id, wire.Ask{Request: request, For: wire.KindChallenge})); err != nil {
+		c.t.Fatal(err)
+	}
+	got := report[wire.Challenge](c)
+	if got.Request != request || got.Door != c.policy.Door {
+		c.t.Fatalf("%+v", got)
+	}
+	return got
+}
+
+// An operator's signature over a challenge of this door opens it once, within ten seconds, on record; nothing else from afar does.
+//
+// Control: A22
+func TestRemoteRelease(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	release := func(ch wire.Challenge) wire.Release {
+		return wire.Release{Challenge: ch.Challenge, Door: ch.Door, Action: wire.ActionRelease}
+	}
+	opens := func(what string, want bool, data []byte) {
+		t.Helper()
+		before := c.wires.released()
+		err := c.bring(data)
+		if opened := c.wires.released() > before; opened != want {
+			t.Errorf("%s: opened %t, %v", what, opened, err)
+		}
+	}
+	ch := c.challenged()
+	good := c.sign("releaser", c.id, release(ch))
+	opens("by headquarters' server", false, c.sign("server", c.id, release(ch)))
+	opens("by an administrator", false, c.sign("administrator", c.id, release(ch)))
+	opens("by a stranger", false, c.sign("stranger", c.id, release(ch)))
+	opens("for the fleet", false, c.sign("releaser", wire.Fleet(), release(ch)))
+	opens("for another kiosk", false, c.sign("releaser", [32]byte{1}, release(ch)))
+	opens("over no challenge of ours", false, c.sign("releaser", c.id, release(wire.Challenge{Challenge: [32]byte{1}, Door: ch.Door})))
+	opens("for another door", false, c.sign("releaser", c.id, release(wire.Challenge{Challenge: ch.Challenge, Door: "back"})))
+	c.wantCount(access.EventRemoteReleaseGranted, 0)
+	opens("as it should be", true, good)
+	opens("a second time", false, good)
+	c.wantCount(access.EventRemoteReleaseGranted, 1)
+	if err := c.bring(c.chain(0, good)); err != nil { // a command that carries one is applied, and the release in it refused
+		t.Error(err)
+	}
+	c.wantCount(access.EventOrderRefused, 1)
+
+	old := c.challenged()
+	c.hq.mu.Lock()
+	c.hq.challenges[0].at -= access.AssertWithin + 1
+	c.hq.mu.Unlock()
+	opens("too late", false, c.sign("releaser", c.id, release(old)))
+	first := c.challenged()
+	for range maxChallenges {
+		c.challenged()
+	}
+	opens("after too many others", false, c.sign("releaser", c.id, release(first)))
+	if err := c.lockdown(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	opens("in a lockdown", false, c.sign("releaser", c.id, release(c.challenged())))
+	if err := c.lockdown(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	confirm := release(c.challenged())
+	confirm.Action = wire.ActionConfirm
+	opens("while nobody waits", false, c.sign("releaser", c.id, confirm))
+	c.disabled.Store(true)
+	opens("while disabled", false, c.sign("releaser", c.id, release(c.challenged())))
+	c.disabled.Store(false)
+	kept := c.challenged()
+	c.stop()
+	c.start()
+	opens("over a restart", false, c.sign("releaser", c.id, release(kept)))
+	opens("at the end", true, c.sign("releaser", c.id, release(c.challenged())))
+}
+
+// The kiosk makes the next key for sealed content when asked, and forgets the one before once headquarters has used it.
+func TestExchangeKeysRotate(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	ask := func(after uint32) error {
+		return c.bring(c.sign("server", c.id, wire.Ask{Request: [16]byte{1}, For: wire.KindExchange, After: after}))
+	}
+	if err := ask(0); err != nil {
+		t.Fatal(err)
+	}
+	if e := report[wire.Exchange](c); e.Number != 1 {
+		t.Errorf("key %d, want the first", e.Number)
+	}
+	if err := ask(1); err != nil {
+		t.Fatal(err)
+	}
+	e := report[wire.Exchange](c)
+	if c.verified(e); e.Number != 2 {
+		t.Errorf("key %d, want the second", e.Number)
+	}
+	if err := ask(2); !refusedBecause(err, errUnfit) {
+		t.Errorf("a third key at once: %v", err)
+	}
+	c.give(1, c.enrolment(access.PersonID{1}, 1, 3)) // sealed before headquarters knew of the second
+	late := c.chain(1, c.enrolment(access.PersonID{2}, 1, 5))
+	c.stop()
+	c.start()
+	c.give(2, c.enrolment(access.PersonID{3}, 1, 7))
+	if len(c.hq.keys) != 1 || c.hq.keys[0].Number != 2 {
+		t.Errorf("%d keys are kept", len(c.hq.keys))
+	}
+	if id, err := root.Load(c.state); err != nil || len(id.Exchange) != 0 {
+		t.Errorf("the first key is still on the disk: %d bytes, %v", len(id.Exchange), err)
+	}
+	b, err := wire.Open[wire.Command](late, &c.keys["server"].PublicKey, c.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := wire.Open[wire.Command](c.before, &c.keys["server"].PublicKey, c.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Seq, b.Previous = 3, link.Link(c.id)
+	if err := c.bring(c.sign("server", c.id, b)); !refusedBecause(err, errNoExchange) {
+		t.Errorf("sealed to the key that is gone: %v", err)
+	}
+	if e := report[wire.Exchange](c); e.Number != 2 {
+		t.Errorf("headquarters is told of key %d", e.Number)
+	}
+	// By itself, after its time.
+	c.hq.mu.Lock()
+	c.clock.set(time.Now(), c.hq.made)
+	c.hq.rotate()
+	c.hq.keys[0].Made -= int64(exchangeLife / time.Second)
+	c.hq.made -= exchangeLeast
+	c.clock.set(time.Now(), c.hq.made+exchangeLeast)
+	c.hq.rotate()
+	n := c.hq.keys[len(c.hq.keys)-1].Number
+	c.hq.mu.Unlock()
+	if n != 3 {
+		t.Errorf("newest key %d, want the third", n)
+	}
+}
+
+// refusedBecause: an error that came over a socket is its text.
+func refusedBecause(err, want error) bool {
+	return errors.Is(err, ipc.ErrRefused) && strings.Contains(err.Error(), want.Error())
+}
+
+// The next certificate must be for the kiosk's own key and name, by an authority of the trust document, and outlives a restart.
+func TestCertificateOfTheKiosk(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	public, err := c.root.TLSPublic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := func(name string, key any, by string, until time.Time) []byte {
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, c.ca, key, c.keys[by])
+		if err != nil {
+			der, err = x509.CreateCertificate(rand.Reader, template, template, key, c.keys[by])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	name, soon := wire.Name(c.id), time.Now().Add(time.Hour)
+	for what, der := range map[string][]byte{
+		"another's name": issue("kiosk", public, "ca", soon), "another's key": issue(name, &c.keys["stranger"].PublicKey, "ca", soon),
+		"another authority": issue(name, public, "stranger", soon), "of yesterday": issue(name, public, "ca", time.Now().Add(-time.Hour)), "rubbish": {1, 2},
+	} {
+		if err := c.bring(c.sign("server", c.id, wire.Certificate{Chain: [][]byte{der}})); err == nil {
+			t.Errorf("%s: taken", what)
+		}
+	}
+	good := issue(name, public, "ca", soon)
+	if err := c.bring(c.sign("server", c.id, wire.Certificate{Chain: [][]byte{good}})); err != nil {
+		t.Fatal(err)
+	}
+	c.wantCount(access.EventCertificateChanged, 1)
+	c.stop()
+	c.start()
+	var s ipc.Stationed
+	if err := c.call(ipc.KindStation, nil, &s); err != nil || string(s.Certificate[0]) != string(good) {
+		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// A kiosk that is decommissioned has nobody's references, recognises nobody, obeys nobody, and lets people out; its last records go up.
+//
+// Control: A22
+func TestDecommission(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	c.give(1, c.enrolment(access.PersonID{1}, 1, 3))
+	c.give(0, c.sign("administrator", wire.Fleet(), wire.Decommission{Issued: 1}))
+	if c.find(3); c.store.Count() != 1 {
+		t.Fatal("a decommission for the fleet was obeyed")
+	}
+	c.give(0, c.admin(wire.Decommission{Issued: 1}))
+	if c.store.Count() != 0 || c.gallery.Len() != 0 || c.serves() {
+		t.Errorf("%d people in the vault, %d in memory, serves %t", c.store.Count(), c.gallery.Len(), c.serves())
+	}
+	for range 2 {
+		if err := c.bring(c.chain(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))); !refusedBecause(err, errRetired) {
+			t.Errorf("a command is answered with %v", err)
+		}
+		before := c.wires.released()
+		c.wires.edges <- board.Edge{Line: board.REX, On: true, Stamp: time.Millisecond}
+		for end := time.Now().Add(5 * time.Second); c.wires.released() == before; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("nobody gets out")
+			}
+		}
+		var f ipc.Fetched
+		if err := c.call(ipc.KindFetch, ipc.Fetch{}, &f); err != nil || len(f.Report) == 0 {
+			t.Errorf("records: %v", err)
+		}
+		c.stop()
+		c.start()
+		if c.closed == "" || c.gallery.Len() != 0 {
+			t.Errorf("after a restart: %q, %d people", c.closed, c.gallery.Len())
+		}
+	}
+	c.wantCount(access.EventDecommissioned, 1)
+	if _, err := os.Stat(filepath.Join(c.state, vaultFile)); err != nil {
+		t.Error(err)
+	}
+}
+
+// The first fleet root is the only one: whoever writes another to the disk gets a kiosk without headquarters, and an alert.
+func TestForeignRootIsRefused(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	c.give(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))
+	c.stop()
+	for _, by := range []string{"stranger", ""} {
+		if by != "" {
+			c.configure(by)
+		} else if err := os.WriteFile(filepath.Join(c.state, "root", "headquarters"), []byte{1}, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.start()
+		if c.hq != nil || !c.portal.State().Lockdown {
+			t.Error("another root is obeyed, or a lockdown is gone")
+		}
+		c.stop()
+	}
+	c.configure("root")
+	c.start()
+	if c.hq == nil || c.hq.roster.State().Seq != 1 {
+		t.Error("the right root is not obeyed")
+	}
+	c.wantCount(access.EventHeadquartersForeign, 2)
+	c.wantCount(access.EventTrustChanged, 1)
+}
+
+// The record that a command is applied is written once its change is final, and made up for after a crash before it.
+func TestReceiptOfACommand(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	c.hq.mu.Lock()
+	c.hq.owed = append(c.hq.owed, "earlier")
+	c.hq.mu.Unlock()
+	c.give(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))
+	c.wantCount(access.EventCommandApplied, 2)
+	c.stop()
+	c.start()
+	c.wantCount(access.EventCommandApplied, 2)
+	// As if the power had gone between the vault's commit and the record.
+	next := c.chain(0, c.admin(wire.Lockdown{Version: 2, Issued: 1}))
+	c.hq.mu.Lock()
+	s, err := c.hq.roster.Command(next, roster.Means{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := wire.Marshal(s.Next.State())
+	if err == nil {
+		err = c.store.SetItem(vault.Stream, kept)
+	}
+	c.hq.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.stop()
+	c.start()
+	c.wantCount(access.EventCommandApplied, 3)
+}
+
+// An enrolment that headquarters wants made at the kiosk needs a trusted clock, and ends with its time.
+func TestSupervisedEnrolment(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	order := func() []byte {
+		return c.sign("enroller", c.id, wire.Supervised{
+			Person: [16]byte{7}, Generation: 4, Until: c.now + 90_000, Groups: []string{"staff"}, Consent: "C", Proofing: [32]byte{1}, Issued: c.now, NotAfter: c.now + 60,
+		})
+	}
+	c.give(0, order())
+	c.wantCount(access.EventOrderRefused, 1) // nobody vouches for the time
+	if err := c.answer(c.greeting(), c.now); err != nil {
+		t.Fatal(err)
+	}
+	c.give(0, order())
+	for end := time.Now().Add(5 * time.Second); !c.walkup.View().Enrolling; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no enrolment began")
+		}
+	}
+	if n, err := c.gallery.Keep(access.PersonID{7}, [][]float32{direction(9)}, c.bundle, c.now+90_000); err != nil || n != 1 { // as the walk-up does
+		t.Fatal(n, err)
+	}
+	p, err := c.store.Get(access.PersonID{7}, [32]byte{})
+	if err != nil || p.Generation != 4 || len(p.Groups) != 1 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	// What takes it back comes at any time.
+	c.give(0, c.sign("enroller", wire.Fleet(), wire.Deletion{Person: [16]byte{7}, Generation: 4, Issued: 1}))
+	if f := c.find(9); f.Found {
+		t.Errorf("%+v", f)
+	}
+}
