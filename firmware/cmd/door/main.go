@@ -34,6 +34,10 @@ func command(args []string) (run func() error, found bool) {
 	switch rest := args[1:]; args[0] {
 	case "provision":
 		return func() error { return provisionCommand(rest, os.Stdout) }, true
+	case "identity":
+		return func() error { return identityCommand(rest, os.Stdout) }, true
+	case "headquarters":
+		return func() error { return headquartersCommand(rest, os.Stdout) }, true
 	case "receipt":
 		return func() error { return receiptCommand(rest, os.Stdout, os.Stderr) }, true
 	case "verify-receipt":
@@ -84,7 +88,7 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.deadman, "deadman", 0, "descriptor of the dead-man's line that the supervisor left (0: none)")
 	fs.Usage = func() {
 		fmt.Fprintln(fs.Output(), "door decides who may enter and drives the lock. The desk and the device's supervisor start it.\n"+
-			"Other commands: door provision, door receipt, door verify-receipt; each has a -h.")
+			"Other commands: door provision, door identity, door headquarters, door receipt, door verify-receipt; each has a -h.")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
