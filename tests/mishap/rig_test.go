@@ -165,7 +165,7 @@ func run(t *testing.T, test func(r *rig)) {
 			SaveFailures: func([]time.Duration, bool) error { return nil }, PersonFailures: func(access.PersonID) ([]time.Duration, error) { return nil, nil },
 			SavePersonFailures: func(access.PersonID, []time.Duration, bool) error { return nil },
 			Able:               func() bool { return r.health.State(health.Lamp) != health.Missing }, Free: func() bool { return true },
-			Gauged: r.gauged, Stalled: func(yes bool) { r.locked(func() bool { r.stalled = yes; return true }) }, Show: r.show, Now: r.now, Wall: time.Now, Changed: func() {},
+			Gauged: r.gauged, Stalled: func(yes bool) { r.locked(func() bool { r.stalled = yes; return true }) }, Show: r.show, Now: r.now, Wall: func() (time.Time, access.ClockState) { return time.Now(), access.ClockUntrusted }, Changed: func() {},
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -16,15 +15,15 @@ import (
 	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/root"
-	"github.com/lintel-access/lintel/inference/model"
 	"github.com/lintel-access/lintel/sync/roster"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
 const (
-	greetEvery = time.Minute
-	greetedFor = 30 * time.Second // a nonce is good for
-	maxGreeted = 8                // nonces that wait for their answer
+	greetEvery   = time.Minute
+	greetSoonest = time.Second      // between two greetings, however much is repeated to us
+	greetedFor   = 30 * time.Second // a nonce is good for
+	maxGreeted   = 32               // nonces that wait for their answer: as many as are made while one is good
 )
 
 var (
@@ -41,7 +40,7 @@ type headquarters struct {
 	wake   chan struct{}
 	enrol  chan wire.Supervised
 
-	reached, lost, refused, odd, asked comings // bounds of records
+	reached, lost, refused, gaps, odd, asked comings // bounds of records
 
 	carrier sync.Mutex
 	conn    *ipc.Conn // link's; nil while there is none
@@ -64,102 +63,6 @@ type greeting struct {
 	nonce [16]byte
 	seq   uint64 // the stream's, when it was sent
 	at    time.Duration
-}
-
-// consult takes up the headquarters that the kiosk was given, if it was given any. What cannot be believed leaves the kiosk without one.
-func (k *kiosk) consult() {
-	if k.store == nil || k.root == nil || k.notary == nil || k.closed != "" && !k.retired {
-		return // what it orders could not be carried out, and would be lost
-	}
-	place, found, err := root.ReadHeadquarters(k.state)
-	if !found && err == nil {
-		return
-	}
-	var h *headquarters
-	if err == nil {
-		h, err = k.adopt(place)
-	}
-	if err != nil {
-		k.note(access.EventHeadquartersForeign, err.Error())
-		k.trouble.set("headquarters", err)
-		return
-	}
-	k.hq = h
-}
-
-var errForeign = errors.New("what the disk says about headquarters is not of the fleet root that this kiosk has adopted")
-
-// adopt has the vault remember the first fleet root: whoever writes to the disk later can put no other in its place.
-func (k *kiosk) adopt(place root.Headquarters) (*headquarters, error) {
-	calibration, err := model.DefaultCalibration()
-	if err != nil {
-		return nil, err
-	}
-	h := &headquarters{
-		door: k, bundle: calibration.Bundle, place: place, retired: k.retired, wake: make(chan struct{}, 1), enrol: make(chan wire.Supervised, 1), made: frames.Now() - exchangeLeast,
-	}
-	key, err := wire.ParseKey(place.Root)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(place.Root)
-	known, err := k.store.Item(vault.Fleet)
-	if err != nil {
-		return nil, err
-	}
-	if known == nil {
-		k.note(access.EventHeadquartersAdopted, fmt.Sprintf("%x", sum))
-		err = k.store.SetItem(vault.Fleet, sum[:])
-	} else if !bytes.Equal(known, sum[:]) {
-		err = errForeign
-	}
-	if err == nil {
-		err = h.restore(key)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return h, nil
-}
-
-// restore takes up what the vault keeps.
-func (h *headquarters) restore(key *ecdsa.PublicKey) error {
-	k := h.door
-	var s roster.State
-	kept, err := k.store.Item(vault.Stream)
-	if err == nil && kept != nil {
-		err = wire.Unmarshal(kept, &s)
-	}
-	if err == nil {
-		h.roster, err = roster.Open(k.root.Identity().Device, key, s)
-	}
-	if err == nil {
-		err = h.restoreKeys()
-	}
-	if err != nil {
-		return err
-	}
-	h.owedAtStart()
-	if next, err := h.roster.Renew(h.place.Trust, 0); err == nil { // the file's may be newer, after a repair
-		return h.trust(next)
-	}
-	return nil
-}
-
-// trust puts another trust document in force, durably first.
-func (h *headquarters) trust(next roster.Roster) error {
-	kept, err := wire.Marshal(next.State())
-	if err == nil {
-		_, err = h.door.store.Apply(vault.Step{Items: map[vault.Item][]byte{vault.Stream: kept}, Restricts: true}, nil)
-	}
-	if late, failed := stored(err); failed != nil {
-		return failed
-	} else if late != nil {
-		h.door.degrade("vault", late)
-	}
-	h.roster = next
-	h.door.note(access.EventTrustChanged, fmt.Sprintf("version %d", next.Trust().Version))
-	return nil
 }
 
 // attach has link carry what is said, until the returned function is called.
@@ -271,6 +174,11 @@ func (h *headquarters) run(ctx context.Context) {
 			h.mu.Unlock()
 		}
 		h.greet()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(greetSoonest):
+		}
 	}
 }
 
@@ -376,7 +284,7 @@ func (h *headquarters) refuse(kind wire.Kind, data []byte, err error) {
 	told := false
 	switch {
 	case errors.Is(err, roster.ErrGap):
-		h.note(&h.odd, access.EventStreamGap, "")
+		h.note(&h.gaps, access.EventStreamGap, "")
 		h.greetSoon()
 	case errors.Is(err, roster.ErrFork):
 		told = h.note(&h.odd, access.EventStreamForked, detail)

@@ -241,13 +241,18 @@ func (c *centre) give(exchange uint32, orders ...[]byte) {
 	c.before, c.seq = command, c.seq+1
 }
 
-func (c *centre) enrolment(person access.PersonID, generation uint64, axis int) []byte {
-	ref := make([]byte, wire.ReferenceBytes)
-	for i, x := range direction(axis) {
-		binary.LittleEndian.PutUint32(ref[4*i:], math.Float32bits(x))
+// enrolment is somebody with a reference along each axis.
+func (c *centre) enrolment(person access.PersonID, generation uint64, axes ...int) []byte {
+	var refs [][]byte
+	for _, axis := range axes {
+		ref := make([]byte, wire.ReferenceBytes)
+		for i, x := range direction(axis) {
+			binary.LittleEndian.PutUint32(ref[4*i:], math.Float32bits(x))
+		}
+		refs = append(refs, ref)
 	}
 	return c.sign("enroller", wire.Fleet(), wire.Enrolment{
-		Person: person, Generation: generation, Bundle: c.bundle, References: [][]byte{ref}, Until: c.now + 90_000, Groups: []string{"staff"},
+		Person: person, Generation: generation, Bundle: c.bundle, References: refs, Until: c.now + 90_000, Groups: []string{"staff"},
 		Consent: "C-1", Proofing: [32]byte{1}, Issued: c.now,
 	})
 }
@@ -267,7 +272,7 @@ func (c *centre) find(axis int) access.Candidate {
 	return found
 }
 
-// events are those of the 1100s, of people and of the clock since the start of the log.
+// count is how often an event is among the newest records.
 func (c *centre) count(e access.Event) (n int) {
 	c.t.Helper()
 	records, err := tail(c.audit, tailRecords)
@@ -584,4 +589,122 @@ func TestRecordsAreFetchedAndAcknowledged(t *testing.T) {
 	if r := report[wire.Records](c); len(r.Records) != 0 || len(r.Checkpoint) == 0 {
 		t.Errorf("%d records", len(r.Records))
 	}
+}
+
+// Twenty people come in one command and are found at once; whoever has no room is refused, and said to be.
+func TestCommandOfTwentyPeople(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	var orders [][]byte
+	for i := range 20 {
+		orders = append(orders, c.enrolment(access.PersonID{byte(i + 1)}, 1, 3*i, 3*i+1, 3*i+2))
+	}
+	began := time.Now()
+	c.give(1, orders...)
+	t.Logf("a command of 20 people takes %v", time.Since(began))
+	for i := range 60 {
+		if f := c.find(i); f.Person != (access.PersonID{byte(i/3 + 1)}) {
+			t.Fatalf("reference %d is found as %v", i, f.Person)
+		}
+	}
+	c.give(1, c.enrolment(access.PersonID{21}, 1, 60, 61, 62), c.enrolment(access.PersonID{22}, 1, 63, 64), c.enrolment(access.PersonID{23}, 1, 65))
+	if c.gallery.Len() != 21 || c.store.Count() != 21 || c.find(60).Person != (access.PersonID{21}) {
+		t.Errorf("%d people in memory, %d in the vault", c.gallery.Len(), c.store.Count())
+	}
+	c.wantCount(access.EventOrderRefused, 2)
+	c.stop()
+	c.start()
+	if c.gallery.Len() != 21 {
+		t.Errorf("%d people after a restart", c.gallery.Len())
+	}
+}
+
+// Whoever floods the kiosk with messages fills neither its log nor its memory, and does not hide a fork.
+func TestFloodOfMessages(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	c.give(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))
+	head := c.audit.Head()
+	late := c.sign("server", c.id, wire.Command{Seq: 9, Previous: [32]byte{1}, Content: [32]byte{1}})
+	for i := range 300 {
+		data := late
+		if i%2 == 0 {
+			data = c.sign("stranger", c.id, wire.Time{Nonce: [16]byte{1}, Now: 1})
+		}
+		if c.hq.take(t.Context(), data) == nil {
+			t.Fatal("taken")
+		}
+	}
+	if n := c.audit.Head() - head; n > 2*comingsBurst+10 {
+		t.Errorf("%d records", n)
+	}
+	if c.hq.take(t.Context(), c.fork(late)) == nil || c.hq.take(t.Context(), c.fork(c.chain(0, c.admin(wire.Lockdown{Version: 2, Issued: 1})))) == nil {
+		t.Error("a fork is taken")
+	}
+	c.wantCount(access.EventStreamForked, 1)
+}
+
+// A kiosk that does not hear headquarters for a day says so, restarts or not, and so does one that hears it again.
+func TestStale(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	trusted := false
+	c.aged(&trusted)
+	if !c.signals().Has(access.SignalStale) {
+		t.Error("headquarters was never heard, and is not stale")
+	}
+	if err := c.answer(c.greeting(), c.now); err != nil {
+		t.Fatal(err)
+	}
+	if c.aged(&trusted); c.signals().Has(access.SignalStale) || !trusted {
+		t.Error("headquarters was heard, and is stale")
+	}
+	c.stop()
+	c.start()
+	if c.aged(&trusted); c.signals().Has(access.SignalStale) {
+		t.Error("headquarters is stale a moment after a restart")
+	}
+	if err := c.answer(c.greeting(), c.now+60); err != nil {
+		t.Fatal(err)
+	}
+	c.aged(&trusted)
+	c.clock.mu.Lock()
+	c.clock.stamp -= freshFor
+	c.clock.mu.Unlock()
+	if c.aged(&trusted); !c.signals().Has(access.SignalStale) || trusted {
+		t.Error("headquarters was not heard for a day, and is not stale")
+	}
+	c.wantCount(access.EventHeadquartersStale, 2)
+	c.wantCount(access.EventHeadquartersFresh, 1)
+	c.wantCount(access.EventClockUntrusted, 2)
+}
+
+// While the TPM does not answer a restriction holds at once, and is not said to be final: its record comes when it is.
+func TestCommandWhileTheTPMIsAway(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	c.give(1, c.enrolment(access.PersonID{1}, 1, 3))
+	c.wantCount(access.EventCommandApplied, 1)
+	if err := c.root.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.give(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}), c.sign("enroller", c.id, wire.Deletion{Person: [16]byte{1}, Generation: 1, Issued: 1}))
+	if !c.portal.State().Lockdown || c.find(3).Found {
+		t.Error("a restriction waits for the TPM")
+	}
+	c.wantCount(access.EventCommandApplied, 1)
+	sealed := c.sign("server", c.id, wire.Command{Seq: 3, Previous: c.hq.roster.State().Head(), Content: [32]byte{1}, Exchange: 1, Sealed: []byte{1}})
+	if err := c.bring(sealed); err == nil {
+		t.Error("sealed content was opened without the TPM")
+	}
+	c.stop()
+	c.start()
+	if !c.portal.State().Lockdown || c.find(3).Found || c.hq.roster.State().Seq != 2 {
+		t.Error("after a restart it does not hold")
+	}
+	c.wantCount(access.EventCommandApplied, 2)
 }
