@@ -33,10 +33,11 @@ func summary(t *testing.T, v *Vault) string {
 	on, err := v.Lockdown()
 	l, err2 := v.Lockout("front")
 	p, err3 := v.Policy()
-	if err := errors.Join(err, err2, err3); err != nil {
+	stream, err4 := v.Item(Stream)
+	if err := errors.Join(err, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(&s, "lockdown %v, locked %v, policy %q, turn %d", on, l.Locked, p, v.sealed.head.Turn)
+	fmt.Fprintf(&s, "lockdown %v, locked %v, policy %q, stream %x, turn %d", on, l.Locked, p, stream, v.sealed.head.Turn)
 	return s.String()
 }
 
@@ -72,6 +73,10 @@ func TestEveryCut(t *testing.T) {
 		{"lockout cleared", func() error { return v.SetLockout("front", Lockout{Boot: 1}) }},
 		{"put suspended", func() error { p := someone(t, 4, 1); p.State = Suspended; return v.Put(p) }},
 		{"re-key", func() error { return v.Rekey() }},
+		{"step", func() error {
+			_, err := v.Apply(Step{Orders: []Order{generation(t, 1, 9), Stand{id(2), 1, 1, Active}}, Items: map[Item][]byte{Stream: {7}}, Restricts: true}, nil)
+			return err
+		}},
 		{"delete again", func() error { return v.Delete(id(4), 0) }},
 	} {
 		before := summary(t, v)

@@ -131,8 +131,8 @@ func TestExchangeKeysRotate(t *testing.T) {
 	c.stop()
 	c.start()
 	c.give(2, c.enrolment(access.PersonID{3}, 1, 7))
-	if len(c.hq.keys) != 1 || c.hq.keys[0].Number != 2 {
-		t.Errorf("%d keys are kept", len(c.hq.keys))
+	if keys := c.exchangeKeys(); len(keys) != 1 || keys[0].Number != 2 {
+		t.Errorf("%d keys are kept", len(keys))
 	}
 	if id, err := root.Load(c.state); err != nil || len(id.Exchange) != 0 {
 		t.Errorf("the first key is still on the disk: %d bytes, %v", len(id.Exchange), err)
@@ -280,7 +280,7 @@ func TestForeignRootIsRefused(t *testing.T) {
 	}
 	c.configure("root")
 	c.start()
-	if c.hq == nil || c.hq.roster.State().Seq != 1 {
+	if c.hq == nil || c.stands().Seq != 1 {
 		t.Error("the right root is not obeyed")
 	}
 	c.wantCount(access.EventHeadquartersForeign, 2)

@@ -35,6 +35,7 @@ func (k *kiosk) consult() {
 		return
 	}
 	k.hq = h
+	k.store.Believe(k.clock.trusted)
 }
 
 var errForeign = errors.New("what the disk says about headquarters is not of the fleet root that this kiosk has adopted")

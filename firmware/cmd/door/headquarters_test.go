@@ -24,6 +24,7 @@ import (
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/root"
 	"github.com/lintel-access/lintel/inference/model"
+	"github.com/lintel-access/lintel/sync/roster"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -217,7 +218,7 @@ func (c *centre) chain(exchange uint32, orders ...[]byte) []byte {
 			c.t.Fatal(err)
 		}
 		var blob []byte
-		for _, k := range c.hq.keys {
+		for _, k := range c.exchangeKeys() {
 			if k.Number == exchange {
 				blob = k.Blob
 			}
@@ -229,6 +230,20 @@ func (c *centre) chain(exchange uint32, orders ...[]byte) []byte {
 		}
 	}
 	return c.sign("server", c.id, body)
+}
+
+// exchangeKeys are those that the kiosk has.
+func (c *centre) exchangeKeys() []exchangeKey {
+	c.hq.mu.Lock()
+	defer c.hq.mu.Unlock()
+	return slices.Clone(c.hq.keys)
+}
+
+// stands is how far the kiosk's stream has come.
+func (c *centre) stands() roster.State {
+	c.hq.mu.Lock()
+	defer c.hq.mu.Unlock()
+	return c.hq.roster.State()
 }
 
 // give brings the next command, which must be applied.
@@ -413,13 +428,13 @@ func TestCommandsArePutIntoEffect(t *testing.T) {
 	c.before, c.seq = third, c.seq+1
 	fourth := c.chain(0, c.admin(wire.Disable{Version: 1, On: true, Issued: 1}))
 	c.seq, c.before = c.seq-1, nil
-	state := c.hq.roster.State()
+	state := c.stands()
 	for name, data := range map[string][]byte{"gap": fourth, "forged": bent(third), "rubbish": {1, 2, 3}, "fork": c.fork(third)} {
 		if err := c.bring(data); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	if after := c.hq.roster.State(); after.Seq != state.Seq || after.Head() != state.Head() || c.disabled.Load() || !c.portal.State().Lockdown {
+	if after := c.stands(); after.Seq != state.Seq || after.Head() != state.Head() || c.disabled.Load() || !c.portal.State().Lockdown {
 		t.Errorf("something changed: %+v", after.Seq)
 	}
 	c.wantCount(access.EventStreamGap, 1)
@@ -508,15 +523,17 @@ func TestPolicyDocument(t *testing.T) {
 	c.start()
 	c.give(0, c.admin(wire.Policy{Version: 1, Document: []byte("nobody"), Issued: 1}))
 	c.wantCount(access.EventPolicyRefused, 1)
+	c.hq.mu.Lock()
 	c.takePolicy = func(d []byte) error {
 		if string(d) != "staff" {
 			return errUnfit
 		}
 		return nil
 	}
+	c.hq.mu.Unlock()
 	c.give(0, c.admin(wire.Policy{Version: 3, Document: []byte("rubbish"), Issued: 1}), c.admin(wire.Policy{Version: 2, Document: []byte("staff"), Issued: 1}))
-	if d, err := c.store.Item("hq policy"); err != nil || string(d) != "staff" || c.hq.roster.State().Policy != 2 {
-		t.Errorf("%q of version %d, %v", d, c.hq.roster.State().Policy, err)
+	if d, err := c.store.Item("hq policy"); err != nil || string(d) != "staff" || c.stands().Policy != 2 {
+		t.Errorf("%q of version %d, %v", d, c.stands().Policy, err)
 	}
 }
 
@@ -697,13 +714,13 @@ func TestCommandWhileTheTPMIsAway(t *testing.T) {
 		t.Error("a restriction waits for the TPM")
 	}
 	c.wantCount(access.EventCommandApplied, 1)
-	sealed := c.sign("server", c.id, wire.Command{Seq: 3, Previous: c.hq.roster.State().Head(), Content: [32]byte{1}, Exchange: 1, Sealed: []byte{1}})
+	sealed := c.sign("server", c.id, wire.Command{Seq: 3, Previous: c.stands().Head(), Content: [32]byte{1}, Exchange: 1, Sealed: []byte{1}})
 	if err := c.bring(sealed); err == nil {
 		t.Error("sealed content was opened without the TPM")
 	}
 	c.stop()
 	c.start()
-	if !c.portal.State().Lockdown || c.find(3).Found || c.hq.roster.State().Seq != 2 {
+	if !c.portal.State().Lockdown || c.find(3).Found || c.stands().Seq != 2 {
 		t.Error("after a restart it does not hold")
 	}
 	c.wantCount(access.EventCommandApplied, 2)

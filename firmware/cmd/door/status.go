@@ -58,6 +58,9 @@ func (k *kiosk) status() ipc.Status {
 	if door.Testing {
 		now = append(now, "the wiring is being tested: nobody is recognised until that ends")
 	}
+	if k.disabled.Load() && !s.Closed {
+		now = append(now, "headquarters has nobody recognised at this door")
+	}
 	if k.audit == nil {
 		now = append(now, "nothing is recorded: no audit log could be opened")
 	} else if have, want := k.audit.Reserve(); have < want || k.lost.Load() > 0 || k.test.found.State(health.Storage) == health.Impaired {
