@@ -168,3 +168,52 @@ func TestRefreshFollowsTheStore(t *testing.T) {
 		t.Errorf("refresh: %d, %v after %d readings; the suspended person may enter: %v", n, err, readings, g.Holds(access.PersonID{3}))
 	}
 }
+
+// Memory follows the store for everybody who was changed, and for nobody else; whoever cannot be read back is not found.
+func TestFollow(t *testing.T) {
+	s := &shelfFake{people: map[access.PersonID]Enrollee{}}
+	g := gallery(t, s, 4)
+	first, second, third := access.PersonID{1}, access.PersonID{2}, access.PersonID{3}
+	for i, p := range []access.PersonID{first, second} {
+		if _, err := g.Keep(p, [][]float32{axis(i, 0)}, benchBundle, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found := func(component int) access.Candidate {
+		t.Helper()
+		c, err := g.Search(axis(component, 0), benchBundle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	err := g.Follow(func(room int) ([]access.PersonID, error) {
+		if room != 2 {
+			t.Errorf("room for %d references, want 2", room)
+		}
+		delete(s.people, first)
+		s.people[second] = Enrollee{Person: second, Standing: access.Suspended, References: s.people[second].References}
+		s.people[third] = Enrollee{Person: third, Standing: access.Permitted, Extended: true, References: [][]float32{axis(2, 0), axis(3, 0)}}
+		return []access.PersonID{first, second, third}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := found(0); c.Person == first {
+		t.Errorf("somebody removed is %+v", c)
+	}
+	if c := found(1); c.Person != second || c.Standing != access.Suspended {
+		t.Errorf("somebody suspended is %+v", c)
+	}
+	if c := found(3); c.Person != third || !c.Extended || c.Standing != access.Permitted {
+		t.Errorf("somebody new is %+v", c)
+	}
+	off := errors.New("called off")
+	if err := g.Follow(func(int) ([]access.PersonID, error) { return nil, off }); !errors.Is(err, off) || found(3).Person != third {
+		t.Errorf("%v", err)
+	}
+	s.fail = errors.New("no answer")
+	if err := g.Follow(func(int) ([]access.PersonID, error) { return []access.PersonID{third}, nil }); !errors.Is(err, s.fail) || found(3).Person == third {
+		t.Errorf("who cannot be read back is %+v, %v", found(3), err)
+	}
+}
