@@ -348,6 +348,9 @@ func TestSupervisedEnrolment(t *testing.T) {
 	if err != nil || p.Generation != 4 || len(p.Groups) != 1 {
 		t.Errorf("%+v, %v", p, err)
 	}
+	if _, err := c.gallery.Keep(access.PersonID{7}, [][]float32{direction(9)}, c.bundle, c.now+90_000); !errors.Is(err, vault.ErrSuperseded) {
+		t.Errorf("the same generation once more: %v", err)
+	}
 	// What takes it back comes at any time.
 	c.give(0, c.sign("enroller", wire.Fleet(), wire.Deletion{Person: [16]byte{7}, Generation: 4, Issued: 1}))
 	if f := c.find(9); f.Found {

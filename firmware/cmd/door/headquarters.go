@@ -103,9 +103,10 @@ func (h *headquarters) note(c *comings, e access.Event, detail string) bool {
 	more, ok := c.pass(frames.Now())
 	if ok {
 		r := h.door.blank(e)
-		if more != "" {
-			detail += "; " + more
+		if detail != "" && more != "" {
+			detail += "; "
 		}
+		detail += more
 		r.Detail = clip(detail, access.MaxDetail)
 		_ = h.door.append(class(e), r)
 	}

@@ -115,9 +115,6 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	if err != nil {
 		return false, err
 	}
-	if err := k.ordered(g); err != nil {
-		return false, err
-	}
 	k.debugged()
 	k.followFaces(g, calibration.Bundle)
 	k.closed, k.reasons, k.inherit = g.closed, g.reasons, g.takeOver
@@ -186,6 +183,9 @@ func (k *kiosk) fromVault(g *ground, bundle [32]byte) (failures []time.Duration,
 	if lockdown, err = k.store.Lockdown(); err != nil {
 		return nil, false, err
 	}
+	if err = k.ordered(g); err != nil {
+		return nil, false, err
+	}
 	if failures, err = k.shelf.failures(k.policy.Door); err != nil {
 		return nil, false, err
 	}
@@ -195,9 +195,6 @@ func (k *kiosk) fromVault(g *ground, bundle [32]byte) (failures []time.Duration,
 
 // ordered takes up what headquarters ordered about the whole kiosk before this start.
 func (k *kiosk) ordered(g *ground) error {
-	if k.store == nil {
-		return nil
-	}
 	disabled, err := k.store.Item(vault.Disabled)
 	if err != nil {
 		return err

@@ -272,7 +272,9 @@ func (s *server) carry(ctx context.Context, conn *ipc.Conn, m ipc.Message) error
 	case ipc.KindEnvelope:
 		var e ipc.Envelope
 		if err = ipc.Decode(m, &e); err == nil {
-			err = s.door.hq.take(ctx, e.Data)
+			if err = s.door.hq.take(ctx, e.Data); err != nil {
+				err = errors.New(phrase(err)) // link carries strangers' words, and is told none of them
+			}
 		}
 	case ipc.KindFetch:
 		var f ipc.Fetch
@@ -282,7 +284,7 @@ func (s *server) carry(ctx context.Context, conn *ipc.Conn, m ipc.Message) error
 		}
 	}
 	if err != nil {
-		return conn.Refuse(m.ID, clip(phrase(err), maxSentence))
+		return conn.Refuse(m.ID, clip(err.Error(), maxSentence))
 	}
 	return conn.Send(kind, m.ID, body)
 }

@@ -93,11 +93,6 @@ func (s *shelf) Keep(id access.PersonID, references [][]float32, bundle [32]byte
 		return err
 	}
 	p := vault.Person{ID: id, State: vault.Active, Generation: max(generation, before.Generation) + 1, Until: until}
-	s.mu.Lock()
-	if o := s.ordered; o != nil && o.Person == [16]byte(id) {
-		p.Generation, p.Groups, p.Extended = o.Generation, o.Groups, o.Extended // a generation that is superseded the vault refuses
-	}
-	s.mu.Unlock()
 	for _, r := range before.References {
 		r.Template.Wipe()
 	}
@@ -109,9 +104,29 @@ func (s *shelf) Keep(id access.PersonID, references [][]float32, bundle [32]byte
 		defer t.Wipe()
 		p.References = append(p.References, vault.Reference{Template: t, Bundle: bundle, Created: s.boot})
 	}
-	err = s.vault.Put(p)
+	s.mu.Lock()
+	o := s.ordered
+	s.mu.Unlock()
+	if o != nil && o.Person == [16]byte(id) {
+		p.Generation, p.Groups, p.Extended = o.Generation, o.Groups, o.Extended
+		err = s.enrol(p)
+	} else {
+		err = s.vault.Put(p)
+	}
 	if errors.Is(err, vault.ErrFull) {
 		err = fmt.Errorf("%w: %w", match.ErrFull, err) // the walk-up knows one kind of full
+	}
+	return err
+}
+
+// enrol stores somebody as headquarters ordered it, unless that is superseded.
+func (s *shelf) enrol(p vault.Person) error {
+	out, err := s.vault.Apply(vault.Step{Orders: []vault.Order{vault.Enrol{Person: p}}}, nil)
+	if err == nil {
+		err = out[0].Err
+	}
+	if err == nil && !out[0].Changed {
+		err = vault.ErrSuperseded
 	}
 	return err
 }

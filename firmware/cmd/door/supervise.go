@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/root"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -38,8 +39,12 @@ func (h *headquarters) enrolHere(ctx context.Context, o wire.Supervised) error {
 	}
 	h.door.shelf.expect(&o)
 	defer h.door.shelf.expect(nil)
-	_, err := h.door.walkup.Enrol(ctx, ipc.Enrol{Person: o.Person, Within: within, Until: o.Until})
-	return err
+	e, err := h.door.walkup.Enrol(ctx, ipc.Enrol{Person: o.Person, Within: within, Until: o.Until})
+	if err != nil || e.References == 0 {
+		return err
+	}
+	// What was ordered about them besides, the vault knows.
+	return h.door.gallery.Follow(func(int) ([]access.PersonID, error) { return []access.PersonID{o.Person}, nil })
 }
 
 // retireNow takes a kiosk out of service whose vault has forgotten everybody: nobody is recognised any more, now and after every start. Exit and alarms
