@@ -83,7 +83,7 @@ func patient(bend func(*access.Policy)) (*Walkup, *bench) {
 	p.MaterialLimit, p.Quota, p.FailureLimit = 20, 10, 200
 	bend(&p)
 	return &Walkup{cfg: Config{
-		Policy: p, Log: (*benchLog)(b), Now: func() time.Duration { return time.Hour }, Wall: time.Now,
+		Policy: p, Log: (*benchLog)(b), Now: func() time.Duration { return time.Hour }, Wall: func() (time.Time, access.ClockState) { return time.Now(), access.ClockUntrusted },
 		SaveFailures: func([]time.Duration, bool) error { return nil },
 	}}, b
 }
