@@ -1,0 +1,70 @@
+package authority
+
+import (
+	"crypto/ecdsa"
+	"fmt"
+
+	"github.com/lintel-access/lintel/drivers/tpm"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Kiosk is what an introduction proves: keys that lie in one TPM, each for its own use.
+type Kiosk struct {
+	ID       [32]byte
+	Audit    *ecdsa.PublicKey // signs checkpoints
+	TLS      *ecdsa.PublicKey // connects
+	Exchange *ecdsa.PublicKey // content is sealed to it
+}
+
+// Introduce checks an introduction. What it cannot check is that the attestation key lies in that kiosk: whoever carried the file vouches for it.
+func Introduce(i wire.Introduction) (Kiosk, error) {
+	if err := i.Validate(); err != nil {
+		return Kiosk{}, fmt.Errorf("check introduction: %w", err)
+	}
+	k := Kiosk{ID: i.Kiosk}
+	for _, part := range []struct {
+		name string
+		use  tpm.Use
+		key  wire.Attested
+		to   **ecdsa.PublicKey
+	}{{"audit", tpm.Audit, i.Audit, &k.Audit}, {"TLS", tpm.TLS, i.TLS, &k.TLS}} {
+		public, err := attested(i.Attestation, i.Release, 0, part.use, part.key)
+		if err != nil {
+			return Kiosk{}, fmt.Errorf("check introduction: %s key: %w", part.name, err)
+		}
+		*part.to = public
+	}
+	var err error
+	if k.Exchange, err = Exchange(i.Attestation, i.Release, i.Exchange); err != nil {
+		return Kiosk{}, fmt.Errorf("check introduction: %w", err)
+	}
+	return k, nil
+}
+
+// Exchange checks that a kiosk's TPM has made a key for sealed content, under its attestation key and release role (SubjectPublicKeyInfo), and that it
+// is the one of that number.
+func Exchange(attestation, release []byte, e wire.Exchange) (*ecdsa.PublicKey, error) {
+	err := e.Validate()
+	if err != nil {
+		return nil, fmt.Errorf("check exchange key: %w", err)
+	}
+	public, err := attested(attestation, release, e.Number, tpm.Exchange, wire.Attested{Blob: e.Blob, Attestation: e.Attestation, Signature: e.Signature})
+	if err != nil {
+		return nil, fmt.Errorf("check exchange key %d: %w", e.Number, err)
+	}
+	return public, nil
+}
+
+func attested(attestation, release []byte, number uint32, use tpm.Use, a wire.Attested) (*ecdsa.PublicKey, error) {
+	key, err := wire.ParseKey(attestation)
+	if err != nil {
+		return nil, err
+	}
+	role, err := wire.ParseKey(release)
+	if err != nil {
+		return nil, err
+	}
+	id := wire.KioskID(attestation)
+	nonce := wire.CertifyNonce(id, number)
+	return tpm.VerifyKey(key, nonce[:], use, a.Blob, tpm.Authority{Release: role, Board: id[:]}, tpm.Attestation{Body: a.Attestation, Signature: a.Signature})
+}

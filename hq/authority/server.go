@@ -1,0 +1,115 @@
+package authority
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Server is what hq serve holds: the key that orders commands, issuing keys, and the Trust by which it judges what operators hand in.
+type Server struct {
+	Root     *ecdsa.PublicKey
+	Trust    wire.Trust
+	Envelope []byte // of the Trust, as the fleet root signed it
+	Key      *ecdsa.PrivateKey
+	broker   Issuer // of the first authority that Trust names
+	kiosks   Issuer // of the last
+	pool     *x509.CertPool
+}
+
+// LoadServer reads the server's folder. It refuses a Trust that does not know the server's key, and authorities without an issuing key.
+func LoadServer(dir string, now time.Time) (*Server, error) {
+	s, err := loadServer(dir, now)
+	if err != nil {
+		return nil, fmt.Errorf("open headquarters %q: %w", dir, err)
+	}
+	return s, nil
+}
+
+func loadServer(dir string, now time.Time) (s *Server, err error) {
+	if err := CheckClock(now); err != nil {
+		return nil, err
+	}
+	s = &Server{pool: x509.NewCertPool()}
+	if s.Root, err = LoadPublic(filepath.Join(dir, rootPublic)); err != nil {
+		return nil, err
+	}
+	if s.Trust, s.Envelope, err = loadTrust(dir, s.Root); err != nil {
+		return nil, err
+	}
+	if s.Key, err = LoadKey(filepath.Join(dir, serverKey)); err != nil {
+		return nil, err
+	}
+	id, err := wire.IDOf(s.Key.Public())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Trust.Grant(id, wire.KindCommand, now.Unix()); err != nil {
+		return nil, fmt.Errorf("trust version %d does not let this server speak: %w", s.Trust.Version, err)
+	}
+	issuers, err := loadIssuers(dir)
+	if err != nil {
+		return nil, err
+	}
+	for n, der := range s.Trust.Authorities {
+		i, err := issuerOf(issuers, der)
+		if err != nil {
+			return nil, fmt.Errorf("authority %d of trust version %d: %w", n+1, s.Trust.Version, err)
+		}
+		s.pool.AddCert(i.Authority)
+		if n == 0 {
+			s.broker = i
+		}
+		s.kiosks = i
+	}
+	if s.kiosks.key == nil {
+		return nil, errors.New("trust names no authority")
+	}
+	return s, nil
+}
+
+func loadIssuers(dir string) (issuers []Issuer, err error) {
+	for n := 1; n <= maxIssuings; n++ {
+		key, err := LoadKey(issuingFile(dir, n, ".pem"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list, err := loadCertificates(issuingFile(dir, n, ".crt"))
+		if err != nil {
+			return nil, err
+		}
+		if len(list) != 2 || !key.PublicKey.Equal(list[0].PublicKey) || list[0].CheckSignatureFrom(list[1]) != nil {
+			return nil, fmt.Errorf("issuing-%d: the key, its certificate and the authority do not belong together", n)
+		}
+		issuers = append(issuers, Issuer{Authority: list[1], Issuing: list[0], key: key})
+	}
+	return issuers, nil
+}
+
+func issuerOf(issuers []Issuer, authority []byte) (Issuer, error) {
+	for _, i := range issuers {
+		if bytes.Equal(i.Authority.Raw, authority) {
+			return i, nil
+		}
+	}
+	return Issuer{}, errors.New("this folder has no issuing key of it")
+}
+
+// Broker issues what the broker shows: by the first authority, which every kiosk knows.
+func (s *Server) Broker() Issuer { return s.broker }
+
+// Kiosks issues certificates of kiosks: by the last authority, which stays longest.
+func (s *Server) Kiosks() Issuer { return s.kiosks }
+
+// Pool are the authorities by which the broker knows kiosks.
+func (s *Server) Pool() *x509.CertPool { return s.pool }
