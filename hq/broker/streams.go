@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+const (
+	// messageStream is where the MQTT listener stores what is published with QoS 1, before it acknowledges. A stream of our own on the topics loses
+	// acknowledged messages at a SIGKILL; a durable consumer on this one loses none (measured, 12 times).
+	messageStream  = "$MQTT_msgs"
+	messageSubject = "$MQTT.msgs."
+	durable        = "headquarters"
+	// waiting is how many messages of one kiosk are kept. More are refused to that kiosk alone, which holds them in its own log anyway.
+	waiting = 512
+	// unacknowledged is how many messages are handed out before the first is acknowledged.
+	unacknowledged = 256
+	again          = 5 * time.Second // a message that was handed out and not acknowledged comes once more
+	fetched        = 32              // messages ahead of Receive, of at most 152 KiB
+)
+
+// streams makes, before the first kiosk connects, what the MQTT listener would make itself with wider limits.
+func (e *Embedded) streams(ctx context.Context) error {
+	for _, c := range []jetstream.StreamConfig{
+		{Name: messageStream, Subjects: []string{messageSubject + ">"}, Retention: jetstream.InterestPolicy,
+			Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: waiting},
+		// Nothing is retained, and nothing is published with QoS 2: no message fits.
+		{Name: "$MQTT_rmsgs", Subjects: []string{"$MQTT.rmsgs.>"}, MaxMsgsPerSubject: 1, MaxMsgSize: 1},
+		{Name: "$MQTT_qos2in", Subjects: []string{"$MQTT.qos2.in.>"}, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 1, MaxMsgSize: 1},
+	} {
+		c.Storage = jetstream.FileStorage
+		if _, err := e.js.CreateOrUpdateStream(ctx, c); err != nil {
+			return fmt.Errorf("create stream %q: %w", c.Name, err)
+		}
+	}
+	consumer, err := e.js.CreateOrUpdateConsumer(ctx, messageStream, jetstream.ConsumerConfig{
+		Durable:       durable,
+		FilterSubject: messageSubject + subject(wire.Up("*")),
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		MaxAckPending: unacknowledged,
+		AckWait:       again,
+	})
+	if err != nil {
+		return fmt.Errorf("create consumer: %w", err)
+	}
+	e.messages, err = consumer.Messages(jetstream.PullMaxMessages(fetched))
+	return err
+}
+
+// Receive waits for the next message of a kiosk.
+func (e *Embedded) Receive(ctx context.Context) (Message, error) {
+	for {
+		m, err := e.messages.Next(jetstream.NextContext(ctx))
+		switch {
+		case ctx.Err() != nil:
+			return Message{}, ctx.Err()
+		case errors.Is(err, jetstream.ErrNoHeartbeat):
+			continue // the server was busy for a while
+		case err != nil:
+			return Message{}, fmt.Errorf("%w: %w", ErrClosed, err)
+		}
+		topic := strings.ReplaceAll(strings.TrimPrefix(m.Subject(), messageSubject), ".", "/")
+		name, ok := sender(topic)
+		if !ok || len(m.Data()) > wire.MaxMessage {
+			if err := m.Term(); err != nil { // it is nothing that a kiosk of ours sends
+				return Message{}, fmt.Errorf("%w: %w", ErrClosed, err)
+			}
+			continue
+		}
+		return Message{Kiosk: name, Data: m.Data(), Ack: m.Ack}, nil
+	}
+}
+
+// Send publishes to a connected kiosk. The message passes through memory alone: nothing of it reaches a disk of the broker.
+func (e *Embedded) Send(_ context.Context, kiosk string, envelope []byte) error {
+	if err := sendable(kiosk, envelope); err != nil {
+		return err
+	}
+	if err := e.nc.Publish(subject(wire.Down(kiosk)), envelope); err != nil {
+		if errors.Is(err, nats.ErrConnectionClosed) {
+			err = ErrClosed
+		}
+		return fmt.Errorf("send to kiosk %q: %w", kiosk, err)
+	}
+	return nil
+}
+
+func sendable(kiosk string, envelope []byte) error {
+	if !ValidName(kiosk) || len(envelope) > wire.MaxMessage {
+		return fmt.Errorf("send %d bytes to %q: no kiosk, or too much", len(envelope), kiosk)
+	}
+	return nil
+}
