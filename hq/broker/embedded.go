@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
+	"golang.org/x/sys/unix"
 
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -45,6 +46,8 @@ const (
 	headroom = 16 << 10
 	// look is how often the broker is asked whether it still stores.
 	look = time.Second
+	// floor is how much room the disk must have, bytes. A NATS server that has met the end of a disk stores nothing more until it is started again.
+	floor = 8 << 20
 )
 
 // Embedded is a NATS server with its MQTT listener, inside this process. No kiosk reaches anything but MQTT; nothing else listens.
@@ -81,6 +84,9 @@ func (e *Embedded) start(ctx context.Context) (err error) {
 		return err
 	}
 	if err := os.MkdirAll(e.config.Dir, 0o700); err != nil {
+		return err
+	}
+	if err := e.room(); err != nil {
 		return err
 	}
 	if err := free(ctx, e.config.Listen); err != nil {
@@ -207,11 +213,26 @@ func (e *Embedded) Wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
+			if err := e.room(); err != nil {
+				return err
+			}
 			if !e.server.JetStreamEnabled() || e.nc.IsClosed() {
-				return fmt.Errorf("broker has stopped storing in %q: the disk is full or broken; make room and start again, nothing that was acknowledged is lost", e.config.Dir)
+				return fmt.Errorf("broker has stopped storing in %q; its log says why", e.config.Dir)
 			}
 		}
 	}
+}
+
+// room tells that the disk is as good as full, before the broker finds out.
+func (e *Embedded) room() error {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(e.config.Dir, &disk); err != nil {
+		return fmt.Errorf("look at the disk of %q: %w", e.config.Dir, err)
+	}
+	if left := disk.Bavail * uint64(disk.Bsize); left < floor {
+		return fmt.Errorf("the disk of %q is full: %d KB are left; make room and start again, nothing that was acknowledged is lost", e.config.Dir, left>>10)
+	}
+	return nil
 }
 
 // Kick ends the connection of a kiosk that is no longer to be there.

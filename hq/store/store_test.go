@@ -153,11 +153,13 @@ func TestFullDisk(t *testing.T) {
 
 func fillUp(t *testing.T, room int64) {
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=12m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=32m"); err != nil {
 		t.Skipf("no file system can be mounted here, so that a full disk was not tried: %v", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
 	b, s := served(t, dir, room)
+	ended := make(chan error, 1)
+	go func() { ended <- b.Wait(t.Context()) }()
 	var stored []int
 	var failed error
 	for n := 0; n < 400 && failed == nil; n++ {
@@ -166,17 +168,15 @@ func fillUp(t *testing.T, room int64) {
 		}
 	}
 	if !errors.Is(failed, ErrNotStored) {
-		t.Fatalf("after %d values of 100 KiB in 12 MB: %v", len(stored), failed)
+		t.Fatalf("after %d values of 100 KiB in 32 MB: %v", len(stored), failed)
 	}
 	if room != 0 { // then the broker cannot go on, and says so
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		if err := b.Wait(ctx); err == nil || !strings.Contains(err.Error(), "make room") {
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "make room") {
 			t.Errorf("the broker says %v", err)
 		}
 	}
 	b.Close()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=64m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=96m"); err != nil {
 		t.Fatal(err)
 	}
 	_, s = served(t, dir)
