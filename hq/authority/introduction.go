@@ -24,11 +24,13 @@ func Introduce(i wire.Introduction) (Kiosk, error) {
 	k := Kiosk{ID: i.Kiosk}
 	for _, part := range []struct {
 		name string
-		use  tpm.Use
+		use  wire.KeyUse
+		in   tpm.Use
 		key  wire.Attested
 		to   **ecdsa.PublicKey
-	}{{"audit", tpm.Audit, i.Audit, &k.Audit}, {"TLS", tpm.TLS, i.TLS, &k.TLS}} {
-		public, err := attested(i.Attestation, i.Release, 0, part.use, part.key)
+	}{{"audit", wire.AuditKey, tpm.Audit, i.Audit, &k.Audit}, {"TLS", wire.TLSKey, tpm.TLS, i.TLS, &k.TLS}} {
+		nonce := wire.CertifyNonce(i.Kiosk, part.use, 0)
+		public, err := attested(i.Attestation, i.Release, nonce, part.in, part.key)
 		if err != nil {
 			return Kiosk{}, fmt.Errorf("check introduction: %s key: %w", part.name, err)
 		}
@@ -48,14 +50,15 @@ func Exchange(attestation, release []byte, e wire.Exchange) (*ecdsa.PublicKey, e
 	if err != nil {
 		return nil, fmt.Errorf("check exchange key: %w", err)
 	}
-	public, err := attested(attestation, release, e.Number, tpm.Exchange, wire.Attested{Blob: e.Blob, Attestation: e.Attestation, Signature: e.Signature})
+	nonce := wire.CertifyNonce(wire.KioskID(attestation), wire.ExchangeKey, e.Number)
+	public, err := attested(attestation, release, nonce, tpm.Exchange, wire.Attested{Blob: e.Blob, Attestation: e.Attestation, Signature: e.Signature})
 	if err != nil {
 		return nil, fmt.Errorf("check exchange key %d: %w", e.Number, err)
 	}
 	return public, nil
 }
 
-func attested(attestation, release []byte, number uint32, use tpm.Use, a wire.Attested) (*ecdsa.PublicKey, error) {
+func attested(attestation, release []byte, nonce [32]byte, use tpm.Use, a wire.Attested) (*ecdsa.PublicKey, error) {
 	key, err := wire.ParseKey(attestation)
 	if err != nil {
 		return nil, err
@@ -65,6 +68,5 @@ func attested(attestation, release []byte, number uint32, use tpm.Use, a wire.At
 		return nil, err
 	}
 	id := wire.KioskID(attestation)
-	nonce := wire.CertifyNonce(id, number)
 	return tpm.VerifyKey(key, nonce[:], use, a.Blob, tpm.Authority{Release: role, Board: id[:]}, tpm.Attestation{Body: a.Attestation, Signature: a.Signature})
 }

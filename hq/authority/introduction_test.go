@@ -43,20 +43,20 @@ func introduced(t *testing.T) wire.Introduction {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	make := func(u tpm.Use, number uint32) wire.Attested {
+	make := func(u tpm.Use, use wire.KeyUse, number uint32) wire.Attested {
 		blob, err := p.CreateKey(u)
 		if err != nil {
 			t.Fatal(err)
 		}
-		nonce := wire.CertifyNonce(i.Kiosk, number)
+		nonce := wire.CertifyNonce(i.Kiosk, use, number)
 		a, err := p.Certify(u, blob, nonce[:])
 		if err != nil {
 			t.Fatal(err)
 		}
 		return wire.Attested{Blob: blob, Attestation: a.Body, Signature: a.Signature}
 	}
-	i.Audit, i.TLS = make(tpm.Audit, 0), make(tpm.TLS, 0)
-	e := make(tpm.Exchange, 1)
+	i.Audit, i.TLS = make(tpm.Audit, wire.AuditKey, 0), make(tpm.TLS, wire.TLSKey, 0)
+	e := make(tpm.Exchange, wire.ExchangeKey, 1)
 	i.Exchange = wire.Exchange{Number: 1, Blob: e.Blob, Attestation: e.Attestation, Signature: e.Signature}
 	return i
 }
@@ -79,6 +79,7 @@ func TestIntroductionIsWhatOneTPMAttests(t *testing.T) {
 		"the words for another key": func(i *wire.Introduction) {
 			i.TLS.Attestation, i.TLS.Signature = i.Audit.Attestation, i.Audit.Signature
 		},
+		"the audit key as TLS key":        func(i *wire.Introduction) { i.TLS = i.Audit },
 		"keys under another release role": func(i *wire.Introduction) { i.Release = other.Release },
 		"a signature with another byte":   func(i *wire.Introduction) { i.Audit.Signature = append([]byte{0x30}, i.Audit.Signature...) },
 		"another kiosk's id":              func(i *wire.Introduction) { i.Kiosk = other.Kiosk },

@@ -1,0 +1,421 @@
+package fleet
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/broker"
+	"github.com/lintel-access/lintel/hq/store"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// air is an uplink in memory.
+type air struct {
+	up   chan broker.Message
+	mu   sync.Mutex
+	down map[string]chan []byte // of kiosks that listen
+	mute map[string]bool        // what is sent to them is lost
+}
+
+func newAir() *air {
+	return &air{up: make(chan broker.Message, 4096), down: map[string]chan []byte{}, mute: map[string]bool{}}
+}
+
+func (a *air) Receive(ctx context.Context) (broker.Message, error) {
+	select {
+	case m := <-a.up:
+		return m, nil
+	case <-ctx.Done():
+		return broker.Message{}, ctx.Err()
+	}
+}
+
+func (a *air) Send(_ context.Context, name string, envelope []byte) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c := a.down[name]; c != nil && !a.mute[name] {
+		select {
+		case c <- envelope:
+		default: // it does not listen
+		}
+	}
+	return nil
+}
+
+func (a *air) silence(name string, on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mute[name] = on
+}
+
+// shelf is biometric content in memory.
+type shelf struct {
+	mu   sync.Mutex
+	held map[[32]byte][]byte
+}
+
+func (s *shelf) put(envelope []byte) [32]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ref := sha256.Sum256(envelope)
+	s.held[ref] = envelope
+	return ref
+}
+
+func (s *shelf) destroy(ref [32]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held[ref] = nil
+}
+
+func (s *shelf) Content(_ context.Context, ref [32]byte) ([]byte, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, known := s.held[ref]
+	if !known {
+		return nil, false, errors.New("nothing is known of it")
+	}
+	return append([]byte(nil), e...), e == nil, nil
+}
+
+// house is headquarters with its state on a disk.
+type house struct {
+	t        *testing.T
+	dir      string
+	safe     string
+	server   *authority.Server
+	operator *ecdsa.PrivateKey // enroller, administrator and releaser
+	broker   *broker.Embedded
+	uplink   broker.Uplink
+	air      *air
+	shelf    *shelf
+	ledger   Ledger
+	fleet    *Fleet
+	clock    func() time.Time
+	stop     func()
+}
+
+// newHouse starts headquarters; its kiosks are reached through the air, or with over through the broker.
+func newHouse(t *testing.T, over bool) *house {
+	t.Helper()
+	base := t.TempDir()
+	h := &house{t: t, dir: filepath.Join(base, "hq"), safe: filepath.Join(base, "safe"), air: newAir(), shelf: &shelf{held: map[[32]byte][]byte{}}, clock: time.Now}
+	if err := authority.Create(h.dir, h.safe, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	h.operator = key(t)
+	o, err := authority.OpenOffline(h.dir, h.safe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []wire.Role{wire.RoleEnroller, wire.RoleAdministrator, wire.RoleReleaser} {
+		if err := o.Change(time.Now(), authority.Admit(r, "Ada", &h.operator.PublicKey, time.Now(), time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.load()
+	h.start(over)
+	t.Cleanup(func() { h.stop() })
+	return h
+}
+
+func (h *house) load() {
+	h.t.Helper()
+	var err error
+	if h.server, err = authority.LoadServer(h.dir, time.Now()); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) start(over bool) {
+	h.t.Helper()
+	c, err := h.server.Broker().Server([]string{"127.0.0.1"}, time.Now())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	b, err := broker.Start(h.t.Context(), broker.Config{Dir: filepath.Join(h.dir, "state"), Listen: "127.0.0.1:0", Log: log,
+		TLS:   &tls.Config{Certificates: []tls.Certificate{c}, ClientCAs: h.server.Pool()},
+		Admit: func(name string, c *x509.Certificate) error { return h.fleet.Admit(name, c) }})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	s, err := store.Open(h.t.Context(), b.JetStream())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.broker, h.uplink = b, h.air
+	if over {
+		h.uplink = b
+	}
+	h.fleet, err = Open(h.t.Context(), Config{Store: s, Uplink: h.uplink, Server: h.server, Content: h.shelf, Ledger: h.ledger, Kick: b.Kick, Log: log,
+		Exchange: func(attestation, _ []byte, e wire.Exchange) ([]byte, error) {
+			if string(e.Attestation) != "attested" {
+				return nil, errors.New("not attested")
+			}
+			return e.Blob, nil
+		},
+		Now: func() time.Time { return h.clock() }})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.fleet.Run(ctx) }()
+	h.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			h.t.Errorf("fleet ended with %v", err)
+		}
+		b.Close()
+		h.stop = func() {}
+	}
+}
+
+// restart ends headquarters and starts it again.
+func (h *house) restart() {
+	h.t.Helper()
+	h.stop()
+	h.start(h.uplink != broker.Uplink(h.air))
+}
+
+func key(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// double is a kiosk that does with the stream what a kiosk must.
+type double struct {
+	t           *testing.T
+	h           *house
+	id          [32]byte
+	name        string
+	tls         *ecdsa.PrivateKey
+	exchange    *ecdh.PrivateKey
+	number      uint32
+	certificate wire.Certificate
+	down        chan []byte
+	up          func([]byte)
+
+	mu      sync.Mutex
+	seq     uint64
+	head    [32]byte
+	orders  map[[32]byte]int // orders that arrived, how often
+	order   [][32]byte       // in this order
+	when    map[[32]byte]time.Time
+	empty   int // commands that carried nothing
+	times   int
+	trust   uint64
+	asks    []wire.Ask
+	renewed int
+	acks    []wire.Acknowledge
+	refused []error
+}
+
+// introduce makes a kiosk known.
+func (h *house) introduce(door string) *double {
+	h.t.Helper()
+	k := &double{t: h.t, h: h, tls: key(h.t), number: 1, orders: map[[32]byte]int{}, when: map[[32]byte]time.Time{}, trust: h.server.Trust.Version}
+	attestation, err := spki(&key(h.t).PublicKey)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	k.id = wire.KioskID(attestation)
+	k.name = wire.Name(k.id)
+	public, err := spki(&k.tls.PublicKey)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	record := Kiosk{ID: k.id, Attestation: attestation, Release: attestation, Audit: attestation, TLS: public, Exchange: Exchange{Number: 1, Key: k.newExchange()}}
+	if k.certificate, err = h.fleet.admit(h.t.Context(), record, door); err != nil {
+		h.t.Fatal(err)
+	}
+	return k
+}
+
+func (k *double) newExchange() []byte {
+	k.t.Helper()
+	e := key(k.t)
+	public, err := spki(&e.PublicKey)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if k.exchange, err = e.ECDH(); err != nil {
+		k.t.Fatal(err)
+	}
+	return public
+}
+
+// listen has the kiosk live in the air.
+func (k *double) listen() {
+	k.h.air.mu.Lock()
+	k.down = make(chan []byte, 4096)
+	k.h.air.down[k.name] = k.down
+	k.h.air.mu.Unlock()
+	k.up = func(data []byte) {
+		k.h.air.up <- broker.Message{Kiosk: k.name, Data: data, Ack: func() error { return nil }}
+	}
+	done := make(chan struct{})
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case e := <-k.down:
+				k.take(e)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	k.t.Cleanup(func() { stop(); <-done })
+}
+
+func (k *double) say(body wire.Body) {
+	data, err := wire.Report(body)
+	if err != nil {
+		k.t.Error(err)
+		return
+	}
+	k.up(data)
+}
+
+func (k *double) greet() {
+	k.mu.Lock()
+	g := wire.Greeting{Seq: k.seq, Head: k.head, Trust: k.trust, Exchange: k.number, Boot: 1, Door: "front"}
+	k.mu.Unlock()
+	rand.Read(g.Nonce[:])
+	k.say(g)
+}
+
+// take does what a kiosk does with an envelope of headquarters.
+func (k *double) take(envelope []byte) {
+	claim, err := wire.Peek(envelope)
+	if err == nil {
+		k.mu.Lock()
+		err = k.open(claim.Kind, envelope)
+		k.mu.Unlock()
+	}
+	if err != nil {
+		k.mu.Lock()
+		k.refused = append(k.refused, err)
+		k.mu.Unlock()
+	} else if claim.Kind == wire.KindCommand {
+		k.greet()
+	}
+}
+
+func (k *double) open(kind wire.Kind, envelope []byte) error {
+	server := &k.h.server.Key.PublicKey
+	switch kind {
+	case wire.KindTrust:
+		t, err := authority.OpenTrust(envelope, k.h.server.Root)
+		k.trust = max(k.trust, t.Version)
+		return err
+	case wire.KindTime:
+		k.times++
+		_, err := wire.Open[wire.Time](envelope, server, k.id)
+		return err
+	case wire.KindAsk:
+		a, err := wire.Open[wire.Ask](envelope, server, k.id)
+		k.asks = append(k.asks, a)
+		return err
+	case wire.KindAcknowledge:
+		a, err := wire.Open[wire.Acknowledge](envelope, server, k.id)
+		k.acks = append(k.acks, a)
+		return err
+	case wire.KindCertificate:
+		k.renewed++
+		_, err := wire.Open[wire.Certificate](envelope, server, k.id)
+		return err
+	case wire.KindRelease:
+		k.order = append(k.order, sha256.Sum256(envelope))
+		return nil
+	case wire.KindCommand:
+		c, err := wire.Open[wire.Command](envelope, server, k.id)
+		if err != nil || c.Seq <= k.seq {
+			return err
+		}
+		if c.Seq != k.seq+1 || c.Previous != k.head {
+			return errors.New("a gap")
+		}
+		orders := c.Orders
+		if c.Exchange != 0 {
+			if c.Exchange != k.number {
+				return errors.New("sealed to a key that is gone")
+			}
+			plain, err := wire.Sealing{Kiosk: k.id, Kind: wire.KindCommand, Seq: c.Seq, Exchange: c.Exchange}.Open(k.exchange, c.Sealed)
+			if err != nil {
+				return err
+			}
+			if orders, err = wire.ParseOrders(plain); err != nil {
+				return err
+			}
+			if wire.ContentOf(orders) != c.Content {
+				return errors.New("another content than the chain names")
+			}
+		}
+		if len(orders) == 0 {
+			k.empty++
+		}
+		for _, o := range orders {
+			ref := sha256.Sum256(o)
+			k.orders[ref]++
+			k.order = append(k.order, ref)
+			k.when[ref] = time.Now()
+		}
+		k.seq, k.head = c.Seq, c.Link(k.id)
+		return nil
+	}
+	return errors.New("what is that?")
+}
+
+// until waits for something to be true of the kiosk.
+func (k *double) until(what string, ok func() bool) {
+	k.t.Helper()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		k.mu.Lock()
+		is := ok()
+		k.mu.Unlock()
+		if is {
+			return
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.t.Fatalf("%s: never; it stands at %d, refused %v", what, k.seq, k.refused)
+}
+
+// enrolment is a biometric order of the operator.
+func (h *house) enrolment(n byte) [32]byte {
+	h.t.Helper()
+	e := wire.Enrolment{Person: [16]byte{n, 1}, Generation: 1, Bundle: [32]byte{1}, References: [][]byte{make([]byte, wire.ReferenceBytes), make([]byte, wire.ReferenceBytes), make([]byte, wire.ReferenceBytes)},
+		Until: time.Now().Add(time.Hour).Unix(), Consent: "contract", Proofing: [32]byte{2}, Issued: time.Now().Unix()}
+	return h.shelf.put(h.sign(wire.Fleet(), e))
+}
+
+func (h *house) sign(audience [32]byte, body wire.Body) []byte {
+	h.t.Helper()
+	data, err := wire.Sign(h.operator, audience, body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return data
+}

@@ -1,0 +1,253 @@
+// Package fleet is what headquarters has to do with each of its kiosks: who they are, the stream of commands that each is given, and the answers to
+// their greetings.
+//
+//	operators' orders ─Append─► stream of a kiosk: entry 1 ◄─ entry 2 ◄─ … (who comes second at a number is told so: it never forks)
+//	                                 │ at the time of sending: content from where it is kept, sealed to the kiosk's key of that time, signed
+//	kiosk ─Greeting (nonce, head)─►  └─► Time (nonce, now, head), and the commands that follow the kiosk's head, a few at a time
+//
+// Every kiosk counts as hostile. What one says is bounded before it is read, believed only as far as it harms nobody when it is a lie, and costs a
+// bounded amount of work; whatever one does, the others go on.
+package fleet
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/broker"
+	"github.com/lintel-access/lintel/hq/store"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Store keeps the fleet's state; *store.Store is one. Its errors are store.ErrNone, store.ErrConflict, store.ErrNotStored.
+type Store interface {
+	Get(ctx context.Context, key string) (store.Value, error)
+	Put(ctx context.Context, key string, data []byte, revision uint64) (uint64, error)
+	Delete(ctx context.Context, key string, revision uint64) error
+	Last(ctx context.Context, below string) (store.Value, error)
+	List(ctx context.Context, below string) ([]store.Value, error)
+}
+
+// Content is where biometric orders are kept.
+type Content interface {
+	// Content returns the order of this hash (SHA-256 of its envelope). gone means that it was destroyed, and never comes back. An error means that
+	// it cannot be had now.
+	Content(ctx context.Context, order [32]byte) (envelope []byte, gone bool, err error)
+}
+
+// Ledger takes in what kiosks have recorded.
+type Ledger interface {
+	// Ingest takes records in, durably, and returns what may be acknowledged, or nil. After an error the kiosk sends them again by itself.
+	Ingest(kiosk [32]byte, r wire.Records) (*wire.Acknowledge, error)
+}
+
+// Config is what a Fleet is made of.
+type Config struct {
+	Store   Store
+	Uplink  broker.Uplink
+	Server  *authority.Server
+	Content Content // nil: no biometric order is known
+	Ledger  Ledger  // nil: records are left with the kiosks
+	// Exchange verifies a kiosk's key for sealed content; nil: authority.Exchange.
+	Exchange func(attestation, release []byte, e wire.Exchange) ([]byte, error)
+	Kick     func(name string) // ends a kiosk's connection; nil: there is no way to
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Fleet is headquarters' side of all kiosks. Its methods may be called by several goroutines.
+type Fleet struct {
+	config Config
+	store  Store
+	server atomic.Pointer[authority.Server]
+	signed atomic.Int64 // Unix ms of the newest Time
+
+	mu    sync.RWMutex
+	desks map[string]*desk
+}
+
+// Open reads the fleet's state. Run serves it.
+func Open(ctx context.Context, c Config) (*Fleet, error) {
+	f := &Fleet{config: c, store: c.Store, desks: map[string]*desk{}}
+	f.server.Store(c.Server)
+	if f.config.Exchange == nil {
+		f.config.Exchange = func(attestation, release []byte, e wire.Exchange) ([]byte, error) {
+			key, err := authority.Exchange(attestation, release, e)
+			if err != nil {
+				return nil, err
+			}
+			return spki(key)
+		}
+	}
+	all, err := f.store.List(ctx, "kiosk")
+	if err != nil {
+		return nil, fmt.Errorf("open fleet: %w", err)
+	}
+	for _, v := range all {
+		d := &desk{revision: v.Revision}
+		if err := wire.Unmarshal(v.Data, &d.kiosk); err != nil {
+			return nil, fmt.Errorf("open fleet: read %q: %w", v.Key, err)
+		}
+		d.name = d.kiosk.Name()
+		f.desks[d.name] = d
+	}
+	if err := f.loadAlarms(ctx); err != nil {
+		return nil, fmt.Errorf("open fleet: %w", err)
+	}
+	return f, nil
+}
+
+var (
+	// ErrUnknown means that there is no such kiosk.
+	ErrUnknown = errors.New("no such kiosk")
+	// ErrNotActive means that a kiosk is quarantined, replaced or removed.
+	ErrNotActive = errors.New("kiosk is not active")
+	// ErrOffline means that a kiosk is not connected, and that what was asked for cannot wait.
+	ErrOffline = errors.New("kiosk is not connected")
+)
+
+func isNone(err error) bool { return errors.Is(err, store.ErrNone) }
+
+// at returns the desk of a kiosk, locked.
+func (f *Fleet) at(name string) (*desk, error) {
+	f.mu.RLock()
+	d := f.desks[name]
+	f.mu.RUnlock()
+	if d == nil {
+		return nil, fmt.Errorf("%w: %q", ErrUnknown, name)
+	}
+	d.mu.Lock()
+	return d, nil
+}
+
+// Admit judges who may connect as the kiosk of that name: it must be known, and the certificate be for the key that its TPM attests. So a stolen issuing
+// key lets nobody in as a kiosk that exists.
+func (f *Fleet) Admit(name string, certificate *x509.Certificate) error {
+	d, err := f.at(name)
+	if err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	if d.kiosk.State != Active && d.kiosk.State != Quarantined {
+		return fmt.Errorf("%w: %v", ErrNotActive, d.kiosk.State)
+	}
+	key, err := x509.MarshalPKIXPublicKey(certificate.PublicKey)
+	if err != nil || string(key) != string(d.kiosk.TLS) {
+		return errors.New("certificate is for another key than the kiosk's")
+	}
+	d.presented = certificate
+	return nil
+}
+
+const (
+	shards  = 4  // goroutines that deal with what kiosks say; a kiosk is always the same one's
+	queued  = 64 // messages that wait for one of them
+	ticking = time.Second
+)
+
+// Run deals with what kiosks say until ctx ends or the way to them does.
+func (f *Fleet) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	var queues [shards]chan work
+	for i := range queues {
+		queues[i] = make(chan work, queued)
+		all.Go(func() { f.serve(ctx, queues[i]) })
+	}
+	all.Go(func() { f.tick(ctx) })
+	for {
+		m, err := f.config.Uplink.Receive(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("receive from kiosks: %w", err)
+		}
+		f.mu.RLock()
+		d := f.desks[m.Kiosk]
+		f.mu.RUnlock()
+		if d == nil || !d.pace.take(f.config.Now()) {
+			f.drop(ctx, d, m)
+			continue
+		}
+		h := fnv.New32a()
+		h.Write([]byte(m.Kiosk))
+		select {
+		case queues[h.Sum32()%shards] <- work{d, m}:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+type work struct {
+	desk    *desk
+	message broker.Message
+}
+
+// drop lets a message go that is of nobody, or one too many. A kiosk that has lost something says it again.
+func (f *Fleet) drop(ctx context.Context, d *desk, m broker.Message) {
+	if d != nil {
+		d.mu.Lock()
+		f.alarm(ctx, d, Flood, fmt.Sprintf("more than %d messages a second: what is too much is dropped", perSecond))
+		d.mu.Unlock()
+	}
+	f.acknowledge(m)
+}
+
+func (f *Fleet) acknowledge(m broker.Message) {
+	if err := m.Ack(); err != nil {
+		f.config.Log.Warn("broker takes no acknowledgement", "error", err)
+	}
+}
+
+func (f *Fleet) serve(ctx context.Context, q <-chan work) {
+	for {
+		select {
+		case w := <-q:
+			f.hear(ctx, w.desk, w.message.Data)
+			f.acknowledge(w.message)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tick sends again what may have been lost on the way.
+func (f *Fleet) tick(ctx context.Context) {
+	t := time.NewTicker(ticking)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, d := range f.all() {
+			d.mu.Lock()
+			if d.sent > d.greeting.Seq {
+				f.pump(ctx, d)
+			}
+			d.mu.Unlock()
+		}
+	}
+}
+
+func (f *Fleet) all() []*desk {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	list := make([]*desk, 0, len(f.desks))
+	for _, d := range f.desks {
+		list = append(list, d)
+	}
+	return list
+}

@@ -1,0 +1,166 @@
+package fleet
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Orders in the clear are kept here; biometric ones are kept by Content.
+
+func orderKey(ref [32]byte) string { return "order." + hex.EncodeToString(ref[:]) }
+
+// content finds an order. The caller may clear what it gets when it is biometric.
+func (f *Fleet) content(ctx context.Context, ref [32]byte) (envelope []byte, gone, biometric bool, err error) {
+	v, err := f.store.Get(ctx, orderKey(ref))
+	if err == nil {
+		return v.Data, false, false, nil
+	}
+	if !isNone(err) {
+		return nil, false, false, err
+	}
+	if f.config.Content == nil {
+		return nil, false, false, fmt.Errorf("order %x is not known", ref[:6])
+	}
+	envelope, gone, err = f.config.Content.Content(ctx, ref)
+	if err == nil && !gone && sha256.Sum256(envelope) != ref {
+		err = fmt.Errorf("order %x is not what it was", ref[:6])
+	}
+	return envelope, gone, true, err
+}
+
+// Submit takes an order in the clear that an operator has signed, for one kiosk or, with an empty name, for all, and puts it into their streams. It
+// judges the order as a kiosk will: what kiosks would refuse is refused here, where somebody reads why.
+func (f *Fleet) Submit(ctx context.Context, name string, envelope []byte) error {
+	audience := wire.Fleet()
+	if name != "" {
+		d, err := f.at(name)
+		if err != nil {
+			return err
+		}
+		audience = d.kiosk.ID
+		d.mu.Unlock()
+	}
+	kind, err := f.judge(envelope, audience)
+	if err != nil {
+		return fmt.Errorf("take order: %w", err)
+	}
+	ref := sha256.Sum256(envelope)
+	if err := f.keep(ctx, ref, envelope); err != nil {
+		return err
+	}
+	if name != "" {
+		return f.Append(ctx, name, [][32]byte{ref})
+	}
+	if kind == wire.KindPolicy || kind == wire.KindLockdown || kind == wire.KindDisable {
+		if err := f.standFor(ctx, kind.String(), ref); err != nil {
+			return err
+		}
+	}
+	return f.Broadcast(ctx, [][32]byte{ref})
+}
+
+// Broadcast appends orders to the streams of all kiosks that are active or quarantined. It goes on after an error: what one kiosk lacks is told at the
+// end, and the call may be repeated.
+func (f *Fleet) Broadcast(ctx context.Context, orders [][32]byte) error {
+	var failed []error
+	for _, d := range f.all() {
+		if err := f.Append(ctx, d.name, orders); err != nil && !errors.Is(err, ErrNotActive) {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (f *Fleet) keep(ctx context.Context, ref [32]byte, envelope []byte) error {
+	if _, err := f.store.Get(ctx, orderKey(ref)); err == nil || !isNone(err) {
+		return err
+	}
+	_, err := f.store.Put(ctx, orderKey(ref), envelope, 0)
+	return err
+}
+
+// standFor remembers an order for all, so that a kiosk that comes later gets it too.
+func (f *Fleet) standFor(ctx context.Context, what string, ref [32]byte) error {
+	key := "standing." + what
+	v, err := f.store.Get(ctx, key)
+	if err != nil && !isNone(err) {
+		return err
+	}
+	_, err = f.store.Put(ctx, key, ref[:], v.Revision)
+	return err
+}
+
+// standing are the orders for all that are in force.
+func (f *Fleet) standing(ctx context.Context) (refs [][32]byte, err error) {
+	for _, what := range []string{wire.KindPolicy.String(), wire.KindLockdown.String(), wire.KindDisable.String()} {
+		v, err := f.store.Get(ctx, "standing."+what)
+		if isNone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(v.Data) != 32 {
+			return nil, fmt.Errorf("read %q: %d bytes", v.Key, len(v.Data))
+		}
+		refs = append(refs, [32]byte(v.Data))
+	}
+	return refs, nil
+}
+
+// judge verifies an order by the Trust in force.
+func (f *Fleet) judge(envelope []byte, audience [32]byte) (wire.Kind, error) {
+	claim, err := wire.Peek(envelope)
+	if err != nil {
+		return 0, err
+	}
+	g, err := f.server.Load().Trust.Grant(claim.Key, claim.Kind, f.config.Now().Unix())
+	if err != nil {
+		return 0, err
+	}
+	key, err := wire.ParseKey(g.Key)
+	if err != nil {
+		return 0, err
+	}
+	switch claim.Kind {
+	case wire.KindDeletion:
+		_, err = wire.Open[wire.Deletion](envelope, key, audience)
+	case wire.KindStanding:
+		_, err = wire.Open[wire.Standing](envelope, key, audience)
+	case wire.KindLockdown:
+		_, err = wire.Open[wire.Lockdown](envelope, key, audience)
+	case wire.KindDisable:
+		_, err = wire.Open[wire.Disable](envelope, key, audience)
+	case wire.KindPolicy:
+		_, err = wire.Open[wire.Policy](envelope, key, audience)
+	case wire.KindSupervised:
+		_, err = wire.Open[wire.Supervised](envelope, key, audience)
+	case wire.KindApproval:
+		_, err = wire.Open[wire.Approval](envelope, key, audience)
+	case wire.KindDecommission:
+		if _, err = wire.Open[wire.Decommission](envelope, key, audience); err == nil && audience == wire.Fleet() {
+			err = errors.New("a decommission for every kiosk is never taken")
+		}
+	default:
+		err = fmt.Errorf("a %v is not handed in this way", claim.Kind)
+	}
+	return claim.Kind, err
+}
+
+// sealTo is the kiosk's key for sealed content, if the kiosk still has the one that headquarters knows.
+func (f *Fleet) sealTo(d *desk) (*ecdh.PublicKey, error) {
+	if d.kiosk.Exchange.Number == 0 || d.greeting.Exchange != d.kiosk.Exchange.Number {
+		return nil, fmt.Errorf("kiosk has exchange key %d and headquarters knows %d", d.greeting.Exchange, d.kiosk.Exchange.Number)
+	}
+	public, err := wire.ParseKey(d.kiosk.Exchange.Key)
+	if err != nil {
+		return nil, err
+	}
+	return public.ECDH()
+}

@@ -1,0 +1,266 @@
+package fleet
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+const maxDoor = 64 // bytes, as in a greeting
+
+// save stores a kiosk's record. It is called with the desk's lock held.
+func (f *Fleet) save(ctx context.Context, d *desk) error {
+	data, err := wire.Marshal(d.kiosk)
+	if err != nil {
+		return err
+	}
+	revision, err := f.store.Put(ctx, "kiosk."+d.name, data, d.revision)
+	if err != nil {
+		return fmt.Errorf("keep kiosk %q: %w", d.name, err)
+	}
+	d.revision = revision
+	return nil
+}
+
+// Introduce makes a kiosk known by its introduction, has it told what is in force, and returns its first certificate. An introduction of a kiosk that
+// is known and active gives a new certificate and changes nothing else; one whose kiosk was removed or replaced brings it back.
+func (f *Fleet) Introduce(ctx context.Context, i wire.Introduction, door string) (wire.Certificate, error) {
+	proven, err := authority.Introduce(i)
+	if err != nil {
+		return wire.Certificate{}, err
+	}
+	k := Kiosk{ID: proven.ID, Attestation: i.Attestation, Release: i.Release, Exchange: Exchange{Number: i.Exchange.Number}}
+	for at, key := range map[*[]byte]*ecdsa.PublicKey{&k.Audit: proven.Audit, &k.TLS: proven.TLS, &k.Exchange.Key: proven.Exchange} {
+		if *at, err = spki(key); err != nil {
+			return wire.Certificate{}, err
+		}
+	}
+	return f.admit(ctx, k, door)
+}
+
+// admit makes a kiosk with these keys known.
+func (f *Fleet) admit(ctx context.Context, k Kiosk, door string) (wire.Certificate, error) {
+	if len(door) == 0 || len(door) > maxDoor || strings.ContainsFunc(door, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return wire.Certificate{}, fmt.Errorf("%q is no name of a door: 1 to %d bytes of text", door, maxDoor)
+	}
+	now := f.config.Now()
+	name := k.Name()
+	f.mu.Lock()
+	d := f.desks[name]
+	if d == nil {
+		d = &desk{name: name}
+	}
+	f.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kiosk.State == 0 {
+		d.kiosk = k
+		d.kiosk.Introduced, d.kiosk.Exchange.Since = now.Unix(), now.Unix()
+	} else if string(d.kiosk.TLS) != string(k.TLS) || string(d.kiosk.Audit) != string(k.Audit) {
+		return wire.Certificate{}, errors.New("this kiosk was provisioned anew since it was introduced: remove it first, and keep its records")
+	}
+	public, err := wire.ParseKey(d.kiosk.TLS)
+	if err != nil {
+		return wire.Certificate{}, err
+	}
+	c, err := f.server.Load().Kiosks().Kiosk(name, public, now)
+	if err != nil {
+		return wire.Certificate{}, err
+	}
+	fresh := d.kiosk.State != Active && d.kiosk.State != Quarantined
+	d.kiosk.Door, d.kiosk.Issued = door, now.Unix()
+	if fresh {
+		d.kiosk.State, d.kiosk.Why = Active, ""
+	}
+	if err := f.save(ctx, d); err != nil {
+		return wire.Certificate{}, err
+	}
+	f.mu.Lock()
+	f.desks[name] = d
+	f.mu.Unlock()
+	if fresh {
+		refs, err := f.standing(ctx)
+		if err != nil {
+			return wire.Certificate{}, err
+		}
+		if err := f.extend(ctx, d, refs); err != nil {
+			return wire.Certificate{}, err
+		}
+	}
+	return c, nil
+}
+
+// shift changes what a kiosk is. It is called with the desk's lock held.
+func (f *Fleet) shift(ctx context.Context, d *desk, s State, why string) error {
+	was, because := d.kiosk.State, d.kiosk.Why
+	d.kiosk.State, d.kiosk.Why = s, why
+	if err := f.save(ctx, d); err != nil {
+		d.kiosk.State, d.kiosk.Why = was, because
+		return err
+	}
+	f.config.Log.Info("kiosk is "+s.String(), "kiosk", d.name, "door", d.kiosk.Door, "why", why)
+	if s != Active && s != Quarantined && f.config.Kick != nil {
+		f.config.Kick(d.name)
+	}
+	return nil
+}
+
+// Quarantine has headquarters tell a kiosk nothing more, until Lift.
+func (f *Fleet) Quarantine(ctx context.Context, name, why string) error {
+	return f.become(ctx, name, Quarantined, why, Active, Quarantined)
+}
+
+// Remove bars a kiosk. What it holds it keeps: a decommission is an administrator's order, and comes before.
+func (f *Fleet) Remove(ctx context.Context, name, why string) error {
+	return f.become(ctx, name, Removed, why, Active, Quarantined, Replaced)
+}
+
+// Lift ends a quarantine and the alarms of a kiosk. Where the kiosk stands at a command that headquarters never gave, it is quarantined again at its
+// next greeting: it must be provisioned anew.
+func (f *Fleet) Lift(ctx context.Context, name string) error {
+	if err := f.become(ctx, name, Active, "", Active, Quarantined); err != nil {
+		return err
+	}
+	d, err := f.at(name)
+	if err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	return f.lift(ctx, d)
+}
+
+func (f *Fleet) become(ctx context.Context, name string, s State, why string, from ...State) error {
+	d, err := f.at(name)
+	if err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	if !slices.Contains(from, d.kiosk.State) {
+		return fmt.Errorf("kiosk %q cannot be made %v: it is %v", name, s, d.kiosk.State)
+	}
+	return f.shift(ctx, d, s, why)
+}
+
+// Replace gives the door of one kiosk to another: the new one gets every order that the old one was given and that still exists, and the old one is
+// barred.
+func (f *Fleet) Replace(ctx context.Context, old, next string) error {
+	if old == next {
+		return errors.New("replace kiosk: it is the same one")
+	}
+	d, err := f.at(old)
+	if err != nil {
+		return err
+	}
+	head, err := f.newest(ctx, d)
+	door := d.kiosk.Door
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	var refs [][32]byte
+	seen := map[[32]byte]bool{}
+	for seq := uint64(1); seq <= head.Seq; seq++ {
+		e, err := f.entry(ctx, d, seq)
+		if err != nil {
+			return err
+		}
+		for _, ref := range e.Orders {
+			if !seen[ref] {
+				seen[ref], refs = true, append(refs, ref)
+			}
+		}
+	}
+	if err := f.Append(ctx, next, refs); err != nil {
+		return err
+	}
+	n, err := f.at(next)
+	if err != nil {
+		return err
+	}
+	n.kiosk.Door = door
+	err = f.save(ctx, n)
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return f.become(ctx, old, Replaced, "replaced by "+next, Active, Quarantined)
+}
+
+// Overview is what a person sees of a kiosk.
+type Overview struct {
+	Kiosk
+	Head   uint64    // newest command of its stream
+	Online time.Time // since when; zero: it is not
+	Seen   time.Time // last greeting; zero: never
+	Alarms []Alarm
+}
+
+// List returns all kiosks, by door and name.
+func (f *Fleet) List(ctx context.Context) ([]Overview, error) {
+	var list []Overview
+	for _, d := range f.all() {
+		d.mu.Lock()
+		head, err := f.newest(ctx, d)
+		o := Overview{Kiosk: d.kiosk, Head: head.Seq}
+		if d.isOnline(f.config.Now()) {
+			o.Online = d.online
+		}
+		if o.Seen = d.greeted; o.Seen.IsZero() && d.kiosk.Known.Seen > 0 {
+			o.Seen = time.Unix(d.kiosk.Known.Seen, 0)
+		}
+		for _, a := range d.alarms {
+			o.Alarms = append(o.Alarms, a)
+		}
+		d.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		slices.SortFunc(o.Alarms, func(a, b Alarm) int { return int(a.Kind) - int(b.Kind) })
+		list = append(list, o)
+	}
+	slices.SortFunc(list, func(a, b Overview) int {
+		return strings.Compare(a.Door+"\x00"+a.Name(), b.Door+"\x00"+b.Name())
+	})
+	return list, nil
+}
+
+// Find is the name of the one kiosk that is called so: its name, the beginning of it, or the name of its door.
+func (f *Fleet) Find(called string) (string, error) {
+	var found []string
+	for _, d := range f.all() {
+		d.mu.Lock()
+		if here := d.kiosk.State == Active || d.kiosk.State == Quarantined; d.name == called || d.kiosk.Door == called && here || len(called) >= 4 && strings.HasPrefix(d.name, called) {
+			found = append(found, d.name)
+		}
+		d.mu.Unlock()
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	if len(found) > 1 {
+		return "", fmt.Errorf("%q may be any of %d kiosks: say its name", called, len(found))
+	}
+	return "", fmt.Errorf("%w: %q", ErrUnknown, called)
+}
+
+// Serve takes a newer Trust over, and has every kiosk that is connected told. The others hear of it when they greet.
+func (f *Fleet) Serve(ctx context.Context, s *authority.Server) error {
+	f.server.Store(s)
+	var failed []error
+	for _, d := range f.all() {
+		d.mu.Lock()
+		if d.kiosk.State == Active && d.isOnline(f.config.Now()) && d.greeting.Trust < s.Trust.Version {
+			failed = append(failed, f.config.Uplink.Send(ctx, d.name, s.Envelope))
+		}
+		d.mu.Unlock()
+	}
+	return errors.Join(failed...)
+}

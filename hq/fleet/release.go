@@ -1,0 +1,91 @@
+package fleet
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+const (
+	maxAsks       = 8                // challenges that are waited for, of one kiosk
+	challengeWait = 10 * time.Second // a challenge is no older than that when it is answered
+)
+
+// Challenge asks a connected kiosk for a challenge, which an operator answers with a wire.Release.
+func (f *Fleet) Challenge(ctx context.Context, name string) (wire.Challenge, error) {
+	d, err := f.at(name)
+	if err != nil {
+		return wire.Challenge{}, err
+	}
+	ask := wire.Ask{For: wire.KindChallenge}
+	rand.Read(ask.Request[:]) // never fails
+	answer := make(chan wire.Challenge, 1)
+	switch {
+	case d.kiosk.State != Active:
+		err = fmt.Errorf("%w: %v", ErrNotActive, d.kiosk.State)
+	case !d.isOnline(f.config.Now()):
+		err = ErrOffline
+	case len(d.asks) >= maxAsks:
+		err = fmt.Errorf("%d operators wait for kiosk %q already", len(d.asks), name)
+	default:
+		if d.asks == nil {
+			d.asks = map[[16]byte]chan wire.Challenge{}
+		}
+		d.asks[ask.Request] = answer
+		err = f.say(ctx, d, ask)
+	}
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		delete(d.asks, ask.Request)
+		d.mu.Unlock()
+	}()
+	if err != nil {
+		return wire.Challenge{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, challengeWait)
+	defer cancel()
+	select {
+	case c := <-answer:
+		return c, nil
+	case <-ctx.Done():
+		return wire.Challenge{}, fmt.Errorf("kiosk %q gives no challenge: %w", name, ctx.Err())
+	}
+}
+
+// challenge hands a kiosk's challenge to who asked for it; one that nobody asked for is dropped.
+func (f *Fleet) challenge(_ context.Context, d *desk, c wire.Challenge) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if answer, ok := d.asks[c.Request]; ok {
+		delete(d.asks, c.Request)
+		answer <- c
+	}
+	return nil
+}
+
+// Release hands an operator's release to a connected kiosk, now or never: it is in no stream and is not kept.
+func (f *Fleet) Release(ctx context.Context, name string, envelope []byte) error {
+	claim, err := wire.Peek(envelope)
+	if err != nil {
+		return err
+	}
+	if claim.Kind != wire.KindRelease {
+		return fmt.Errorf("hand on release: it is a %v", claim.Kind)
+	}
+	d, err := f.at(name)
+	if err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	if d.kiosk.State != Active {
+		return fmt.Errorf("%w: %v", ErrNotActive, d.kiosk.State)
+	}
+	if !d.isOnline(f.config.Now()) {
+		return ErrOffline
+	}
+	return f.config.Uplink.Send(ctx, name, envelope)
+}
