@@ -63,8 +63,9 @@ func (a *air) silence(name string, on bool) {
 
 // shelf is biometric content in memory.
 type shelf struct {
-	mu   sync.Mutex
-	held map[[32]byte][]byte
+	mu    sync.Mutex
+	held  map[[32]byte][]byte
+	queue [][32]byte
 }
 
 func (s *shelf) put(envelope []byte) [32]byte {
@@ -81,14 +82,23 @@ func (s *shelf) destroy(ref [32]byte) {
 	s.held[ref] = nil
 }
 
-func (s *shelf) Content(_ context.Context, ref [32]byte) ([]byte, bool, error) {
+func (s *shelf) Content(ref [32]byte) ([]byte, bool, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, known := s.held[ref]
 	if !known {
-		return nil, false, errors.New("nothing is known of it")
+		return nil, false, false, errors.New("nothing is known of it")
 	}
-	return append([]byte(nil), e...), e == nil, nil
+	return append([]byte(nil), e...), e == nil, true, nil
+}
+
+// After gives every kiosk three orders of the queue at a time.
+func (s *shelf) After(_ [32]byte, n uint64) ([][32]byte, uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	orders := s.queue[min(n, uint64(len(s.queue))):]
+	orders = orders[:min(3, len(orders))]
+	return orders, n + uint64(len(orders)), nil
 }
 
 // house is headquarters with its state on a disk.
@@ -161,7 +171,7 @@ func (h *house) start(over bool) {
 	if over {
 		h.uplink = b
 	}
-	h.fleet, err = Open(h.t.Context(), Config{Store: s, Uplink: h.uplink, Server: h.server, Content: h.shelf, Ledger: h.ledger, Kick: b.Kick, Log: log,
+	h.fleet, err = Open(h.t.Context(), Config{Store: s, Uplink: h.uplink, Server: h.server, People: h.shelf, Ledger: h.ledger, Kick: b.Kick, Log: log,
 		Exchange: func(attestation, _ []byte, e wire.Exchange) ([]byte, error) {
 			if string(e.Attestation) != "attested" {
 				return nil, errors.New("not attested")

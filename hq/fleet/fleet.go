@@ -35,11 +35,14 @@ type Store interface {
 	List(ctx context.Context, below string) ([]store.Value, error)
 }
 
-// Content is where biometric orders are kept.
-type Content interface {
-	// Content returns the order of this hash (SHA-256 of its envelope). gone means that it was destroyed, and never comes back. An error means that
-	// it cannot be had now.
-	Content(ctx context.Context, order [32]byte) (envelope []byte, gone bool, err error)
+// People is where orders about people are kept, and in which order they were signed.
+type People interface {
+	// Content returns the order of this hash (SHA-256 of its envelope). gone means that it was destroyed, and never comes back; biometric, that it must
+	// be sealed. An error means that it cannot be had now. The caller may clear the envelope.
+	Content(order [32]byte) (envelope []byte, gone, biometric bool, err error)
+	// After returns the orders that a kiosk needs beyond the first n of the queue, and how far it has looked, which is a bounded way: n when there is
+	// no more.
+	After(kiosk [32]byte, n uint64) (orders [][32]byte, next uint64, err error)
 }
 
 // Ledger takes in what kiosks have recorded.
@@ -50,11 +53,11 @@ type Ledger interface {
 
 // Config is what a Fleet is made of.
 type Config struct {
-	Store   Store
-	Uplink  broker.Uplink
-	Server  *authority.Server
-	Content Content // nil: no biometric order is known
-	Ledger  Ledger  // nil: records are left with the kiosks
+	Store  Store
+	Uplink broker.Uplink
+	Server *authority.Server
+	People People // nil: no order about people is known
+	Ledger Ledger // nil: records are left with the kiosks
 	// Exchange verifies a kiosk's key for sealed content; nil: authority.Exchange.
 	Exchange func(attestation, release []byte, e wire.Exchange) ([]byte, error)
 	Kick     func(name string) // ends a kiosk's connection; nil: there is no way to
@@ -68,6 +71,7 @@ type Fleet struct {
 	store  Store
 	server atomic.Pointer[authority.Server]
 	signed atomic.Int64 // Unix ms of the newest Time
+	nudge  chan struct{}
 
 	mu    sync.RWMutex
 	desks map[string]*desk
@@ -75,7 +79,7 @@ type Fleet struct {
 
 // Open reads the fleet's state. Run serves it.
 func Open(ctx context.Context, c Config) (*Fleet, error) {
-	f := &Fleet{config: c, store: c.Store, desks: map[string]*desk{}}
+	f := &Fleet{config: c, store: c.Store, desks: map[string]*desk{}, nudge: make(chan struct{}, 1)}
 	f.server.Store(c.Server)
 	if f.config.Exchange == nil {
 		f.config.Exchange = func(attestation, release []byte, e wire.Exchange) ([]byte, error) {
@@ -150,6 +154,7 @@ const (
 	shards  = 4  // goroutines that deal with what kiosks say; a kiosk is always the same one's
 	queued  = 64 // messages that wait for one of them
 	ticking = time.Second
+	looking = time.Minute // for new orders about people, besides when Nudge says that there are some
 )
 
 // Run deals with what kiosks say until ctx ends or the way to them does.
@@ -164,6 +169,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 		all.Go(func() { f.serve(ctx, queues[i]) })
 	}
 	all.Go(func() { f.tick(ctx) })
+	all.Go(func() { f.handOn(ctx) })
 	for {
 		m, err := f.config.Uplink.Receive(ctx)
 		if err != nil {

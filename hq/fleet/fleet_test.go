@@ -148,6 +148,27 @@ func TestDestroyedContentLeavesTheChainWhole(t *testing.T) {
 	}
 }
 
+func TestQueueIsHandedOn(t *testing.T) {
+	h := newHouse(t, false)
+	k, late := known(t, h, "front"), h.introduce("late")
+	var refs [][32]byte
+	for n := range byte(10) {
+		refs = append(refs, h.enrolment(n))
+	}
+	h.shelf.mu.Lock()
+	h.shelf.queue = refs
+	h.shelf.mu.Unlock()
+	h.fleet.Nudge()
+	k.until("the queue", func() bool { return len(k.orders) == len(refs) })
+	h.restart()
+	late.listen()
+	late.greet()
+	late.until("the queue", func() bool { return slices.Equal(late.order, refs) })
+	if got := overview(t, h, k.name); got.Queue != uint64(len(refs)) || got.Head != k.seq {
+		t.Errorf("after a restart %d of the queue, and a stream of %d commands, which was of %d", got.Queue, got.Head, k.seq)
+	}
+}
+
 // Two programs write the same stream: it never forks, and nothing is lost.
 func TestTwoWritersNeverFork(t *testing.T) {
 	h := newHouse(t, false)

@@ -56,6 +56,7 @@ type Kiosk struct {
 	Exchange    Exchange `cbor:"10,keyasint"`
 	Issued      int64    `cbor:"11,keyasint"` // its newest certificate
 	Known       Standing `cbor:"12,keyasint"`
+	Queue       uint64   `cbor:"13,keyasint"` // how many of the orders about people it was given, or did not need
 }
 
 // Exchange is the key that content for a kiosk is sealed to, which its TPM attests.

@@ -7,11 +7,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// Orders in the clear are kept here; biometric ones are kept by Content.
+// Orders in the clear that are handed in with Submit are kept here; orders about people are kept by People.
 
 func orderKey(ref [32]byte) string { return "order." + hex.EncodeToString(ref[:]) }
 
@@ -24,14 +25,65 @@ func (f *Fleet) content(ctx context.Context, ref [32]byte) (envelope []byte, gon
 	if !isNone(err) {
 		return nil, false, false, err
 	}
-	if f.config.Content == nil {
+	if f.config.People == nil {
 		return nil, false, false, fmt.Errorf("order %x is not known", ref[:6])
 	}
-	envelope, gone, err = f.config.Content.Content(ctx, ref)
+	envelope, gone, biometric, err = f.config.People.Content(ref)
 	if err == nil && !gone && sha256.Sum256(envelope) != ref {
 		err = fmt.Errorf("order %x is not what it was", ref[:6])
 	}
-	return envelope, gone, true, err
+	return envelope, gone, biometric, err
+}
+
+// Nudge says that there are new orders about people.
+func (f *Fleet) Nudge() {
+	select {
+	case f.nudge <- struct{}{}:
+	default: // it will be looked at anyway
+	}
+}
+
+// handOn puts orders about people into the streams of the kiosks that need them, as they come.
+func (f *Fleet) handOn(ctx context.Context) {
+	if f.config.People == nil {
+		return
+	}
+	t := time.NewTicker(looking)
+	defer t.Stop()
+	for {
+		for _, d := range f.all() {
+			if err := f.follow(ctx, d); err != nil && ctx.Err() == nil {
+				f.config.Log.Error("orders not handed on", "kiosk", d.name, "error", err)
+			}
+		}
+		select {
+		case <-f.nudge:
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// follow gives one kiosk what it lacks of the queue. How far it came is kept after the orders are: to append twice does no harm, never does.
+func (f *Fleet) follow(ctx context.Context, d *desk) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.kiosk.State == Active || d.kiosk.State == Quarantined {
+		orders, next, err := f.config.People.After(d.kiosk.ID, d.kiosk.Queue)
+		if err != nil || next == d.kiosk.Queue {
+			return err
+		}
+		if err := f.extend(ctx, d, orders); err != nil {
+			return err
+		}
+		f.pump(ctx, d)
+		d.kiosk.Queue = next
+		if err := f.save(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Submit takes an order in the clear that an operator has signed, for one kiosk or, with an empty name, for all, and puts it into their streams. It

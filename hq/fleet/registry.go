@@ -94,6 +94,7 @@ func (f *Fleet) admit(ctx context.Context, k Kiosk, door string) (wire.Certifica
 		if err := f.extend(ctx, d, refs); err != nil {
 			return wire.Certificate{}, err
 		}
+		f.Nudge()
 	}
 	return c, nil
 }
