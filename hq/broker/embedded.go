@@ -25,7 +25,7 @@ import (
 // Config says how the broker inside hq serve runs.
 type Config struct {
 	Dir    string      // of its files
-	Listen string      // address for kiosks, host:port; port 0 takes a free one
+	Listen string      // address for kiosks, host:port; port 0 takes a free one; empty: kiosks use another broker, and this one only stores
 	TLS    *tls.Config // certificate and authorities; Start makes it demand a kiosk's certificate and TLS 1.3
 	// Admit judges who may connect as the kiosk of that name. The certificate is verified and bears the name. It is asked at every connection, and
 	// answers from memory.
@@ -89,8 +89,10 @@ func (e *Embedded) start(ctx context.Context) (err error) {
 	if err := e.room(); err != nil {
 		return err
 	}
-	if err := free(ctx, e.config.Listen); err != nil {
-		return err
+	if e.config.Listen != "" {
+		if err := free(ctx, e.config.Listen); err != nil {
+			return err
+		}
 	}
 	if e.server, err = server.NewServer(e.options); err != nil {
 		return err
@@ -135,16 +137,9 @@ func free(ctx context.Context, address string) error {
 }
 
 func (e *Embedded) settings(secrets map[string]string) (*server.Options, error) {
-	host, port, err := net.SplitHostPort(e.config.Listen)
+	mqtt, err := e.listener()
 	if err != nil {
 		return nil, err
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, fmt.Errorf("port %q is no number", port)
-	}
-	if n == 0 {
-		n = -1 // in the words of nats
 	}
 	issuer, err := e.issuer.PublicKey()
 	if err != nil {
@@ -168,10 +163,29 @@ func (e *Embedded) settings(secrets map[string]string) (*server.Options, error) 
 			{Username: userAuth, Password: secrets[userAuth], Account: auth},
 		},
 		AuthCallout: &server.AuthCallout{Issuer: issuer, Account: authAccount, AuthUsers: []string{userHQ, userAuth}},
-		MQTT: server.MQTTOpts{
-			Host: host, Port: n, TLSConfig: demanding(e.config.TLS), TLSTimeout: 10, AuthTimeout: 5, // seconds
-			AckWait: redeliver, MaxAckPending: 64,
-		},
+		MQTT:        mqtt,
+	}, nil
+}
+
+// listener is how kiosks are listened to; the zero options: not at all.
+func (e *Embedded) listener() (o server.MQTTOpts, err error) {
+	if e.config.Listen == "" {
+		return o, nil
+	}
+	host, port, err := net.SplitHostPort(e.config.Listen)
+	if err != nil {
+		return o, err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return o, fmt.Errorf("port %q is no number", port)
+	}
+	if n == 0 {
+		n = -1 // in the words of nats
+	}
+	return server.MQTTOpts{
+		Host: host, Port: n, TLSConfig: demanding(e.config.TLS), TLSTimeout: 10, AuthTimeout: 5, // seconds
+		AckWait: redeliver, MaxAckPending: 64,
 	}, nil
 }
 

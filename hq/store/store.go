@@ -178,22 +178,30 @@ func (s *Store) List(ctx context.Context, below string) ([]Value, error) {
 	if err := checkKey(below); err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}
-	w, err := s.kv.Watch(ctx, below+".>", jetstream.IgnoreDeletes())
+	list, err := s.list(ctx, below+".>")
 	if err != nil {
 		return nil, fmt.Errorf("list below %q: %w", below, err)
+	}
+	slices.SortFunc(list, func(a, b Value) int { return strings.Compare(a.Key, b.Key) })
+	return list, nil
+}
+
+// list reads all values whose keys match, at once.
+func (s *Store) list(ctx context.Context, keys string) (list []Value, err error) {
+	w, err := s.kv.Watch(ctx, keys, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, err
 	}
 	defer w.Stop()
 	t := time.NewTimer(deadline)
 	defer t.Stop()
-	var list []Value
 	for {
 		select {
 		case e, ok := <-w.Updates():
 			if !ok {
-				return nil, fmt.Errorf("list below %q: interrupted", below)
+				return nil, errors.New("interrupted")
 			}
 			if e == nil { // all there was
-				slices.SortFunc(list, func(a, b Value) int { return strings.Compare(a.Key, b.Key) })
 				return list, nil
 			}
 			list = append(list, Value{e.Key(), e.Value(), e.Revision()})
@@ -201,7 +209,7 @@ func (s *Store) List(ctx context.Context, below string) ([]Value, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-t.C:
-			return nil, fmt.Errorf("list below %q: nothing came for %v", below, deadline)
+			return nil, fmt.Errorf("nothing came for %v", deadline)
 		}
 	}
 }

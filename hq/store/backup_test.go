@@ -1,0 +1,60 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+)
+
+func TestBackupComesBack(t *testing.T) {
+	b, s := served(t, t.TempDir())
+	for n := 11; n >= 0; n-- { // a row that was written backwards
+		put(t, s, fmt.Sprintf("row.%02d", n), fmt.Sprint(n), 0)
+	}
+	gone := put(t, s, "gone", "x", 0)
+	if err := s.Delete(t.Context(), "gone", gone); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "large", string(make([]byte, MaxValue)), 0)
+	var file bytes.Buffer
+	if n, err := s.Backup(t.Context(), &file); err != nil || n != 13 {
+		t.Fatalf("%d values, %v", n, err)
+	}
+	if _, err := s.Restore(t.Context(), bytes.NewReader(file.Bytes())); err == nil {
+		t.Error("restored over what is there")
+	}
+	b.Close()
+	_, s = served(t, t.TempDir())
+	for name, spoil := range map[string]func([]byte) []byte{
+		"empty":              func([]byte) []byte { return nil },
+		"cut":                func(d []byte) []byte { return d[:len(d)-1] },
+		"cut in the middle":  func(d []byte) []byte { return d[:len(d)/2] },
+		"with another byte":  func(d []byte) []byte { d[len(d)/3] ^= 1; return d },
+		"with bytes after":   func(d []byte) []byte { return append(d, 0) },
+		"of something else":  func(d []byte) []byte { d[0] = 'L'; return d },
+		"with a large value": func(d []byte) []byte { d[len(heading)] = 0xff; return d },
+	} {
+		if _, err := s.Restore(t.Context(), bytes.NewReader(spoil(bytes.Clone(file.Bytes())))); err == nil {
+			t.Errorf("%s: restored", name)
+		}
+	}
+	if n, err := s.Restore(t.Context(), bytes.NewReader(file.Bytes())); err != nil || n != 13 {
+		t.Fatalf("%d values, %v", n, err)
+	}
+	if v, err := s.Last(t.Context(), "row"); err != nil || string(v.Data) != "0" {
+		t.Errorf("last is %q, %v", v.Data, err)
+	}
+	if v, err := s.Get(t.Context(), "large"); err != nil || len(v.Data) != MaxValue {
+		t.Errorf("%d bytes, %v", len(v.Data), err)
+	}
+}
+
+func FuzzReadBackup(f *testing.F) {
+	f.Add([]byte(heading))
+	f.Add([]byte(heading + "\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if all, err := readBackup(bytes.NewReader(data)); err == nil && len(data) < len(heading)+4+32 {
+			t.Errorf("%d values of %d bytes", len(all), len(data))
+		}
+	})
+}
