@@ -265,3 +265,13 @@ func (f *Fleet) Serve(ctx context.Context, s *authority.Server) error {
 	}
 	return errors.Join(failed...)
 }
+
+// ID is the whole id of the kiosk of that name.
+func (f *Fleet) ID(name string) ([32]byte, error) {
+	d, err := f.at(name)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	defer d.mu.Unlock()
+	return d.kiosk.ID, nil
+}

@@ -1,0 +1,326 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/drivers/tpm"
+	"github.com/lintel-access/lintel/drivers/tpm/swtpm"
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/hatch"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// serveHere has this test program be hq serve on the folder that it names: what is killed must be a process.
+const serveHere = "LINTEL_TEST_SERVE"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(serveHere); dir != "" {
+		if err := run(context.Background(), []string{"serve", "-dir", dir, "-listen", "127.0.0.1:0", "-name", "127.0.0.1"}, os.Stdout, os.Stderr); err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// site is a headquarters in folders of its own.
+type site struct {
+	t         *testing.T
+	base, dir string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	base, err := os.MkdirTemp("", "hq") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(base) })
+	s := &site{t, base, filepath.Join(base, "hq")}
+	s.must("init", s.dir, "-offline", filepath.Join(base, "safe"))
+	for name, role := range map[string]string{"ada": "administrator", "eve": "enroller"} {
+		s.must("key", s.file(name))
+		s.must("trust", "add", name, "-dir", s.dir, "-offline", filepath.Join(base, "safe"), "-role", role, "-key", s.file(name)+".pub")
+	}
+	return s
+}
+
+func (s *site) file(name string) string { return filepath.Join(s.base, name) }
+
+func (s *site) do(args ...string) (string, error) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	defer cancel()
+	var out, progress bytes.Buffer
+	err := run(ctx, args, &out, &progress)
+	return out.String(), err
+}
+
+func (s *site) must(args ...string) string {
+	s.t.Helper()
+	out, err := s.do(args...)
+	if err != nil {
+		s.t.Fatalf("hq %s: %v", strings.Join(args, " "), err)
+	}
+	return out
+}
+
+func (s *site) refused(says string, args ...string) {
+	s.t.Helper()
+	if _, err := s.do(args...); err == nil || !strings.Contains(err.Error(), says) {
+		s.t.Errorf("hq %s: %v, want it to say %q", strings.Join(args, " "), err, says)
+	}
+}
+
+// serve starts hq serve as a process of its own, and returns how to end it.
+func (s *site) serve() (end func(syscall.Signal)) {
+	s.t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), serveHere+"="+s.dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	gone := false
+	end = func(signal syscall.Signal) {
+		if !gone {
+			gone = true
+			cmd.Process.Signal(signal)
+			<-ended
+		}
+	}
+	s.t.Cleanup(func() { end(syscall.SIGKILL) })
+	for range 400 {
+		if _, err := hatch.Call[listed](s.t.Context(), filepath.Join(s.dir, socketName), verbList, listRequest{}); err == nil {
+			return end
+		} else if !errors.Is(err, hatch.ErrClosed) {
+			s.t.Fatal(err)
+		}
+		select {
+		case <-ended:
+			gone = true
+			s.t.Fatalf("hq serve ended: %s", said.Bytes())
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+	s.t.Fatalf("hq serve does not answer: %s", said.Bytes())
+	return nil
+}
+
+// introduction is a file that says who a kiosk with a TPM is, as door identity writes it.
+func (s *site) introduction() (file string, id [32]byte) {
+	s.t.Helper()
+	check := func(err error) {
+		s.t.Helper()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	dir, err := os.MkdirTemp(s.base, "c")
+	check(err)
+	chip, err := swtpm.Start(dir)
+	check(err)
+	defer chip.Stop()
+	identity, err := tpm.Provision(chip.Socket(), tpm.NewSecrets(), tpm.Options{})
+	check(err)
+	release, err := authority.CreateKey(filepath.Join(dir, "release"))
+	check(err)
+	in := wire.Introduction{Door: "front"}
+	in.Attestation, err = x509.MarshalPKIXPublicKey(identity.Attestation)
+	check(err)
+	in.Release, err = x509.MarshalPKIXPublicKey(&release.PublicKey)
+	check(err)
+	in.Kiosk = wire.KioskID(in.Attestation)
+	p, err := tpm.Open(chip.Socket(), tpm.Options{Pin: identity.Pin, Authority: tpm.Authority{Release: &release.PublicKey, Board: in.Kiosk[:]}})
+	check(err)
+	defer p.Close()
+	for _, k := range []struct {
+		use    tpm.Use
+		of     wire.KeyUse
+		number uint32
+		to     func(b []byte, a tpm.Attestation)
+	}{
+		{tpm.Audit, wire.AuditKey, 0, func(b []byte, a tpm.Attestation) {
+			in.Audit = wire.Attested{Blob: b, Attestation: a.Body, Signature: a.Signature}
+		}},
+		{tpm.TLS, wire.TLSKey, 0, func(b []byte, a tpm.Attestation) {
+			in.TLS = wire.Attested{Blob: b, Attestation: a.Body, Signature: a.Signature}
+		}},
+		{tpm.Exchange, wire.ExchangeKey, 1, func(b []byte, a tpm.Attestation) {
+			in.Exchange = wire.Exchange{Number: 1, Blob: b, Attestation: a.Body, Signature: a.Signature}
+		}},
+	} {
+		blob, err := p.CreateKey(k.use)
+		check(err)
+		nonce := wire.CertifyNonce(in.Kiosk, k.of, k.number)
+		a, err := p.Certify(k.use, blob, nonce[:])
+		check(err)
+		k.to(blob, a)
+	}
+	data, err := wire.Report(in)
+	check(err)
+	file = filepath.Join(dir, "introduction")
+	check(os.WriteFile(file, data, 0o600))
+	return file, in.Kiosk
+}
+
+func (s *site) kiosks() (all []shown) {
+	s.t.Helper()
+	if err := json.Unmarshal([]byte(s.must("kiosk", "list", "-dir", s.dir, "-json")), &all); err != nil {
+		s.t.Fatal(err)
+	}
+	return all
+}
+
+func TestLifeOfAHouse(t *testing.T) {
+	s := newSite(t)
+	safe := filepath.Join(s.base, "safe")
+	s.refused("not empty", "init", s.dir)
+	s.refused("does not run", "kiosk", "list", "-dir", s.dir)
+	end := s.serve()
+
+	file, id := s.introduction()
+	add := []string{"kiosk", "add", file, "-dir", s.dir, "-broker", "hq.example:8883", "-out"}
+	if out := s.must(append(add, s.file("told"))...); !strings.Contains(out, "door headquarters") || !strings.Contains(out, wire.Name(id)) {
+		t.Errorf("it says %q", out)
+	}
+	for _, name := range []string{"root.pub", "trust.cose", "certificate.pem"} {
+		if info, err := os.Stat(filepath.Join(s.file("told"), name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.refused("exist", append(add, s.file("told"))...)
+	spoilt, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoilt[10] ^= 1 // of its id
+	if err := os.WriteFile(s.file("spoilt"), spoilt, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.do("kiosk", "add", s.file("spoilt"), "-dir", s.dir, "-broker", "hq.example:8883", "-out", s.file("other")); err == nil {
+		t.Error("an introduction with another byte was taken")
+	}
+	if _, err := os.Stat(s.file("other")); err == nil {
+		t.Error("something was written for a kiosk that is not known")
+	}
+
+	s.must("lockdown", "on", "-dir", s.dir, "-key", s.file("ada"))
+	s.refused("may not sign", "lockdown", "off", "-dir", s.dir, "-key", s.file("eve"))
+	s.refused("may not sign", "disable", "on", "-dir", s.dir, "-key", filepath.Join(s.dir, "server.pem"))
+	s.refused("not connected", "release", "front", "-dir", s.dir, "-key", s.file("ada"))
+	if k := s.kiosks(); len(k) != 1 || k[0].Door != "front" || k[0].State != "active" || k[0].Head != 1 {
+		t.Errorf("%+v", k)
+	}
+	s.must("kiosk", "quarantine", "front", "-dir", s.dir, "-why", "is it ours?")
+	if k := s.kiosks(); k[0].State != "quarantined" || k[0].Why != "is it ours?" {
+		t.Errorf("%+v", k)
+	}
+	s.must("kiosk", "lift", wire.Name(id)[:8], "-dir", s.dir)
+
+	// Eve is dismissed while headquarters runs: it hears of it.
+	s.must("trust", "add", "eve2", "-dir", s.dir, "-offline", safe, "-role", "administrator", "-key", s.file("eve")+".pub")
+	s.must("lockdown", "off", "-dir", s.dir, "-key", s.file("eve"))
+	s.must("trust", "remove", "eve2", "-dir", s.dir, "-offline", safe)
+	s.refused("may not sign", "lockdown", "on", "-dir", s.dir, "-key", s.file("eve"))
+	if out := s.must("trust", "show", "-dir", s.dir); !strings.Contains(out, "ada") || strings.Contains(out, "eve2") {
+		t.Errorf("trust is\n%s", out)
+	}
+
+	s.must("kiosk", "decommission", "front", "-dir", s.dir, "-key", s.file("ada"))
+	s.must("backup", s.file("backup"), "-dir", s.dir)
+	s.refused("exist", "backup", s.file("backup"), "-dir", s.dir)
+	s.must("kiosk", "remove", "front", "-dir", s.dir, "-why", "sold")
+	s.refused("no such kiosk", "kiosk", "quarantine", "front", "-dir", s.dir, "-why", "x")
+	s.refused("stop it first", "restore", s.file("backup"), "-dir", s.dir)
+	end(syscall.SIGTERM)
+	s.refused("already", "restore", s.file("backup"), "-dir", s.dir)
+	if err := os.RemoveAll(filepath.Join(s.dir, stateFolder)); err != nil {
+		t.Fatal(err)
+	}
+	s.must("restore", s.file("backup"), "-dir", s.dir)
+	s.serve()
+	if k := s.kiosks(); len(k) != 1 || k[0].State != "active" || k[0].Head != 3 {
+		t.Errorf("after the restore %+v", k)
+	}
+}
+
+// Whatever hq serve has said yes to is there after SIGKILL, at any moment.
+func TestWhatWasTakenSurvivesSIGKILL(t *testing.T) {
+	s := newSite(t)
+	end := s.serve()
+	file, _ := s.introduction()
+	s.must("kiosk", "add", file, "-dir", s.dir, "-broker", "hq.example:8883", "-out", s.file("told"))
+	key, err := authority.LoadKey(s.file("ada"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := uint64(0)
+	for round := range 4 {
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			time.Sleep(time.Duration(20+40*round) * time.Millisecond)
+			end(syscall.SIGKILL)
+		}()
+		for n := uint64(1); ; n++ {
+			envelope, err := wire.Sign(key, wire.Fleet(), wire.Lockdown{Version: uint64(round)<<32 | n, Issued: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := hatch.Call[hatch.Nothing](t.Context(), filepath.Join(s.dir, socketName), verbOrder, orderRequest{Envelope: envelope}); err != nil {
+				break
+			}
+			taken++
+		}
+		<-killed
+		end = s.serve()
+		if head := s.kiosks()[0].Head; head < taken || head > taken+uint64(round)+1 {
+			t.Fatalf("round %d: %d orders were taken, %d are in the stream", round, taken, head)
+		} else {
+			taken = head // what was not answered may be there as well
+		}
+	}
+	if taken < 8 {
+		t.Errorf("only %d orders were tried", taken)
+	}
+}
+
+func TestEveryCommandExplainsItself(t *testing.T) {
+	s := &site{t: t}
+	for _, c := range commands() {
+		var out, progress bytes.Buffer
+		if err := run(t.Context(), []string{c.name, "-h"}, &out, &progress); err == nil {
+			t.Errorf("hq %s -h does something", c.name)
+		}
+		if said := out.String() + progress.String(); !strings.Contains(said, "hq "+c.name) || len(said) < 100 {
+			t.Errorf("hq %s -h says %q", c.name, said)
+		}
+	}
+	for _, args := range [][]string{
+		{"serve"}, {"serve", "-dir", "x"}, {"serve", "-nonsense"}, {"init"}, {"key"}, {"trust"}, {"trust", "add", "-dir", "x"}, {"kiosk"}, {"kiosk", "list"},
+		{"kiosk", "dance", "-dir", "x"}, {"kiosk", "quarantine", "k", "-dir", "x"}, {"lockdown", "maybe", "-dir", "x"}, {"backup", "-dir", "x"}, {"release", "k", "-dir", "x"},
+	} {
+		if _, err := s.do(args...); !errors.Is(err, errUsage) {
+			t.Errorf("hq %s: %v", strings.Join(args, " "), err)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/hatch"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is its name, the beginning of its name, or its door.
+
+  hq kiosk add FILE -door NAME -broker HOST:PORT -out FOLDER   make it known by what door identity wrote, which you have carried here
+  hq kiosk list [-json]                                        all there are
+  hq kiosk quarantine KIOSK -why TEXT                          tell it nothing more, and hear what it has recorded
+  hq kiosk lift KIOSK                                          end that, and its alarms
+  hq kiosk replace OLD NEW                                     NEW has been added; it gets the door and the orders of OLD, which is barred
+  hq kiosk decommission KIOSK -key FILE                        an administrator has it forget everything; then remove it
+  hq kiosk remove KIOSK -why TEXT                              bar it; what it holds, it keeps`
+
+type kioskOptions struct {
+	*page
+	door, broker, out, why, key string
+}
+
+// kioskCommand is the life of a kiosk.
+func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) error {
+	o := kioskOptions{page: newPage("kiosk", "add|list|quarantine|lift|replace|decommission|remove … -dir DIR", kioskAbout, progress)}
+	o.StringVar(&o.door, "door", "", "`name` of the door (add; default: what the kiosk says)")
+	o.StringVar(&o.broker, "broker", "", "`address` at which the kiosk finds headquarters, host:port (add)")
+	o.StringVar(&o.out, "out", "", "new `folder` for what the kiosk is to be told (add)")
+	o.StringVar(&o.why, "why", "", "`reason`, for whoever reads the list later (quarantine, remove)")
+	o.StringVar(&o.key, "key", "", "an administrator's key `file` (decommission)")
+	o.BoolVar(&o.json, "json", false, "as JSON (list)")
+	words, err := o.words(args, 1, 3)
+	if err != nil {
+		return err
+	}
+	verb, of := words[0], words[1:]
+	switch {
+	case verb == "add" && len(of) == 1:
+		return o.add(ctx, of[0], out)
+	case verb == "list" && len(of) == 0:
+		return o.list(ctx, out)
+	case (verb == "quarantine" || verb == "remove") && len(of) == 1 && o.why == "":
+		return fmt.Errorf("say why, -why TEXT: %w", errUsage)
+	case (verb == "quarantine" || verb == "remove" || verb == "lift") && len(of) == 1:
+		k, err := ask[named](ctx, o.page, verbState, stateRequest{of[0], verb, o.why})
+		return say(out, err, "kiosk %s: done\n", k.Kiosk)
+	case verb == "replace" && len(of) == 2:
+		k, err := ask[named](ctx, o.page, verbReplace, replaceRequest{of[0], of[1]})
+		return say(out, err, "kiosk %s has the door and is being told\n", k.Kiosk)
+	case verb == "decommission" && len(of) == 1:
+		return o.decommission(ctx, of[0], out)
+	}
+	return fmt.Errorf("%q is nothing that can be done with a kiosk: %w", strings.Join(words, " "), errUsage)
+}
+
+func say(out io.Writer, err error, format string, args ...any) error {
+	if err == nil {
+		_, err = fmt.Fprintf(out, format, args...)
+	}
+	return err
+}
+
+// add makes a kiosk known, and writes what it must be told.
+func (o kioskOptions) add(ctx context.Context, file string, out io.Writer) error {
+	if o.broker == "" || o.out == "" {
+		return fmt.Errorf("say -broker HOST:PORT and -out FOLDER: %w", errUsage)
+	}
+	host, err := split(o.broker)
+	if err != nil {
+		return err
+	}
+	introduction, err := readMost(file, wire.KindIntroduction.Most())
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(o.out, 0o755); err != nil {
+		return err
+	}
+	a, err := ask[added](ctx, o.page, verbAdd, addRequest{introduction, o.door})
+	if err != nil {
+		return errors.Join(err, os.Remove(o.out))
+	}
+	root, err := os.ReadFile(filepath.Join(o.dir, "root.pub"))
+	if err != nil {
+		return err
+	}
+	var chain []byte
+	for _, c := range a.Chain {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c})...)
+	}
+	for name, data := range map[string][]byte{"root.pub": root, "trust.cose": a.Trust, "certificate.pem": chain} {
+		if err := authority.Replace(filepath.Join(o.out, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return say(out, nil, "kiosk %s is known. On the kiosk, with %s beside it:\n  door headquarters -state STATE -root-key root.pub -broker %s -server %s -trust trust.cose -certificate certificate.pem\n",
+		a.Kiosk, o.out, o.broker, host)
+}
+
+func readMost(path string, most int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if err == nil && len(data) > most {
+		err = fmt.Errorf("%q is larger than %d bytes", path, most)
+	}
+	return data, err
+}
+
+func (o kioskOptions) list(ctx context.Context, out io.Writer) error {
+	all := []shown{}
+	for more := true; more; {
+		l, err := ask[listed](ctx, o.page, verbList, listRequest{len(all)})
+		if err != nil {
+			return err
+		}
+		all, more = append(all, l.Kiosks...), l.More
+	}
+	if o.json {
+		return printJSON(out, all)
+	}
+	now := time.Now()
+	fmt.Fprintf(out, "%-24s %-32s %-12s %-18s %-14s %s\n", "DOOR", "KIOSK", "STATE", "LAST GREETING", "COMMANDS", "TRUST/POLICY")
+	for _, k := range all {
+		state := k.State
+		if state == "active" && k.Online == 0 {
+			state = "offline"
+		}
+		fmt.Fprintf(out, "%-24s %-32s %-12s %-18s %-14s %d/%d\n", k.Door, k.Kiosk, state, ago(k.Seen, now), fmt.Sprintf("%d of %d", k.Seq, k.Head), k.Trust, k.Policy)
+		for _, a := range k.Alarms {
+			fmt.Fprintf(out, "    ALARM %s\n", a)
+		}
+		if k.Why != "" {
+			fmt.Fprintf(out, "    %s\n", k.Why)
+		}
+	}
+	return nil
+}
+
+func (o kioskOptions) decommission(ctx context.Context, kiosk string, out io.Writer) error {
+	if err := sign(ctx, o.page, kiosk, o.key, wire.Decommission{Issued: time.Now().Unix()}); err != nil {
+		return err
+	}
+	return say(out, nil, "kiosk %q is told to forget everything as soon as it is connected; its record of it is the proof. Then: hq kiosk remove\n", kiosk)
+}
+
+// sign has an operator's key sign an order for one kiosk or, with an empty name, for all, and hands it in.
+func sign(ctx context.Context, p *page, kiosk, file string, body wire.Body) error {
+	if file == "" {
+		return fmt.Errorf("say whose word this is, -key FILE: %w", errUsage)
+	}
+	key, err := authority.LoadKey(file)
+	if err != nil {
+		return err
+	}
+	audience := wire.Fleet()
+	if kiosk != "" {
+		k, err := ask[named](ctx, p, verbFind, kioskRequest{kiosk})
+		if err != nil {
+			return err
+		}
+		audience, kiosk = k.ID, k.Kiosk
+	}
+	envelope, err := wire.Sign(key, audience, body)
+	if err != nil {
+		return err
+	}
+	_, err = ask[hatch.Nothing](ctx, p, verbOrder, orderRequest{kiosk, envelope})
+	return err
+}

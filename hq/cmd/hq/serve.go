@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/broker"
+	"github.com/lintel-access/lintel/hq/fleet"
+	"github.com/lintel-access/lintel/hq/hatch"
+	"github.com/lintel-access/lintel/hq/store"
+)
+
+const serveAbout = `Runs headquarters on the folder that hq init made: the broker that kiosks connect to, the stream of commands of each, and what answers
+the other commands of hq. It can neither enrol nor open: operators' keys are not here.`
+
+type serveOptions struct {
+	dir, listen, remote string
+	names               []string
+	room                int64
+}
+
+// serveCommand runs headquarters.
+func serveCommand(ctx context.Context, args []string, out, progress io.Writer) error {
+	p := newPage("serve", "-dir DIR -name HOST [-listen ADDRESS]", serveAbout, progress)
+	o := serveOptions{}
+	p.StringVar(&o.listen, "listen", ":8883", "`address` at which kiosks connect, host:port")
+	p.Func("name", "`host` name or address by which kiosks know this machine; may be said several times (required)", func(s string) error {
+		o.names = append(o.names, s)
+		return nil
+	})
+	p.StringVar(&o.remote, "broker", "", "`address` of somebody else's broker, host:port, which kiosks use instead; docs/HQ.md says what it must be set to")
+	room := p.Int64("room", 0, "`megabytes` that the state may take (default three quarters of what is free)")
+	if _, err := p.words(args, 0, 0); err != nil {
+		return err
+	}
+	if len(o.names) == 0 && o.remote == "" {
+		return fmt.Errorf("say by which name kiosks know this machine, -name HOST: %w", errUsage)
+	}
+	o.dir, o.room = p.dir, *room<<20
+	return serve(ctx, o, out, slog.New(slog.NewTextHandler(progress, nil)))
+}
+
+// served is what hq serve holds while it runs.
+type served struct {
+	options serveOptions
+	log     *slog.Logger
+	keys    atomic.Pointer[authority.Server]
+	fleet   atomic.Pointer[fleet.Fleet] // nil until it is open: nobody is let in before
+	store   *store.Store
+
+	mu   sync.Mutex
+	leaf tls.Certificate // what the broker shows
+}
+
+func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger) error {
+	s := &served{options: o, log: log}
+	keys, err := authority.LoadServer(o.dir, time.Now())
+	if err != nil {
+		return err
+	}
+	s.keys.Store(keys)
+	s.warn()
+	listen := o.listen
+	if o.remote != "" {
+		listen = ""
+	}
+	b, err := broker.Start(ctx, broker.Config{Dir: filepath.Join(o.dir, stateFolder), Listen: listen, Room: o.room, Log: log,
+		TLS: &tls.Config{GetConfigForClient: s.forKiosk}, Admit: s.admit})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	var uplink broker.Uplink = b
+	if o.remote != "" {
+		r, err := broker.Dial(broker.RemoteConfig{Address: o.remote, Client: "headquarters", TLS: s.asClient, Log: log})
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		uplink = r
+	}
+	if s.store, err = store.Open(ctx, b.JetStream()); err != nil {
+		return err
+	}
+	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, Kick: b.Kick, Now: time.Now, Log: log})
+	if err != nil {
+		return err
+	}
+	s.fleet.Store(f)
+	where := "broker " + o.remote
+	if o.remote == "" {
+		where = b.Address()
+	}
+	fmt.Fprintf(out, "headquarters serves kiosks at %s\n", where)
+	return together(ctx, f.Run, b.Wait, func(ctx context.Context) error {
+		return hatch.Serve(ctx, filepath.Join(o.dir, socketName), s.verbs())
+	})
+}
+
+// together runs parts until the first of them ends, ends the others, and returns what went wrong.
+func together(ctx context.Context, parts ...func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, len(parts))
+	for _, p := range parts {
+		go func() { ended <- p(ctx) }()
+	}
+	var all error
+	for range parts {
+		all = errors.Join(all, <-ended)
+		stop()
+	}
+	return all
+}
+
+func (s *served) admit(name string, c *x509.Certificate) error {
+	f := s.fleet.Load()
+	if f == nil {
+		return errors.New("headquarters is starting")
+	}
+	return f.Admit(name, c)
+}
+
+// forKiosk is the broker's side of one handshake: a certificate that is in force, and the authorities of now.
+func (s *served) forKiosk(*tls.ClientHelloInfo) (*tls.Config, error) {
+	keys, now := s.keys.Load(), time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.leaf.Leaf; c == nil || now.After(c.NotAfter.Add(-authority.RenewBefore)) || string(c.AuthorityKeyId) != string(keys.Broker().Issuing.SubjectKeyId) {
+		leaf, err := keys.Broker().Server(s.options.names, now)
+		if err != nil {
+			s.log.Error("no certificate for the broker", "error", err)
+			return nil, err
+		}
+		s.leaf = leaf
+	}
+	return &tls.Config{Certificates: []tls.Certificate{s.leaf}, ClientCAs: keys.Pool()}, nil
+}
+
+// asClient is headquarters' side of a connection to somebody else's broker.
+func (s *served) asClient() (*tls.Config, error) {
+	keys := s.keys.Load()
+	c, err := keys.Broker().Client("headquarters", time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: keys.Pool(), MinVersion: tls.VersionTLS13}, nil
+}
+
+// warn says what somebody will have to open the safe for.
+func (s *served) warn() {
+	keys := s.keys.Load()
+	const early = 180 * day
+	if until := keys.Kiosks().Issuing.NotAfter; time.Until(until) < early {
+		s.log.Warn("the issuing certificate ends: hq trust issuing renews it", "on", until.Format(time.DateOnly))
+	}
+	for _, g := range keys.Trust.Grants {
+		if time.Until(time.Unix(g.Until, 0)) < 30*day {
+			s.log.Warn("a grant ends: hq trust remove and add renew it", "of", g.Name, "role", g.Role.String(), "on", time.Unix(g.Until, 0).Format(time.DateOnly))
+		}
+	}
+}
+
+// reload takes up what hq trust has changed.
+func (s *served) reload(ctx context.Context, _ hatch.Nothing) (any, error) {
+	keys, err := authority.LoadServer(s.options.dir, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	s.keys.Store(keys)
+	s.warn()
+	return nil, s.fleet.Load().Serve(ctx, keys)
+}
+
+// split makes host and port of an address for kiosks.
+func split(address string) (host string, err error) {
+	i := strings.LastIndexByte(address, ':')
+	if i < 1 || i == len(address)-1 {
+		return "", fmt.Errorf("%q is not host:port: %w", address, errUsage)
+	}
+	return strings.Trim(address[:i], "[]"), nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/hatch"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+const day = 24 * time.Hour
+
+// initCommand sets headquarters up.
+func initCommand(_ context.Context, args []string, out, progress io.Writer) error {
+	p := newPage("init", "DIR [-offline FOLDER]", "Makes headquarters' keys: those of the fleet root and the authority in the folder offline, which belongs in a safe and off this machine as soon\n"+
+		"as possible, and those that hq serve needs in DIR. Both folders must be empty or absent. Next: hq key, hq trust add, hq serve.", progress)
+	offline := p.String("offline", "", "`folder` for the keys that belong in a safe (default DIR-offline)")
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' { // DIR may stand first, as the folder is what this is about
+		args = append([]string{"-dir", args[0]}, args[1:]...)
+	}
+	if _, err := p.words(args, 0, 0); err != nil {
+		return err
+	}
+	if *offline == "" {
+		*offline = filepath.Clean(p.dir) + "-offline"
+	}
+	if err := authority.Create(p.dir, *offline, time.Now()); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "headquarters stands in %s.\nPut %s in a safe: who has it decides who may enrol and open, and nobody can make it again.\n", p.dir, *offline)
+	return nil
+}
+
+// keyCommand makes an operator's key.
+func keyCommand(_ context.Context, args []string, out, progress io.Writer) error {
+	fs := flag.NewFlagSet("hq key", flag.ContinueOnError)
+	fs.SetOutput(progress)
+	fs.Usage = func() {
+		fmt.Fprint(progress, "usage: hq key FILE\n\nMakes an operator's key in FILE (mode 0600), and its public half in FILE.pub, which hq trust add wants. The key stays with the operator.\n")
+	}
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() != 1 {
+		return fmt.Errorf("say which file: %w", errUsage)
+	}
+	key, err := authority.CreateKey(fs.Arg(0))
+	if err != nil {
+		return err
+	}
+	if err := authority.SavePublic(fs.Arg(0)+".pub", &key.PublicKey); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s.pub may be shown to anybody; %s to nobody.\n", fs.Arg(0), fs.Arg(0))
+	return nil
+}
+
+const trustAbout = `Changes who may do what to the fleet, with the keys from the safe. Kiosks that are connected hear of it at once, the others when they greet.
+
+  hq trust show -dir DIR                       who may do what
+  hq trust add NAME -role ROLE -key FILE.pub   ROLE is enroller, administrator or releaser; -days how long
+  hq trust remove NAME                         takes every role of that name away
+  hq trust authority                           begins to replace the authority behind certificates
+  hq trust drop-authority                      ends that: who still has a certificate of the old one is locked out
+  hq trust issuing                             renews the issuing certificate, every two years or so`
+
+// trustCommand changes the Trust.
+func trustCommand(ctx context.Context, args []string, out, progress io.Writer) error {
+	p := newPage("trust", "show|add|remove|authority|drop-authority|issuing …", trustAbout, progress)
+	offline := p.String("offline", "", "`folder` from the safe (required, but for show)")
+	role := p.String("role", "", "of whom is added: enroller, administrator or releaser")
+	key := p.String("key", "", "public key `file` of whom is added")
+	days := p.Int("days", 365, "for how many days")
+	p.BoolVar(&p.json, "json", false, "show as JSON")
+	words, err := p.words(args, 1, 2)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if words[0] == "show" {
+		s, err := authority.LoadServer(p.dir, now)
+		if err != nil {
+			return err
+		}
+		return showTrust(s.Trust, p.json, now, out)
+	}
+	if *offline == "" {
+		return fmt.Errorf("say where the folder from the safe is, -offline FOLDER: %w", errUsage)
+	}
+	o, err := authority.OpenOffline(p.dir, *offline)
+	if err != nil {
+		return err
+	}
+	switch verb := words[0]; {
+	case verb == "add" && len(words) == 2:
+		err = admit(o, words[1], *role, *key, *days, now)
+	case verb == "remove" && len(words) == 2:
+		err = o.Change(now, authority.Dismiss(words[1]))
+	case verb == "authority" && len(words) == 1:
+		err = o.AddAuthority(now)
+	case verb == "drop-authority" && len(words) == 1:
+		err = o.DropAuthority(now)
+	case verb == "issuing" && len(words) == 1:
+		err = o.RenewIssuing(now)
+	default:
+		return fmt.Errorf("%q is nothing that can be done to trust: %w", words, errUsage)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "trust is of version %d\n", o.Trust.Version)
+	if _, err := ask[hatch.Nothing](ctx, p, verbTrust, hatch.Nothing{}); !errors.Is(err, hatch.ErrClosed) {
+		return err
+	}
+	fmt.Fprintln(out, "hq serve does not run here: kiosks hear of it when it does")
+	return nil
+}
+
+func admit(o *authority.Offline, name, role, file string, days int, now time.Time) error {
+	roles := map[string]wire.Role{}
+	for _, r := range []wire.Role{wire.RoleEnroller, wire.RoleAdministrator, wire.RoleReleaser} {
+		roles[r.String()] = r
+	}
+	r, ok := roles[role]
+	if !ok || file == "" || days < 1 {
+		return fmt.Errorf("say -role enroller, administrator or releaser, -key FILE.pub, and -days of at least 1: %w", errUsage)
+	}
+	public, err := authority.LoadPublic(file)
+	if err != nil {
+		return err
+	}
+	return o.Change(now, authority.Admit(r, name, public, now, time.Duration(days)*day))
+}
+
+func showTrust(t wire.Trust, asJSON bool, now time.Time, out io.Writer) error {
+	if asJSON {
+		return printJSON(out, t)
+	}
+	fmt.Fprintf(out, "version %d of %s, %d authorities\n", t.Version, time.Unix(t.Issued, 0).Format(time.DateOnly), len(t.Authorities))
+	for _, g := range t.Grants {
+		state := "until " + time.Unix(g.Until, 0).Format(time.DateOnly)
+		if g.Until <= now.Unix() {
+			state = "ended " + time.Unix(g.Until, 0).Format(time.DateOnly)
+		}
+		fmt.Fprintf(out, "  %-13s %-24s %s\n", g.Role, g.Name, state)
+	}
+	return nil
+}

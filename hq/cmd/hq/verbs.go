@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/fleet"
+	"github.com/lintel-access/lintel/hq/hatch"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// What hq serve is asked for.
+const (
+	verbTrust     = "trust" // look at the Trust again
+	verbQueue     = "queue" // there are new orders about people
+	verbAdd       = "kiosk add"
+	verbList      = "kiosk list"
+	verbFind      = "kiosk find"
+	verbState     = "kiosk state"
+	verbReplace   = "kiosk replace"
+	verbOrder     = "order"
+	verbChallenge = "challenge"
+	verbRelease   = "release"
+	verbBackup    = "backup"
+)
+
+type addRequest struct {
+	Introduction []byte `cbor:"1,keyasint"`
+	Door         string `cbor:"2,keyasint"`
+}
+
+type added struct {
+	Kiosk string   `cbor:"1,keyasint"`
+	Chain [][]byte `cbor:"2,keyasint"`
+	Trust []byte   `cbor:"3,keyasint"`
+}
+
+type listRequest struct {
+	After int `cbor:"1,keyasint"` // kiosks to leave out
+}
+
+// shown is a kiosk as a person sees it. Times are Unix seconds; 0: never.
+type shown struct {
+	Kiosk    string   `cbor:"1,keyasint" json:"kiosk"`
+	Door     string   `cbor:"2,keyasint" json:"door"`
+	State    string   `cbor:"3,keyasint" json:"state"`
+	Why      string   `cbor:"4,keyasint" json:"why,omitempty"`
+	Online   int64    `cbor:"5,keyasint" json:"onlineSince"`
+	Seen     int64    `cbor:"6,keyasint" json:"lastGreeting"`
+	Seq      uint64   `cbor:"7,keyasint" json:"commandApplied"`
+	Head     uint64   `cbor:"8,keyasint" json:"commandNewest"`
+	Trust    uint64   `cbor:"9,keyasint" json:"trustVersion"`
+	Policy   uint64   `cbor:"10,keyasint" json:"policyVersion"`
+	Boot     uint64   `cbor:"11,keyasint" json:"boot"`
+	Bundle   string   `cbor:"12,keyasint" json:"modelBundle"`
+	Exchange uint32   `cbor:"13,keyasint" json:"exchangeKey"`
+	Says     string   `cbor:"14,keyasint" json:"saysDoor"`
+	Alarms   []string `cbor:"15,keyasint" json:"alarms"`
+}
+
+type listed struct {
+	Kiosks []shown `cbor:"1,keyasint"`
+	More   bool    `cbor:"2,keyasint"`
+}
+
+type stateRequest struct {
+	Kiosk string `cbor:"1,keyasint"`
+	To    string `cbor:"2,keyasint"` // quarantine, lift or remove
+	Why   string `cbor:"3,keyasint"`
+}
+
+type named struct {
+	Kiosk string   `cbor:"1,keyasint"`
+	ID    [32]byte `cbor:"2,keyasint"`
+}
+
+type replaceRequest struct {
+	Old string `cbor:"1,keyasint"`
+	New string `cbor:"2,keyasint"`
+}
+
+type orderRequest struct {
+	Kiosk    string `cbor:"1,keyasint"` // empty: for all
+	Envelope []byte `cbor:"2,keyasint"`
+}
+
+type kioskRequest struct {
+	Kiosk string `cbor:"1,keyasint"`
+}
+
+type challenged struct {
+	ID        [32]byte       `cbor:"1,keyasint"`
+	Challenge wire.Challenge `cbor:"2,keyasint"`
+}
+
+type backupRequest struct {
+	File string `cbor:"1,keyasint"`
+}
+
+type counted struct {
+	Values int `cbor:"1,keyasint"`
+}
+
+const listedAtOnce = 500 // kiosks, of some 500 bytes each
+
+func (s *served) verbs() map[string]hatch.Handler {
+	return map[string]hatch.Handler{
+		verbTrust:     hatch.Handle(s.reload),
+		verbQueue:     hatch.Handle(func(context.Context, hatch.Nothing) (any, error) { s.fleet.Load().Nudge(); return nil, nil }),
+		verbAdd:       hatch.Handle(s.add),
+		verbList:      hatch.Handle(s.list),
+		verbFind:      hatch.Handle(s.find),
+		verbState:     hatch.Handle(s.state),
+		verbReplace:   hatch.Handle(s.replace),
+		verbOrder:     hatch.Handle(s.order),
+		verbChallenge: hatch.Handle(s.challenge),
+		verbRelease:   hatch.Handle(s.release),
+		verbBackup:    hatch.Handle(s.backup),
+	}
+}
+
+func (s *served) add(ctx context.Context, q addRequest) (any, error) {
+	in, err := wire.Read[wire.Introduction](q.Introduction)
+	if err != nil {
+		return nil, err
+	}
+	if q.Door == "" {
+		q.Door = in.Door
+	}
+	c, err := s.fleet.Load().Introduce(ctx, in, q.Door)
+	return added{wire.Name(in.Kiosk), c.Chain, s.keys.Load().Envelope}, err
+}
+
+func (s *served) list(ctx context.Context, q listRequest) (any, error) {
+	all, err := s.fleet.Load().List(ctx)
+	if err != nil || q.After < 0 {
+		return nil, err
+	}
+	all = all[min(q.After, len(all)):]
+	l := listed{More: len(all) > listedAtOnce}
+	for _, o := range all[:min(len(all), listedAtOnce)] {
+		l.Kiosks = append(l.Kiosks, show(o))
+	}
+	return l, nil
+}
+
+func show(o fleet.Overview) shown {
+	v := shown{Kiosk: o.Name(), Door: o.Door, State: o.State.String(), Why: o.Why, Seq: o.Known.Seq, Head: o.Head, Trust: o.Known.Trust, Policy: o.Known.Policy,
+		Boot: o.Known.Boot, Bundle: fmt.Sprintf("%x", o.Known.Bundle), Exchange: o.Exchange.Number, Says: o.Known.Door, Alarms: []string{}}
+	if !o.Online.IsZero() {
+		v.Online = o.Online.Unix()
+	}
+	if !o.Seen.IsZero() {
+		v.Seen = o.Seen.Unix()
+	}
+	for _, a := range o.Alarms {
+		v.Alarms = append(v.Alarms, fmt.Sprintf("%s since %s: %s", a.Kind, time.Unix(a.At, 0).UTC().Format(time.RFC3339), a.Text))
+	}
+	return v
+}
+
+func (s *served) state(ctx context.Context, q stateRequest) (any, error) {
+	f := s.fleet.Load()
+	name, err := f.Find(q.Kiosk)
+	if err != nil {
+		return nil, err
+	}
+	switch q.To {
+	case "quarantine":
+		err = f.Quarantine(ctx, name, q.Why)
+	case "lift":
+		err = f.Lift(ctx, name)
+	case "remove":
+		err = f.Remove(ctx, name, q.Why)
+	default:
+		err = fmt.Errorf("a kiosk cannot be made %q", q.To)
+	}
+	return named{Kiosk: name}, err
+}
+
+func (s *served) replace(ctx context.Context, q replaceRequest) (any, error) {
+	f := s.fleet.Load()
+	old, err := f.Find(q.Old)
+	if err != nil {
+		return nil, err
+	}
+	next, err := f.Find(q.New)
+	if err != nil {
+		return nil, err
+	}
+	return named{Kiosk: next}, f.Replace(ctx, old, next)
+}
+
+func (s *served) order(ctx context.Context, q orderRequest) (any, error) {
+	name, err := "", error(nil)
+	if q.Kiosk != "" {
+		if name, err = s.fleet.Load().Find(q.Kiosk); err != nil {
+			return nil, err
+		}
+	}
+	return nil, s.fleet.Load().Submit(ctx, name, q.Envelope)
+}
+
+func (s *served) challenge(ctx context.Context, q kioskRequest) (any, error) {
+	f := s.fleet.Load()
+	name, err := f.Find(q.Kiosk)
+	if err != nil {
+		return nil, err
+	}
+	id, err := f.ID(name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := f.Challenge(ctx, name)
+	return challenged{id, c}, err
+}
+
+func (s *served) find(_ context.Context, q kioskRequest) (any, error) {
+	name, err := s.fleet.Load().Find(q.Kiosk)
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.fleet.Load().ID(name)
+	return named{name, id}, err
+}
+
+func (s *served) release(ctx context.Context, q orderRequest) (any, error) {
+	name, err := s.fleet.Load().Find(q.Kiosk)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.fleet.Load().Release(ctx, name, q.Envelope)
+}
+
+// backup writes the state to a new file of this account.
+func (s *served) backup(ctx context.Context, q backupRequest) (any, error) {
+	f, err := os.OpenFile(q.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.store.Backup(ctx, f)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(q.File))
+	}
+	return counted{n}, nil
+}
