@@ -197,6 +197,7 @@ func shake(t *testing.T, server, client *tls.Config) (atServer, atClient error) 
 	return <-done, atClient
 }
 
+// Control: A21
 func TestWhoCanConnect(t *testing.T) {
 	dir, _ := folders(t)
 	s, now := load(t, dir, today()), today()

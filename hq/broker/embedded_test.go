@@ -25,6 +25,7 @@ func TestEmbeddedBrokerConforms(t *testing.T) {
 	})
 }
 
+// Control: A21
 func TestOnlyAdmittedKiosksConnect(t *testing.T) {
 	h, other := newHouse(t), newHouse(t)
 	barred := name(66)

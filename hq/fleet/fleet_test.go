@@ -455,6 +455,7 @@ func TestClockThatGoesBackTellsNobodyTheTime(t *testing.T) {
 	h.start(false)
 }
 
+// Control: A21
 func TestLifeOfAKiosk(t *testing.T) {
 	h := newHouse(t, false)
 	old := known(t, h, "front")

@@ -76,6 +76,14 @@ var bans = []ban{
 	{"firmware/cmd/link", "access/vault", nil, "link talks to strangers: no templates there"},
 	{"firmware/cmd/link", "firmware/portal", nil, "link has no relay"},
 	{"firmware/cmd/link", "inference/ort", nil, "link has no camera and no models"},
+	{"firmware/", "hq/", nil, "a kiosk obeys headquarters and is no part of it"},
+	{"access/", "hq/", nil, "a kiosk obeys headquarters and is no part of it"},
+	{"sync/", "hq/", nil, "a kiosk obeys headquarters and is no part of it"},
+	{"hq/", "firmware/", nil, "headquarters knows a kiosk by what it says on the wire"},
+	{"hq/", "access/vault", nil, "headquarters has a vault of its own: a kiosk's is turned by a secret that only it has"},
+	{"hq/broker", "hq/fleet", nil, "a broker carries bytes and knows nothing of what they mean"},
+	{"hq/fleet", "inference/", nil, "what talks to kiosks looks at no photograph"},
+	{"hq/fleet", "hq/people", nil, "what talks to kiosks is handed signed orders; it opens no vault"},
 }
 
 // cgoRooms are the only packages that may hold C code on the kiosk.
