@@ -251,6 +251,46 @@ func TestForkedKioskIsQuarantined(t *testing.T) {
 	}
 }
 
+// Headquarters was restored from a backup of before the kiosk was told the last things.
+func TestAdoptedKioskGoesOn(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	old := h.enrolment(1)
+	appendAll(t, h, k, old)
+	k.until("the order", func() bool { return k.seq == 1 })
+	if err := h.fleet.Submit(t.Context(), "", h.sign(wire.Fleet(), wire.Lockdown{Version: 1, On: true, Issued: 1})); err != nil {
+		t.Fatal(err)
+	}
+	k.until("the lockdown", func() bool { return k.seq == 2 })
+	if err := h.fleet.Adopt(t.Context(), k.name); err == nil {
+		t.Error("a kiosk that is not quarantined was adopted")
+	}
+	k.mu.Lock()
+	k.seq, k.head, k.orders = 40, [32]byte{40}, map[[32]byte]int{}
+	k.mu.Unlock()
+	h.shelf.mu.Lock()
+	h.shelf.queue = [][32]byte{old}
+	h.shelf.mu.Unlock()
+	k.greet()
+	for range 200 {
+		if overview(t, h, k.name).State == Quarantined {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := h.fleet.Adopt(t.Context(), k.name); err != nil {
+		t.Fatal(err)
+	}
+	k.until("all that is in force", func() bool { return k.seq == 42 && len(k.orders) == 2 })
+	if o := overview(t, h, k.name); o.State != Active || len(o.Alarms) != 0 || o.Head != 42 {
+		t.Errorf("%v, alarms %v, stream of %d", o.State, o.Alarms, o.Head)
+	}
+	h.restart()
+	k.greet()
+	appendAll(t, h, k, h.enrolment(2))
+	k.until("what comes then", func() bool { return k.seq == 43 })
+}
+
 func TestHostileKioskHarmsNobodyElse(t *testing.T) {
 	h := newHouse(t, false)
 	evil, good := known(t, h, "front"), known(t, h, "back")

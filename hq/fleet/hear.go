@@ -13,6 +13,12 @@ import (
 
 // hear deals with one message of a kiosk.
 func (f *Fleet) hear(ctx context.Context, d *desk, data []byte) {
+	d.mu.Lock()
+	barred := d.kiosk.State != Active && d.kiosk.State != Quarantined // a broker that is not ours may let it in
+	d.mu.Unlock()
+	if barred {
+		return
+	}
 	kind, err := wire.Reported(data)
 	if err == nil {
 		switch kind {
@@ -147,14 +153,15 @@ func (f *Fleet) timely(now time.Time, g wire.Greeting, kiosk [32]byte, head entr
 	return t, nil
 }
 
-// remember stores what a kiosk stands at when that has changed.
+// remember stores what a kiosk stands at when that has changed, at most once a second: a kiosk that changes with every word costs no more.
 func (f *Fleet) remember(ctx context.Context, d *desk, now time.Time) error {
 	g := d.greeting
 	was := d.kiosk.Known
 	is := Standing{Seen: was.Seen, Seq: g.Seq, Trust: g.Trust, Policy: g.Policy, Boot: g.Boot, Bundle: g.Bundle, Door: g.Door}
-	if is == was && now.Unix()-was.Seen < int64(time.Hour/time.Second) {
+	if since := now.Sub(d.noted); since < time.Second || is == was && now.Unix()-was.Seen < int64(time.Hour/time.Second) {
 		return nil
 	}
+	d.noted = now
 	is.Seen = now.Unix()
 	d.kiosk.Known = is
 	return f.save(ctx, d)

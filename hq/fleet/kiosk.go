@@ -95,8 +95,9 @@ type desk struct {
 
 	mu        sync.Mutex
 	kiosk     Kiosk
-	revision  uint64 // of kiosk in the store
-	head      *entry // newest of its stream; nil: not read yet, and with Seq 0 there is none
+	revision  uint64    // of kiosk in the store
+	noted     time.Time // when what it stands at was stored last
+	head      *entry    // newest of its stream; nil: not read yet, and with Seq 0 there is none
 	greeting  wire.Greeting
 	greeted   time.Time // zero: not since the start
 	online    time.Time // since when it greets without a break
@@ -123,8 +124,8 @@ type pace struct {
 }
 
 const (
-	perSecond = 100 // messages; a kiosk that drains 100,000 records sends 400
-	burst     = 400
+	perSecond = 300 // messages; a kiosk that drains 100,000 records sends 400, and one that catches up a greeting for each command
+	burst     = 600
 )
 
 // take reports whether one more message is within the pace.

@@ -125,7 +125,7 @@ func (f *Fleet) Remove(ctx context.Context, name, why string) error {
 }
 
 // Lift ends a quarantine and the alarms of a kiosk. Where the kiosk stands at a command that headquarters never gave, it is quarantined again at its
-// next greeting: it must be provisioned anew.
+// next greeting: see Adopt.
 func (f *Fleet) Lift(ctx context.Context, name string) error {
 	if err := f.become(ctx, name, Active, "", Active, Quarantined); err != nil {
 		return err
@@ -135,6 +135,59 @@ func (f *Fleet) Lift(ctx context.Context, name string) error {
 		return err
 	}
 	defer d.mu.Unlock()
+	return f.lift(ctx, d)
+}
+
+// Adopt has headquarters carry on from the command at which a quarantined kiosk stands, although it never gave it: after headquarters was restored from
+// a backup. Everything that is in force is handed on to the kiosk again; what it knows already it takes for done.
+func (f *Fleet) Adopt(ctx context.Context, name string) error {
+	d, err := f.at(name)
+	if err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	if err := f.adopt(ctx, d); err != nil {
+		return fmt.Errorf("adopt where kiosk %q stands: %w", name, err)
+	}
+	f.Nudge()
+	return nil
+}
+
+func (f *Fleet) adopt(ctx context.Context, d *desk) error {
+	g := d.greeting
+	if d.kiosk.State != Quarantined {
+		return fmt.Errorf("it is %v, and not quarantined", d.kiosk.State)
+	}
+	if !d.isOnline(f.config.Now()) {
+		return ErrOffline
+	}
+	head, err := f.newest(ctx, d)
+	if err != nil {
+		return err
+	}
+	if g.Seq <= head.Seq {
+		return fmt.Errorf("it stands at command %d, and headquarters has given other ones up to %d since: provision it anew", g.Seq, head.Seq)
+	}
+	e := entry{Seq: g.Seq, Adopted: g.Head}
+	data, err := wire.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if _, err := f.store.Put(ctx, entryKey(d.name, e.Seq), data, 0); err != nil {
+		return err
+	}
+	d.head, d.sent, d.kiosk.Queue = &e, g.Seq, 0
+	refs, err := f.standing(ctx)
+	if err == nil {
+		err = f.extend(ctx, d, refs)
+	}
+	if err == nil {
+		err = f.shift(ctx, d, Active, "")
+	}
+	if err != nil {
+		return err
+	}
+	f.pump(ctx, d)
 	return f.lift(ctx, d)
 }
 

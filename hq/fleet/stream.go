@@ -17,9 +17,13 @@ type entry struct {
 	Content  [32]byte   `cbor:"3,keyasint"`
 	Orders   [][32]byte `cbor:"4,keyasint"` // SHA-256 of their envelopes
 	Sealed   bool       `cbor:"5,keyasint"` // one of them is biometric
+	Adopted  [32]byte   `cbor:"6,keyasint"` // the link of a command of which nothing else is known; zero: it is an entry like all
 }
 
 func (e entry) link(kiosk [32]byte) [32]byte {
+	if e.Adopted != [32]byte{} {
+		return e.Adopted
+	}
 	return wire.Command{Seq: e.Seq, Previous: e.Previous, Content: e.Content}.Link(kiosk)
 }
 
@@ -193,6 +197,9 @@ func (f *Fleet) give(ctx context.Context, d *desk, seq uint64) error {
 // command builds the command of an entry from what its orders say now. When one of them has been destroyed the command carries none, since it could not
 // be what the chain names any more; the others are appended anew.
 func (f *Fleet) command(ctx context.Context, d *desk, e entry) (wire.Command, error) {
+	if e.Adopted != [32]byte{} {
+		return wire.Command{}, errors.New("headquarters has adopted this command from the kiosk, and cannot give it")
+	}
 	c := wire.Command{Seq: e.Seq, Previous: e.Previous, Content: e.Content}
 	var orders [][]byte
 	var left [][32]byte

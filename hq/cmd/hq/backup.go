@@ -33,7 +33,7 @@ func backupCommand(ctx context.Context, args []string, out, progress io.Writer) 
 }
 
 const restoreAbout = `Puts a backup into the empty state of DIR, which has the files of keys. hq serve must not run. Kiosks that have been told something since the
-backup will be quarantined at their next greeting, because they stand at commands that this state does not know: they must be provisioned anew.`
+backup are quarantined at their next greeting, because they stand at commands that this state does not know: hq kiosk adopt has each carry on.`
 
 // restoreCommand takes a backup back.
 func restoreCommand(ctx context.Context, args []string, out, progress io.Writer) error {

@@ -3,11 +3,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -323,4 +326,53 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 			t.Errorf("hq %s: %v", strings.Join(args, " "), err)
 		}
 	}
+}
+
+func TestSomebodyElsesBroker(t *testing.T) {
+	program := "/usr/sbin/mosquitto"
+	if _, err := os.Stat(program); err != nil {
+		t.Fatal("mosquitto is not installed: apt-get install mosquitto")
+	}
+	s := newSite(t)
+	s.must("certificate", "127.0.0.1", "-out", s.file("m"), "-dir", s.dir)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	text := strings.NewReplacer("PORT", address[strings.LastIndexByte(address, ':')+1:], "DIR", s.file("m")).Replace("listener PORT 127.0.0.1\ncafile DIR/authority.crt\ncertfile DIR/broker.crt\n" +
+		"keyfile DIR/broker.key\nrequire_certificate true\nuse_identity_as_username true\ntls_version tlsv1.3\nacl_file DIR/acl\nuser root\nlog_type all\n")
+	for name, data := range map[string]string{"conf": text, "acl": "user headquarters\ntopic read lintel/v1/+/up/msg\ntopic write lintel/v1/+/down/cmd\n"} {
+		if err := os.WriteFile(filepath.Join(s.file("m"), name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(program, "-c", filepath.Join(s.file("m"), "conf"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"serve", "-dir", s.dir, "-broker", address}, io.Discard, io.Discard)
+		cmd.Process.Kill()
+	}()
+	subscribed := false
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		if strings.Contains(lines.Text(), "headquarters 1 lintel/v1/+/up/msg") {
+			subscribed = true
+			cancel()
+		}
+	}
+	cmd.Wait()
+	if err := <-ended; err != nil || !subscribed {
+		t.Errorf("listens: %v, ended with %v", subscribed, err)
+	}
+	cancel()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +21,7 @@ const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is it
   hq kiosk list [-json]                                        all there are
   hq kiosk quarantine KIOSK -why TEXT                          tell it nothing more, and hear what it has recorded
   hq kiosk lift KIOSK                                          end that, and its alarms
+  hq kiosk adopt KIOSK                                         carry on from where it stands, after hq restore; it is given everything again
   hq kiosk replace OLD NEW                                     NEW has been added; it gets the door and the orders of OLD, which is barred
   hq kiosk decommission KIOSK -key FILE                        an administrator has it forget everything; then remove it
   hq kiosk remove KIOSK -why TEXT                              bar it; what it holds, it keeps`
@@ -33,7 +33,7 @@ type kioskOptions struct {
 
 // kioskCommand is the life of a kiosk.
 func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) error {
-	o := kioskOptions{page: newPage("kiosk", "add|list|quarantine|lift|replace|decommission|remove … -dir DIR", kioskAbout, progress)}
+	o := kioskOptions{page: newPage("kiosk", "add|list|quarantine|lift|adopt|replace|decommission|remove … -dir DIR", kioskAbout, progress)}
 	o.StringVar(&o.door, "door", "", "`name` of the door (add; default: what the kiosk says)")
 	o.StringVar(&o.broker, "broker", "", "`address` at which the kiosk finds headquarters, host:port (add)")
 	o.StringVar(&o.out, "out", "", "new `folder` for what the kiosk is to be told (add)")
@@ -52,7 +52,7 @@ func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) e
 		return o.list(ctx, out)
 	case (verb == "quarantine" || verb == "remove") && len(of) == 1 && o.why == "":
 		return fmt.Errorf("say why, -why TEXT: %w", errUsage)
-	case (verb == "quarantine" || verb == "remove" || verb == "lift") && len(of) == 1:
+	case (verb == "quarantine" || verb == "remove" || verb == "lift" || verb == "adopt") && len(of) == 1:
 		k, err := ask[named](ctx, o.page, verbState, stateRequest{of[0], verb, o.why})
 		return say(out, err, "kiosk %s: done\n", k.Kiosk)
 	case verb == "replace" && len(of) == 2:
@@ -97,7 +97,7 @@ func (o kioskOptions) add(ctx context.Context, file string, out io.Writer) error
 	}
 	var chain []byte
 	for _, c := range a.Chain {
-		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c})...)
+		chain = append(chain, block("CERTIFICATE", c)...)
 	}
 	for name, data := range map[string][]byte{"root.pub": root, "trust.cose": a.Trust, "certificate.pem": chain} {
 		if err := authority.Replace(filepath.Join(o.out, name), data, 0o644); err != nil {

@@ -50,6 +50,7 @@ func commands() []command {
 		{"lockdown", "lock all doors or one", lockdownCommand},
 		{"disable", "have nobody recognised", disableCommand},
 		{"release", "open one door once, from afar", releaseCommand},
+		{"certificate", "make a certificate for somebody else's broker", certificateCommand},
 		{"backup", "write the state to a file", backupCommand},
 		{"restore", "take a backup back", restoreCommand},
 	}

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/lintel-access/lintel/hq/authority"
@@ -59,6 +63,48 @@ func keyCommand(_ context.Context, args []string, out, progress io.Writer) error
 	}
 	fmt.Fprintf(out, "%s.pub may be shown to anybody; %s to nobody.\n", fs.Arg(0), fs.Arg(0))
 	return nil
+}
+
+// certificateCommand makes the certificate of somebody else's broker.
+func certificateCommand(_ context.Context, args []string, out, progress io.Writer) error {
+	p := newPage("certificate", "HOST… -out FOLDER -dir DIR", "Makes key and certificate for a broker that is not hq serve's own, for these host names and addresses, in a new folder. It is good for 90 days.", progress)
+	folder := p.String("out", "", "new `folder` for broker.key, broker.crt and authority.crt (required)")
+	hosts, err := p.words(args, 1, 16)
+	if err != nil {
+		return err
+	}
+	if *folder == "" {
+		return fmt.Errorf("say where to, -out FOLDER: %w", errUsage)
+	}
+	s, err := authority.LoadServer(p.dir, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(*folder, 0o700); err != nil {
+		return err
+	}
+	c, err := s.Broker().Server(hosts, time.Now())
+	if err != nil {
+		return err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return err
+	}
+	chain := slices.Concat(block("CERTIFICATE", c.Certificate[0]), block("CERTIFICATE", c.Certificate[1]))
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{{"broker.key", block("PRIVATE KEY", key)}, {"broker.crt", chain}, {"authority.crt", block("CERTIFICATE", s.Broker().Authority.Raw)}} {
+		if err := authority.Replace(filepath.Join(*folder, f.name), f.data, 0o600); err != nil {
+			return err
+		}
+	}
+	return say(out, nil, "%s: good until %s\n", *folder, c.Leaf.NotAfter.Format(time.DateOnly))
+}
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 const trustAbout = `Changes who may do what to the fleet, with the keys from the safe. Kiosks that are connected hear of it at once, the others when they greet.

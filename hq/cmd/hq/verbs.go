@@ -68,7 +68,7 @@ type listed struct {
 
 type stateRequest struct {
 	Kiosk string `cbor:"1,keyasint"`
-	To    string `cbor:"2,keyasint"` // quarantine, lift or remove
+	To    string `cbor:"2,keyasint"` // quarantine, lift, adopt or remove
 	Why   string `cbor:"3,keyasint"`
 }
 
@@ -173,6 +173,8 @@ func (s *served) state(ctx context.Context, q stateRequest) (any, error) {
 		err = f.Quarantine(ctx, name, q.Why)
 	case "lift":
 		err = f.Lift(ctx, name)
+	case "adopt":
+		err = f.Adopt(ctx, name)
 	case "remove":
 		err = f.Remove(ctx, name, q.Why)
 	default:
