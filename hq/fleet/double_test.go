@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,6 +116,7 @@ type house struct {
 	ledger   Ledger
 	fleet    *Fleet
 	clock    func() time.Time
+	later    atomic.Int64 // nanoseconds
 	stop     func()
 }
 
@@ -178,7 +180,7 @@ func (h *house) start(over bool) {
 			}
 			return e.Blob, nil
 		},
-		Now: func() time.Time { return h.clock() }})
+		Now: func() time.Time { return h.clock().Add(time.Duration(h.later.Load())) }})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -194,6 +196,9 @@ func (h *house) start(over bool) {
 		h.stop = func() {}
 	}
 }
+
+// skip has headquarters' clock go on.
+func (h *house) skip(d time.Duration) { h.later.Add(int64(d)) }
 
 // restart ends headquarters and starts it again.
 func (h *house) restart() {

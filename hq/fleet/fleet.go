@@ -11,6 +11,7 @@ package fleet
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -47,6 +48,8 @@ type People interface {
 
 // Ledger takes in what kiosks have recorded.
 type Ledger interface {
+	// Meet says by which keys a kiosk's records are judged, before any come. It may be said again.
+	Meet(kiosk [32]byte, audit, attestation *ecdsa.PublicKey) error
 	// Ingest takes records in, durably, and returns what may be acknowledged, or nil. After an error the kiosk sends them again by itself.
 	Ingest(kiosk [32]byte, r wire.Records) (*wire.Acknowledge, error)
 }
@@ -101,11 +104,30 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 		}
 		d.name = d.kiosk.Name()
 		f.desks[d.name] = d
+		if err := f.meet(d.kiosk); err != nil {
+			return nil, fmt.Errorf("open fleet: %w", err)
+		}
 	}
 	if err := f.loadAlarms(ctx); err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
 	}
 	return f, nil
+}
+
+// meet introduces a kiosk to the ledger.
+func (f *Fleet) meet(k Kiosk) error {
+	if f.config.Ledger == nil {
+		return nil
+	}
+	audit, err := wire.ParseKey(k.Audit)
+	if err != nil {
+		return err
+	}
+	attestation, err := wire.ParseKey(k.Attestation)
+	if err != nil {
+		return err
+	}
+	return f.config.Ledger.Meet(k.ID, audit, attestation)
 }
 
 var (

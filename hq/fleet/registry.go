@@ -80,6 +80,9 @@ func (f *Fleet) admit(ctx context.Context, k Kiosk, door string) (wire.Certifica
 	if fresh {
 		d.kiosk.State, d.kiosk.Why = Active, ""
 	}
+	if err := f.meet(d.kiosk); err != nil {
+		return wire.Certificate{}, err
+	}
 	if err := f.save(ctx, d); err != nil {
 		return wire.Certificate{}, err
 	}
