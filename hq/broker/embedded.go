@@ -37,8 +37,8 @@ type Config struct {
 const (
 	account     = "LINTEL" // of kiosks and of headquarters
 	authAccount = "AUTH"   // of what answers who may connect
-	userHQ      = "hq"
-	userAuth    = "auth"
+	loginHQ     = "hq"
+	loginAuth   = "auth"
 	ready       = 20 * time.Second // to start: replaying 160 MB of files took 3 s
 	// redeliver is how long a kiosk may take to acknowledge: nats' 30 s would deliver after newer messages (measured).
 	redeliver = 2 * time.Second
@@ -79,7 +79,7 @@ func (e *Embedded) start(ctx context.Context) (err error) {
 	if e.issuer, err = nkeys.CreateAccount(); err != nil {
 		return err
 	}
-	secrets := map[string]string{userHQ: rand.Text(), userAuth: rand.Text()} // for connections inside this process alone
+	secrets := map[string]string{loginHQ: rand.Text(), loginAuth: rand.Text()} // for connections inside this process alone
 	if e.options, err = e.settings(secrets); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (e *Embedded) start(ctx context.Context) (err error) {
 	if err := a.EnableJetStream(nil, nil); err != nil {
 		return err
 	}
-	if e.nc, err = e.connect(userHQ, secrets[userHQ]); err != nil {
+	if e.nc, err = e.connect(loginHQ, secrets[loginHQ]); err != nil {
 		return err
 	}
 	if e.js, err = jetstream.New(e.nc); err != nil {
@@ -118,7 +118,7 @@ func (e *Embedded) start(ctx context.Context) (err error) {
 	if err := e.streams(ctx); err != nil {
 		return err
 	}
-	if e.auth, err = e.connect(userAuth, secrets[userAuth]); err != nil {
+	if e.auth, err = e.connect(loginAuth, secrets[loginAuth]); err != nil {
 		return err
 	}
 	if _, err = e.auth.Subscribe(server.AuthCalloutSubject, e.answer); err != nil {
@@ -159,10 +159,10 @@ func (e *Embedded) settings(secrets map[string]string) (*server.Options, error) 
 		JetStreamLimits:    server.JSLimitOpts{DefaultMaxConsumers: -1}, // 1000 by default, and each kiosk needs one
 		Accounts:           []*server.Account{kiosks, auth},
 		Users: []*server.User{
-			{Username: userHQ, Password: secrets[userHQ], Account: kiosks},
-			{Username: userAuth, Password: secrets[userAuth], Account: auth},
+			{Username: loginHQ, Password: secrets[loginHQ], Account: kiosks},
+			{Username: loginAuth, Password: secrets[loginAuth], Account: auth},
 		},
-		AuthCallout: &server.AuthCallout{Issuer: issuer, Account: authAccount, AuthUsers: []string{userHQ, userAuth}},
+		AuthCallout: &server.AuthCallout{Issuer: issuer, Account: authAccount, AuthUsers: []string{loginHQ, loginAuth}},
 		MQTT:        mqtt,
 	}, nil
 }

@@ -1,0 +1,202 @@
+package fleet
+
+import (
+	"crypto/x509"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+func TestForkedKioskIsQuarantined(t *testing.T) {
+	for name, spoil := range map[string]func(k *double){
+		"ahead of headquarters": func(k *double) { k.seq++ },
+		"at another command":    func(k *double) { k.head[0]++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, false)
+			k := known(t, h, "front")
+			appendAll(t, h, k, h.enrolment(1))
+			k.until("the order", func() bool { return k.seq == 1 })
+			time.Sleep(50 * time.Millisecond) // until its greeting is answered
+			k.mu.Lock()
+			spoil(k)
+			before := k.times
+			k.mu.Unlock()
+			k.greet()
+			for range 100 {
+				if overview(t, h, k.name).State == Quarantined {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			o := overview(t, h, k.name)
+			if o.State != Quarantined || len(o.Alarms) != 1 || o.Alarms[0].Kind != Fork {
+				t.Fatalf("%v, alarms %v", o.State, o.Alarms)
+			}
+			appendAll(t, h, k, h.enrolment(2))
+			k.greet()
+			time.Sleep(100 * time.Millisecond)
+			k.mu.Lock()
+			if k.times != before || len(k.orders) != 1 {
+				t.Errorf("it is still told: %d answers, %d orders", k.times-before, len(k.orders))
+			}
+			k.mu.Unlock()
+			h.restart()
+			if o := overview(t, h, k.name); o.State != Quarantined || len(o.Alarms) != 1 {
+				t.Errorf("after a restart %v, alarms %v", o.State, o.Alarms)
+			}
+			if err := h.fleet.Lift(t.Context(), k.name); err != nil {
+				t.Fatal(err)
+			}
+			if o := overview(t, h, k.name); o.State != Active || len(o.Alarms) != 0 {
+				t.Errorf("lifted, it is %v with alarms %v", o.State, o.Alarms)
+			}
+		})
+	}
+}
+
+// Headquarters was restored from a backup of before the kiosk was told the last things.
+func TestAdoptedKioskGoesOn(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	old := h.enrolment(1)
+	appendAll(t, h, k, old)
+	k.until("the order", func() bool { return k.seq == 1 })
+	if err := h.fleet.Submit(t.Context(), "", h.sign(wire.Fleet(), wire.Lockdown{Version: 1, On: true, Issued: 1})); err != nil {
+		t.Fatal(err)
+	}
+	k.until("the lockdown", func() bool { return k.seq == 2 })
+	if err := h.fleet.Adopt(t.Context(), k.name); err == nil {
+		t.Error("a kiosk that is not quarantined was adopted")
+	}
+	k.mu.Lock()
+	k.seq, k.head, k.orders = 40, [32]byte{40}, map[[32]byte]int{}
+	k.mu.Unlock()
+	h.shelf.mu.Lock()
+	h.shelf.queue = [][32]byte{old}
+	h.shelf.mu.Unlock()
+	k.greet()
+	for range 200 {
+		if overview(t, h, k.name).State == Quarantined {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := h.fleet.Adopt(t.Context(), k.name); err != nil {
+		t.Fatal(err)
+	}
+	k.until("all that is in force", func() bool { return k.seq == 42 && len(k.orders) == 2 })
+	if o := overview(t, h, k.name); o.State != Active || len(o.Alarms) != 0 || o.Head != 42 {
+		t.Errorf("%v, alarms %v, stream of %d", o.State, o.Alarms, o.Head)
+	}
+	h.restart()
+	k.greet()
+	appendAll(t, h, k, h.enrolment(2))
+	k.until("what comes then", func() bool { return k.seq == 43 })
+}
+
+func TestTrustReachesEverybody(t *testing.T) {
+	h := newHouse(t, false)
+	k, late := known(t, h, "front"), h.introduce("late")
+	o, err := authority.OpenOffline(h.dir, h.safe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Change(time.Now(), authority.Dismiss("Ada")); err != nil {
+		t.Fatal(err)
+	}
+	h.load()
+	if err := h.fleet.Serve(t.Context(), h.server); err != nil {
+		t.Fatal(err)
+	}
+	version := h.server.Trust.Version
+	k.until("the new trust", func() bool { return k.trust == version })
+	late.listen()
+	late.greet()
+	late.until("the new trust", func() bool { return late.trust == version })
+	if err := h.fleet.Submit(t.Context(), "", h.sign(wire.Fleet(), wire.Lockdown{Version: 1, Issued: 1})); err == nil {
+		t.Error("an operator who was dismissed still commands")
+	}
+}
+
+// Control: A21
+func TestLifeOfAKiosk(t *testing.T) {
+	h := newHouse(t, false)
+	old := known(t, h, "front")
+	a, b := h.enrolment(1), h.enrolment(2)
+	appendAll(t, h, old, a)
+	appendAll(t, h, old, b)
+	h.shelf.destroy(a)
+	next := known(t, h, "spare")
+	if err := h.fleet.Replace(t.Context(), old.name, next.name); err != nil {
+		t.Fatal(err)
+	}
+	next.until("what the old one had", func() bool { return next.orders[b] == 1 && next.orders[a] == 0 })
+	if o := overview(t, h, next.name); o.Door != "front" {
+		t.Errorf("the new one has door %q", o.Door)
+	}
+	certificate, err := x509.ParseCertificate(old.certificate.Chain[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"to connect":        h.fleet.Admit(old.name, certificate),
+		"commands":          h.fleet.Append(t.Context(), old.name, [][32]byte{b}),
+		"to be quarantined": h.fleet.Quarantine(t.Context(), old.name, "why"),
+	} {
+		if err == nil {
+			t.Errorf("a replaced kiosk is let: %s", what)
+		}
+	}
+	if err := h.fleet.Admit(next.name, certificate); err == nil {
+		t.Error("a kiosk connects with the key of another")
+	}
+	if err := h.fleet.Quarantine(t.Context(), next.name, "stolen?"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.fleet.Remove(t.Context(), next.name, "stolen"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.fleet.Lift(t.Context(), next.name); err == nil {
+		t.Error("a removed kiosk was lifted back")
+	}
+	h.restart()
+	if o := overview(t, h, next.name); o.State != Removed || o.Why != "stolen" {
+		t.Errorf("after a restart %v, %q", o.State, o.Why)
+	}
+	if _, err := h.fleet.Find("nobody"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("found nobody: %v", err)
+	}
+}
+
+func TestCertificatesAreRenewed(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	certificate, err := x509.ParseCertificate(k.certificate.Chain[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitted := func() {
+		t.Helper()
+		if err := h.fleet.Admit(k.name, certificate); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admitted()
+	k.greet()
+	time.Sleep(50 * time.Millisecond)
+	if k.until("quiet", func() bool { return true }); k.renewed != 0 {
+		t.Fatalf("%d new certificates on the first day", k.renewed)
+	}
+	h.stop()
+	h.clock = func() time.Time { return time.Now().Add(authority.LeafTerm - 20*24*time.Hour) }
+	h.start(false)
+	admitted()
+	for range 3 {
+		k.greet()
+	}
+	k.until("a new one, in time", func() bool { return k.renewed == 1 && k.times > 4 })
+}
