@@ -38,18 +38,18 @@ type command struct {
 // commands are all there are, in the order in which a stranger needs them.
 func commands() []command {
 	return []command{
-		{"policy", "checks, explains, compares and compiles the rules of a site", runPolicy},
-		{"events", "show what kiosks have recorded, and what is wrong with it", eventsCommand},
-		{"receipt", "write the proof that a walk-up stands in the kiosk's log", receiptCommand},
-		{"verify-receipt", "check such a proof with the kiosk's public key alone", verifyReceiptCommand},
 		{"init", "make headquarters' keys and folders", initCommand},
 		{"key", "make an operator's key", keyCommand},
 		{"trust", "say who may do what (with the keys from the safe)", trustCommand},
 		{"serve", "run headquarters", serveCommand},
 		{"kiosk", "add, list, quarantine, replace, decommission kiosks", kioskCommand},
+		{"policy", "checks, explains, compares and compiles the rules of a site", runPolicy},
+		{"events", "show what kiosks have recorded, and what is wrong with it", eventsCommand},
+		{"receipt", "write the proof that a walk-up stands in the kiosk's log", receiptCommand},
+		{"verify-receipt", "check such a proof with the kiosk's public key alone", verifyReceiptCommand},
+		{"release", "open one door once, from afar", releaseCommand},
 		{"lockdown", "lock all doors or one", lockdownCommand},
 		{"disable", "have nobody recognised", disableCommand},
-		{"release", "open one door once, from afar", releaseCommand},
 		{"certificate", "make a certificate for somebody else's broker", certificateCommand},
 		{"backup", "write the state to a file", backupCommand},
 		{"restore", "take a backup back", restoreCommand},
