@@ -49,6 +49,7 @@ func profiles(dir string) map[string]Profile {
 		"link":          Link(run, Reach{}),
 		"link, network": Link(run, Reach{Port: 8883}),
 		"link, names":   Link(run, Reach{Port: 8883, Names: true}),
+		"extractor":     Extractor(),
 	}
 }
 
@@ -292,6 +293,7 @@ func TestProfiles(t *testing.T) {
 		"link":          append([]string{"unix socket", "run"}, always...),
 		"link, network": append([]string{"unix socket", "run", "inet socket", "inet6 socket", "udp", "tcp"}, always...),
 		"link, names":   append([]string{"unix socket", "run", "inet socket", "inet6 socket", "udp", "tcp", "names"}, always...),
+		"extractor":     always,
 	}
 	for name, allowed := range may {
 		t.Run(name, func(t *testing.T) {

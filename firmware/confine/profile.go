@@ -43,6 +43,17 @@ func Eye(readOnly ...string) Profile {
 	}
 }
 
+// Extractor is the profile of headquarters' child that parses photographs of people who are to be enrolled. It has loaded the models before, and
+// speaks on the descriptors that it was started with.
+func Extractor() Profile {
+	return Profile{
+		name:   "extractor",
+		files:  32,                                                            // it has about ten
+		calls:  []grant{{name: "openat", arg: 2, test: noneOf, bits: writes}}, // its own /proc entries, for the proof
+		denied: slices.Concat(noSocket, noWriting, noNetwork),
+	}
+}
+
 // Door is the profile of the program that decides. state holds vault and audit log, run its sockets; both must exist. tpm is the TPM's device, which
 // is opened again after it fell silent; empty where it answers on a socket in run.
 func Door(state, run, tpm string) Profile {
