@@ -1,0 +1,221 @@
+package people
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// waiting is an enrolment that a second operator must approve.
+type waiting struct {
+	Person   Person  `cbor:"1,keyasint"`
+	Why      string  `cbor:"2,keyasint"`
+	Proofing []byte  `cbor:"3,keyasint"`
+	Entries  []Entry `cbor:"4,keyasint"` // to be queued
+}
+
+// admit makes an enrolment count: the record takes its place, orders it no longer rests on are destroyed, the new ones are queued.
+func (t *txn) admit(w waiting, n uint32, s slot) error {
+	name := t.p.personName(w.Person.ID)
+	for _, ref := range w.Person.Earlier {
+		if err := t.destroy(ref); err != nil {
+			return err
+		}
+	}
+	w.Person.Earlier = nil
+	data, err := wire.Marshal(w.Person)
+	if err != nil {
+		return err
+	}
+	defer clear(data)
+	if err := t.put(bucketPerson, name, n, s, data); err != nil {
+		return err
+	}
+	if w.Proofing != nil {
+		if err := t.put(bucketProofing, name, n, s, w.Proofing); err != nil {
+			return err
+		}
+	}
+	for _, e := range w.Entries {
+		if err := t.queue(e); err != nil {
+			return err
+		}
+	}
+	return t.note(w.Person, false)
+}
+
+// destroy leaves of an order that there was one.
+func (t *txn) destroy(ref [32]byte) error {
+	return t.bucket(bucketOrder).Put(ref[:], make([]byte, goneOrder))
+}
+
+// person reads a record of somebody who is enrolled.
+func (t *txn) person(id access.PersonID) (p Person, n uint32, s slot, err error) {
+	plain, n, s, err := t.get(bucketPerson, t.p.personName(id))
+	if err != nil {
+		return p, n, s, err
+	}
+	defer clear(plain)
+	return p, n, s, wire.Unmarshal(plain, &p)
+}
+
+// orders are the envelopes that a record rests on.
+func (p Person) orders() (refs [][32]byte) {
+	for _, r := range [][32]byte{p.Order, p.Approval, p.Standing} {
+		if r != [32]byte{} {
+			refs = append(refs, r)
+		}
+	}
+	return refs
+}
+
+// Waiting is an enrolment that waits, for whoever is to approve it.
+type Waiting struct {
+	Listed
+	Why      string
+	Proofing []byte
+}
+
+// Pending lists what waits for a second operator, all of it or one batch.
+func (p *People) Pending(batch string) (all []Waiting, err error) {
+	err = p.view(func(t *txn) error {
+		return t.bucket(bucketPending).ForEach(func(k, v []byte) error {
+			w, _, _, err := t.waits(k, v)
+			if err != nil || batch != "" && w.Person.Batch != batch {
+				return err
+			}
+			l := Listed{Person: w.Person, Pending: true, Count: len(w.Person.References)}
+			l.References = nil
+			all = append(all, Waiting{l, w.Why, w.Proofing})
+			return nil
+		})
+	})
+	return all, err
+}
+
+func (t *txn) waits(k, v []byte) (w waiting, n uint32, s slot, err error) {
+	if v == nil {
+		return w, 0, s, fmt.Errorf("enrolment %x: %w", k, ErrUnknown)
+	}
+	plain, n, s, err := t.unseal(bucketPending, k, v)
+	if err != nil {
+		return w, n, s, err
+	}
+	defer clear(plain)
+	return w, n, s, wire.Unmarshal(plain, &w)
+}
+
+// ErrSecond means that whoever enrols somebody cannot approve it.
+var ErrSecond = errors.New("the approval must be another operator's than the enrolment")
+
+// Approve has a second operator sign for an enrolment that waits, named by the SHA-256 of its envelope. It is then handed on.
+func (p *People) Approve(ref [32]byte, by Operator) error {
+	now := p.now()
+	who, err := by.may(wire.KindApproval, now)
+	if err != nil {
+		return err
+	}
+	return p.update(func(t *txn) error {
+		w, n, s, err := t.waits(ref[:], t.bucket(bucketPending).Get(ref[:]))
+		if err != nil {
+			return err
+		}
+		if who.Key == w.Person.Enroller.Key || who.Name == w.Person.Enroller.Name { // one person may have two keys
+			return ErrSecond
+		}
+		if err := t.still(w, by, now); err != nil {
+			return err
+		}
+		o, err := seal(by, wire.Fleet(), wire.Approval{Order: ref, Issued: now.Unix()}, w.Person.ID, w.Person.Generation)
+		if err != nil {
+			return err
+		}
+		w.Person.Approver, w.Person.Approval = who, o.ref
+		return errors.Join(t.bucket(bucketPending).Delete(ref[:]), t.put(bucketOrder, o.ref[:], n, s, o.envelope), t.admit(w, n, s))
+	})
+}
+
+// still refuses an enrolment that has become void while it waited: its signer lost the key's grant, its orders have expired, or the person was changed.
+func (t *txn) still(w waiting, by Operator, now time.Time) error {
+	kind := wire.KindEnrolment
+	if w.Person.At != [32]byte{} {
+		kind = wire.KindSupervised
+		if now.After(time.Unix(w.Person.Issued, 0).Add(supervisedFor)) {
+			return Refused{"the kiosk would no longer accept it: reject it and enrol again"}
+		}
+	}
+	if g, err := by.trust.Grant(w.Person.Enroller.Key, kind, now.Unix()); err != nil || g.Name != w.Person.Enroller.Name {
+		return Refused{"whoever enrolled this person may no longer do so: reject it"}
+	}
+	if w.Person.Until <= now.Unix() {
+		return Refused{"the permission has ended meanwhile: reject it"}
+	}
+	old, _, _, err := t.person(w.Person.ID)
+	if errors.Is(err, ErrUnknown) && w.Person.Generation == 1 {
+		return nil
+	}
+	if err != nil || old.Generation+1 != w.Person.Generation || old.State != Active {
+		return Refused{"this person was deleted, suspended or revoked meanwhile: reject it"}
+	}
+	return nil
+}
+
+// Reject drops an enrolment that waits. What was to be enrolled is destroyed; who was enrolled before stays.
+func (p *People) Reject(ref [32]byte) error {
+	return p.update(func(t *txn) error {
+		w, n, s, err := t.waits(ref[:], t.bucket(bucketPending).Get(ref[:]))
+		if err != nil {
+			return err
+		}
+		for _, e := range w.Entries {
+			if err := t.destroy(e.Order); err != nil {
+				return err
+			}
+		}
+		if err := t.bucket(bucketPending).Delete(ref[:]); err != nil {
+			return err
+		}
+		old, _, _, err := t.person(w.Person.ID)
+		switch {
+		case err == nil:
+			return t.note(old, false)
+		case !errors.Is(err, ErrUnknown):
+			return err
+		}
+		t.forget(w.Person.ID)
+		s.key = [32]byte{}
+		return t.keys.write(n, s)
+	})
+}
+
+// Privileged are the groups whose members a second operator must approve.
+func (p *People) Privileged() (groups []string, err error) {
+	err = p.view(func(t *txn) (err error) {
+		groups, err = t.privileged()
+		return err
+	})
+	return groups, err
+}
+
+func (t *txn) privileged() (groups []string, err error) {
+	plain, _, _, err := t.get(bucketMeta, []byte(metaPrivileged))
+	if errors.Is(err, ErrUnknown) {
+		return nil, nil
+	}
+	if err == nil {
+		err = wire.Unmarshal(plain, &groups)
+	}
+	return groups, err
+}
+
+// SetPrivileged replaces the list of those groups.
+func (p *People) SetPrivileged(groups []string) error {
+	data, err := wire.Marshal(sortedGroups(groups))
+	if err != nil {
+		return err
+	}
+	return p.update(func(t *txn) error { return t.put(bucketMeta, []byte(metaPrivileged), noSlot, slot{}, data) })
+}

@@ -1,0 +1,107 @@
+package people
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Entry is one order in the queue of what is to be handed on. It names nobody and holds nothing biometric.
+type Entry struct {
+	Order      [32]byte        `cbor:"1,keyasint"` // SHA-256 of the envelope; Content has it
+	Kind       wire.Kind       `cbor:"2,keyasint"`
+	Person     access.PersonID `cbor:"3,keyasint"`
+	Generation uint64          `cbor:"4,keyasint"`
+	At         [32]byte        `cbor:"5,keyasint"` // the one kiosk that it is for; zero: every kiosk that needs the person
+	State      State           `cbor:"6,keyasint"` // of a standing
+}
+
+// queue appends an entry.
+func (t *txn) queue(e Entry) error {
+	data, err := wire.Marshal(e)
+	if err != nil {
+		return err
+	}
+	b := t.bucket(bucketQueue)
+	n, err := b.NextSequence()
+	if err != nil {
+		return err
+	}
+	return t.put(bucketQueue, binary.BigEndian.AppendUint64(nil, n), noSlot, slot{}, data)
+}
+
+// Kiosk says whom a kiosk needs.
+type Kiosk struct {
+	ID       [32]byte
+	Groups   []string // that its door lets in
+	Everyone bool     // its door asks for no group
+}
+
+func (k Kiosk) needs(p Person) bool {
+	if p.At != [32]byte{} {
+		return p.At == k.ID
+	}
+	return k.Everyone || slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(k.Groups, g) })
+}
+
+// Assign returns what a kiosk must be given beyond the first entries of the queue, in order, and how long the queue is now: the next call's after. What a
+// later order or a deletion has made void is left out, but never a deletion itself: it goes to every kiosk, and beats whatever was sent before. At most
+// most entries are looked at, so that nobody waits for a long queue; the caller goes on until after no longer rises.
+func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next uint64, err error) {
+	next = after
+	err = p.read(func(t *txn, r *roll) error {
+		c := t.bucket(bucketQueue).Cursor()
+		for key, v := c.Seek(binary.BigEndian.AppendUint64(nil, after+1)); key != nil && most > 0; key, v = c.Next() {
+			most--
+			var e Entry
+			plain, _, _, err := t.unseal(bucketQueue, key, v)
+			if err == nil {
+				err = wire.Unmarshal(plain, &e)
+			}
+			if err != nil {
+				return err
+			}
+			if next = binary.BigEndian.Uint64(key); r.wants(k, e) {
+				entries = append(entries, e)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, after, fmt.Errorf("assign orders: %w", err)
+	}
+	return entries, next, nil
+}
+
+// wants reports whether a kiosk must be given an order, as things are now.
+func (r *roll) wants(k Kiosk, e Entry) bool {
+	if e.Kind == wire.KindDeletion {
+		return true
+	}
+	m, ok := r.members[e.Person]
+	if !ok || e.At != [32]byte{} && e.At != k.ID {
+		return false
+	}
+	return k.needs(m.Person) && (e.Order == m.Order || e.Order == m.Standing)
+}
+
+// Content returns the envelope of an order that Assign named. gone means that it was destroyed, with its person or by a later enrolment; the hash is all
+// that is left. A biometric envelope must be sealed wherever it travels; the caller clears it.
+func (p *People) Content(order [32]byte) (envelope []byte, gone, biometric bool, err error) {
+	err = p.view(func(t *txn) (err error) {
+		envelope, _, _, err = t.get(bucketOrder, order[:])
+		return err
+	})
+	if errors.Is(err, errDestroyed) {
+		return nil, true, false, nil
+	}
+	if err != nil {
+		return nil, false, false, fmt.Errorf("read order %x: %w", order[:8], err)
+	}
+	claim, err := wire.Peek(envelope)
+	return envelope, false, claim.Kind == wire.KindEnrolment, err
+}

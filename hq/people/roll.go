@@ -1,0 +1,247 @@
+package people
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"iter"
+	"slices"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/extract"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// roll is everybody in memory: those who are enrolled and those who wait for approval.
+type roll struct {
+	change  uint64                     // of the vault when this was true
+	members map[access.PersonID]member // who is enrolled
+	waiting map[access.PersonID]member // whose enrolment waits for approval; who is enrolled again stands in both
+	lost    int                        // records that do not open
+}
+
+// member is one person in memory. References stand in refs alone.
+type member struct {
+	Person
+	refs    [][]float32
+	pending bool
+	removed bool // from both
+}
+
+// names reads the roll anew if the vault has changed since.
+func (t *txn) names() (*roll, error) {
+	if r := t.p.roll; r != nil && r.change == t.number(metaChange) {
+		return r, nil
+	}
+	r := &roll{change: t.number(metaChange), members: map[access.PersonID]member{}, waiting: map[access.PersonID]member{}}
+	for _, b := range []string{bucketPerson, bucketPending} {
+		err := t.bucket(b).ForEach(func(k, v []byte) error {
+			plain, _, _, err := t.unseal(b, k, v)
+			if err != nil {
+				r.lost++ // its key was destroyed: the file was put back from a backup
+				return nil
+			}
+			defer clear(plain)
+			var w waiting
+			if b == bucketPerson {
+				err = wire.Unmarshal(plain, &w.Person)
+			} else {
+				err = wire.Unmarshal(plain, &w)
+			}
+			if err != nil {
+				return err
+			}
+			m, err := newMember(w.Person, b == bucketPending)
+			if err != nil {
+				return err
+			}
+			r.learn(m)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	t.p.roll = r
+	return r, nil
+}
+
+func newMember(p Person, pending bool) (member, error) {
+	m := member{Person: p, pending: pending}
+	for _, b := range p.References {
+		v, err := extract.Decode(b)
+		clear(b)
+		if err != nil {
+			return m, err
+		}
+		m.refs = append(m.refs, v)
+	}
+	m.References = nil
+	return m, nil
+}
+
+// follow takes over what a transaction has changed. A nil roll has nothing to follow.
+func (r *roll) follow(changed []member) {
+	if r == nil {
+		return
+	}
+	r.change++
+	for _, m := range changed {
+		r.learn(m)
+	}
+}
+
+func (r *roll) learn(m member) {
+	switch {
+	case m.removed:
+		delete(r.members, m.ID)
+		delete(r.waiting, m.ID)
+	case m.pending:
+		r.waiting[m.ID] = m
+	default:
+		r.members[m.ID] = m
+		if r.waiting[m.ID].Generation <= m.Generation {
+			delete(r.waiting, m.ID)
+		}
+	}
+}
+
+// waits reports whether an enrolment of the person waits for approval.
+func (r *roll) waits(id access.PersonID) bool { return r.waiting[id].Generation > 0 }
+
+// note has the memory learn of a person when the transaction has been committed.
+func (t *txn) note(p Person, pending bool) error {
+	p.References = slices.Clone(p.References)
+	for i, b := range p.References {
+		p.References[i] = bytes.Clone(b) // newMember clears them
+	}
+	m, err := newMember(p, pending)
+	t.changed = append(t.changed, m)
+	return err
+}
+
+// forget has the memory forget a person when the transaction has been committed.
+func (t *txn) forget(id access.PersonID) {
+	t.changed = append(t.changed, member{Person: Person{ID: id}, removed: true})
+}
+
+// maxAlike is how many look-alikes are kept of a person: who has more is nobody's mistake.
+const maxAlike = 8
+
+// alike finds who scores above least with one of the references, the nearest first; above same they count as the same person. Nobody's score leaves it.
+func (r *roll) alike(references [][]float32, except access.PersonID, same, least float32) []Likeness {
+	type found struct {
+		id    access.PersonID
+		score float32
+	}
+	var all []found
+	for id, m := range r.everybody() {
+		if id == except {
+			continue
+		}
+		if s := best(references, m.refs); s > least {
+			all = append(all, found{id, s})
+		}
+	}
+	slices.SortFunc(all, func(a, b found) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), bytes.Compare(a.id[:], b.id[:]))
+	})
+	var list []Likeness
+	for _, f := range all {
+		l := Likeness{f.id, f.score > same}
+		if len(list) < maxAlike && !slices.ContainsFunc(list, func(o Likeness) bool { return o.Person == l.Person }) {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// everybody goes through who is enrolled and who waits.
+func (r *roll) everybody() iter.Seq2[access.PersonID, member] {
+	return func(yield func(access.PersonID, member) bool) {
+		for _, all := range []map[access.PersonID]member{r.members, r.waiting} {
+			for id, m := range all {
+				if !yield(id, m) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// best is the highest comparison score of two sets of references; -1 if one is empty.
+func best(a, b [][]float32) float32 {
+	top := float32(-1)
+	for _, v := range a {
+		for _, w := range b {
+			var s float32
+			for i := range v {
+				s += v[i] * w[i]
+			}
+			top = max(top, s)
+		}
+	}
+	return top
+}
+
+// List is everybody, by name. Pending says who waits for approval; lost counts the records whose keys have been destroyed, as after a backup was put back.
+func (p *People) List() (all []Listed, lost int, err error) {
+	err = p.read(func(t *txn, r *roll) error {
+		for _, m := range r.everybody() {
+			all = append(all, Listed{m.Person, m.pending, len(m.refs)})
+		}
+		lost = r.lost
+		return nil
+	})
+	slices.SortFunc(all, func(a, b Listed) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), bytes.Compare(a.ID[:], b.ID[:]), cmp.Compare(a.Generation, b.Generation))
+	})
+	return all, lost, err
+}
+
+// Listed is a person without references.
+type Listed struct {
+	Person
+	Pending bool
+	Count   int // of references
+}
+
+// read runs f with the roll as it is now.
+func (p *People) read(f func(*txn, *roll) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.view(func(t *txn) error {
+		r, err := t.names()
+		if err != nil {
+			return err
+		}
+		return f(t, r)
+	})
+}
+
+// ErrSeveral means that a name is that of several people.
+var ErrSeveral = errors.New("several people are called so: say which by the id")
+
+// Find finds a person by id, number or name, in this order.
+func (p *People) Find(what string) (found Listed, err error) {
+	all, _, err := p.List()
+	if err != nil {
+		return found, err
+	}
+	for _, is := range []func(Listed) bool{
+		func(l Listed) bool { return l.ID.String() == what },
+		func(l Listed) bool { return l.Number == what && what != "" },
+		func(l Listed) bool { return l.Name == what },
+	} {
+		i := slices.IndexFunc(all, is)
+		if i < 0 {
+			continue
+		}
+		// Who is enrolled again stands in the list twice: the record that counts comes first.
+		if slices.ContainsFunc(all[i+1:], func(l Listed) bool { return is(l) && l.ID != all[i].ID }) {
+			return found, ErrSeveral
+		}
+		return all[i], nil
+	}
+	return found, ErrUnknown
+}
