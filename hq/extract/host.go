@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 
 	"github.com/lintel-access/lintel/sync/wire"
@@ -83,7 +84,8 @@ func (h *Host) start(ctx context.Context) (*child, error) {
 		program = "/proc/self/exe" // the file that runs, even if another one has taken its name since
 	}
 	cmd := exec.CommandContext(ctx, program, append([]string{Word}, h.Args...)...)
-	cmd.Env = []string{} // nothing of what headquarters was started with
+	cmd.Env = []string{}                                  // nothing of what headquarters was started with
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is for headquarters, which then ends the child
 	complaint := new(first)
 	cmd.Stderr = complaint
 	cmd.WaitDelay = time.Second

@@ -163,8 +163,11 @@ func (t *txn) still(w waiting, by Operator, now time.Time) error {
 	return nil
 }
 
-// Reject drops an enrolment that waits. What was to be enrolled is destroyed; who was enrolled before stays.
-func (p *People) Reject(ref [32]byte) error {
+// Reject drops an enrolment that waits: whoever may enrol or approve can. What was to be enrolled is destroyed; who was enrolled before stays.
+func (p *People) Reject(ref [32]byte, by Operator) error {
+	if _, err := by.may(wire.KindApproval, p.now()); err != nil {
+		return err
+	}
 	return p.update(func(t *txn) error {
 		w, n, s, err := t.waits(ref[:], t.bucket(bucketPending).Get(ref[:]))
 		if err != nil {
@@ -178,6 +181,7 @@ func (p *People) Reject(ref [32]byte) error {
 		if err := t.bucket(bucketPending).Delete(ref[:]); err != nil {
 			return err
 		}
+		t.forget(w.Person.ID)
 		old, _, _, err := t.person(w.Person.ID)
 		switch {
 		case err == nil:
@@ -185,10 +189,23 @@ func (p *People) Reject(ref [32]byte) error {
 		case !errors.Is(err, ErrUnknown):
 			return err
 		}
-		t.forget(w.Person.ID)
 		s.key = [32]byte{}
 		return t.keys.write(n, s)
 	})
+}
+
+// Proofing is the proofing record of somebody who was listed, as it was given.
+func (p *People) Proofing(l Listed) (record []byte, err error) {
+	err = p.view(func(t *txn) (err error) {
+		if l.Pending {
+			w, _, _, err := t.waits(l.Order[:], t.bucket(bucketPending).Get(l.Order[:]))
+			record = w.Proofing
+			return err
+		}
+		record, _, _, err = t.get(bucketProofing, p.personName(l.ID))
+		return err
+	})
+	return record, err
 }
 
 // Privileged are the groups whose members a second operator must approve.

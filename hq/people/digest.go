@@ -18,7 +18,7 @@ type Holding struct {
 
 // Roster is whom a kiosk should hold, by id.
 func (p *People) Roster(k Kiosk) (all []Holding, err error) {
-	err = p.read(func(t *txn, r *roll) error {
+	err = p.view(func(t *txn) error {
 		return t.bucket(bucketPerson).ForEach(func(key, v []byte) error {
 			plain, _, _, err := t.unseal(bucketPerson, key, v)
 			if err != nil {

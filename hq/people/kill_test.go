@@ -226,7 +226,7 @@ func TestBulkKilled(t *testing.T) {
 
 	// One row is mended, one person is deleted and comes back: the next run does these two.
 	write("absent.jpg", "50")
-	if err := b.Reject(all[0].Order); err != nil {
+	if err := b.Reject(all[0].Order, b.bob); err != nil {
 		t.Fatal(err)
 	}
 	again := 0

@@ -295,7 +295,7 @@ func TestSecondOperator(t *testing.T) {
 	}
 
 	again := b.enrol(t, request("two", "2"))
-	if err := b.Reject(again.Order); err != nil {
+	if err := b.Reject(again.Order, b.bob); err != nil {
 		t.Fatal(err)
 	}
 	if _, gone, _, err := b.Content(again.Order); !gone || err != nil {
@@ -410,7 +410,7 @@ func TestAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Groups = []string{"vault"}
-	b.enrol(t, r)
+	waits := b.enrol(t, r)
 	if got := b.assigned(t, Kiosk{ID: [32]byte{3}, Groups: []string{"vault"}}); len(got) != 1 || got[0].Kind != wire.KindDeletion || got[0].Generation != 1 {
 		t.Errorf("handed on before it was approved: %+v", got)
 	}
@@ -419,6 +419,19 @@ func TestAgain(t *testing.T) {
 	}
 	if _, err := b.Enrol(t.Context(), r, b.ann, faces{}, rules()); err == nil {
 		t.Error("two enrolments of one person wait")
+	}
+	if err := b.Reject(waits.Order, b.bob); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.assigned(t, Kiosk{ID: [32]byte{2}, Groups: []string{"office"}}); len(got) != 2 {
+		t.Errorf("who waited to be enrolled again is gone: %+v", got)
+	}
+	waits = b.enrol(t, r)
+	if err := b.Approve(waits.Order, b.bob); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.assigned(t, Kiosk{ID: [32]byte{3}, Groups: []string{"vault"}}); len(got) != 3 || got[2].Generation != 3 {
+		t.Errorf("after approval: %+v", got)
 	}
 }
 

@@ -53,7 +53,7 @@ func (k Kiosk) needs(p Person) bool {
 // most entries are looked at, so that nobody waits for a long queue; the caller goes on until after no longer rises.
 func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next uint64, err error) {
 	next = after
-	err = p.read(func(t *txn, r *roll) error {
+	err = p.view(func(t *txn) error {
 		c := t.bucket(bucketQueue).Cursor()
 		for key, v := c.Seek(binary.BigEndian.AppendUint64(nil, after+1)); key != nil && most > 0; key, v = c.Next() {
 			most--
@@ -65,7 +65,11 @@ func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next 
 			if err != nil {
 				return err
 			}
-			if next = binary.BigEndian.Uint64(key); r.wants(k, e) {
+			wanted, err := t.wants(k, e)
+			if err != nil {
+				return err
+			}
+			if next = binary.BigEndian.Uint64(key); wanted {
 				entries = append(entries, e)
 			}
 		}
@@ -77,16 +81,41 @@ func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next 
 	return entries, next, nil
 }
 
+// Handout is the vault as hq serve hands orders on from it.
+type Handout struct {
+	*People
+	Needs func(kiosk [32]byte) Kiosk // nil: kiosks need nobody, and are given deletions alone
+}
+
+// most is how many entries After looks at, at once.
+const most = 1000
+
+// After is Assign for a kiosk that is known by its id: the hashes of its orders, and how far it has looked, which is n when there is no more.
+func (h Handout) After(kiosk [32]byte, n uint64) (orders [][32]byte, next uint64, err error) {
+	k := Kiosk{ID: kiosk}
+	if h.Needs != nil {
+		k = h.Needs(kiosk)
+	}
+	entries, next, err := h.Assign(k, n, most)
+	for _, e := range entries {
+		orders = append(orders, e.Order)
+	}
+	return orders, next, err
+}
+
 // wants reports whether a kiosk must be given an order, as things are now.
-func (r *roll) wants(k Kiosk, e Entry) bool {
+func (t *txn) wants(k Kiosk, e Entry) (bool, error) {
 	if e.Kind == wire.KindDeletion {
-		return true
+		return true, nil
 	}
-	m, ok := r.members[e.Person]
-	if !ok || e.At != [32]byte{} && e.At != k.ID {
-		return false
+	if e.At != [32]byte{} && e.At != k.ID {
+		return false, nil
 	}
-	return k.needs(m.Person) && (e.Order == m.Order || e.Order == m.Standing)
+	d, _, _, err := t.person(e.Person)
+	if errors.Is(err, ErrUnknown) {
+		return false, nil
+	}
+	return err == nil && k.needs(d) && (e.Order == d.Order || e.Order == d.Standing), err
 }
 
 // Content returns the envelope of an order that Assign named. gone means that it was destroyed, with its person or by a later enrolment; the hash is all

@@ -143,17 +143,18 @@ func (t *txn) destroyKeys() error {
 	if err != nil || len(dying) == 0 {
 		return err
 	}
-	c := t.bucket(bucketJournal).Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
+	var rows [][]byte
+	err = t.bucket(bucketJournal).ForEach(func(k, v []byte) error {
 		id, _, _, err := t.unseal(bucketJournal, k, v)
 		if err == nil && slices.Contains(dying, string(id)) {
-			err = c.Delete()
+			rows = append(rows, bytes.Clone(k))
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	for _, k := range rows {
+		err = errors.Join(err, t.bucket(bucketJournal).Delete(k))
 	}
-	return nil
+	return err
 }
 
 // sweep takes away every record whose content key was destroyed.

@@ -167,3 +167,15 @@ func TestSideBySide(t *testing.T) {
 		t.Errorf("bounded: %d up to %d, %v", len(entries), next, err)
 	}
 }
+
+func TestHandout(t *testing.T) {
+	b := start(t)
+	e := b.enrol(t, request("one", "1"))
+	everyone := Handout{b.People, func(id [32]byte) Kiosk { return Kiosk{ID: id, Everyone: true} }}
+	if orders, next, err := everyone.After(lab.ID, 0); err != nil || len(orders) != 1 || orders[0] != e.Order || next != 1 {
+		t.Errorf("%x up to %d, %v", orders, next, err)
+	}
+	if orders, next, err := (Handout{People: b.People}).After(lab.ID, 0); err != nil || len(orders) != 0 || next != 1 {
+		t.Errorf("a kiosk of which nothing is known: %x up to %d, %v", orders, next, err)
+	}
+}

@@ -84,6 +84,12 @@ var bans = []ban{
 	{"hq/broker", "hq/fleet", nil, "a broker carries bytes and knows nothing of what they mean"},
 	{"hq/fleet", "inference/", nil, "what talks to kiosks looks at no photograph"},
 	{"hq/fleet", "hq/people", nil, "what talks to kiosks is handed signed orders; it opens no vault"},
+	{"hq/people", "inference/", nil, "what holds everybody's references parses no photograph"},
+	{"hq/people", "firmware/", nil, "headquarters is no kiosk"},
+	{"hq/people", "net", nil, "what holds everybody's references talks to nobody"},
+	{"hq/extract/", "hq/people", nil, "what parses photographs has no names, keys or references of others"},
+	{"hq/extract/", "hq/authority", nil, "what parses photographs has no keys"},
+	{"hq/extract/worker", "net", nil, "what parses photographs talks to headquarters alone"},
 }
 
 // cgoRooms are the only packages that may hold C code on the kiosk.

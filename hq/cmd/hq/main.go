@@ -10,6 +10,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/lintel-access/lintel/hq/extract"
+	"github.com/lintel-access/lintel/hq/extract/worker"
 )
 
 func main() {
@@ -54,6 +57,7 @@ func commands() []command {
 		{"backup", "write the state to a file", backupCommand},
 		{"restore", "take a backup back", restoreCommand},
 	}
+	return peopleCommands()
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -63,6 +67,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			return errUsage
 		}
 		return nil
+	}
+	if args[0] == extract.Word {
+		return worker.Run(args[1:], os.Stdin, out)
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/people"
+)
+
+const aboutBulk = `enrols the people of a table (UTF-8, its first line names the columns name, number, groups, valid_until,
+consent, proofing, photos, extended; several groups or photographs are separated by |). Files are looked for
+in the folder. What became of each line is told as soon as it is done; a line that cannot be done is told and
+the rest goes on. Interrupted, it is simply run again: what was done is not done twice. All of it waits for a
+second operator: hq approve BATCH.`
+
+func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
+	var (
+		o      office
+		folder string
+		asJSON bool
+	)
+	fs := o.flags("bulk", "FILE.csv -folder FOLDER -key FILE -dir FOLDER", aboutBulk, progress)
+	o.signs(fs)
+	o.looks(fs)
+	fs.StringVar(&folder, "folder", "", "folder of the photographs and proofing records (required)")
+	fs.BoolVar(&asJSON, "json", false, "a line of JSON for each row instead of a sentence")
+	words, err := o.parse(fs, args)
+	if err != nil {
+		return err
+	}
+	if len(words) != 1 || folder == "" {
+		return fmt.Errorf("say which table, and where its files are: %w", errUsage)
+	}
+	table, err := readBounded(words[0], people.MaxTable)
+	if err != nil {
+		return err
+	}
+	files, err := os.OpenRoot(folder)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	by, err := o.operator()
+	if err != nil {
+		return err
+	}
+	host, rules, err := o.extractor()
+	if err != nil {
+		return err
+	}
+	p, err := o.open()
+	if err != nil {
+		return err
+	}
+	began, n := time.Now(), 0
+	report, err := p.Bulk(ctx, table, files, by, host, rules, func(l people.Line) {
+		if n++; asJSON {
+			json.NewEncoder(out).Encode(jsonLine(l))
+		} else {
+			fmt.Fprintf(out, "line %d: %s\n", l.Line, sentence(l))
+		}
+		if n%100 == 0 {
+			fmt.Fprintf(progress, "bulk: %d rows in %v\n", n, time.Since(began).Round(time.Second))
+		}
+	})
+	fmt.Fprintf(progress, "bulk: %d enrolled, %d before, %d not; batch %s\n", report.Enrolled, report.Before, report.Failed, report.Batch)
+	if err != nil {
+		return fmt.Errorf("%w; run it again to go on", err)
+	}
+	if report.Failed > 0 {
+		return fmt.Errorf("%d lines were not enrolled", report.Failed)
+	}
+	return nil
+}
+
+func sentence(l people.Line) string {
+	switch {
+	case l.Err != nil:
+		return l.Err.Error()
+	case l.Before:
+		return "was done before"
+	case len(l.Enrolled.Alike) > 0:
+		return fmt.Sprintf("enrolled as %v; looks like %d others: hq people show %v", l.Enrolled.Person, len(l.Enrolled.Alike), l.Enrolled.Person)
+	}
+	return fmt.Sprintf("enrolled as %v", l.Enrolled.Person)
+}
+
+func jsonLine(l people.Line) any {
+	line := struct {
+		Line   int    `json:"line"`
+		Person string `json:"person,omitempty"`
+		Order  string `json:"order,omitempty"`
+		Before bool   `json:"before,omitempty"`
+		Error  string `json:"error,omitempty"`
+	}{Line: l.Line, Before: l.Before}
+	if l.Err != nil {
+		line.Error = l.Err.Error()
+	} else {
+		line.Person, line.Order = l.Enrolled.Person.String(), hex.EncodeToString(l.Enrolled.Order[:])
+	}
+	return line
+}
+
+const aboutApprove = `signs, as a second operator, for enrolments that wait: one (ORDER), or those of a bulk enrolment (BATCH).
+Without either it lists what waits. Whoever enrolled somebody cannot approve it. -reject drops it instead.`
+
+func approve(_ context.Context, args []string, out, progress io.Writer) error {
+	var (
+		o      office
+		reject bool
+	)
+	fs := o.flags("approve", "[ORDER|BATCH] [-key FILE] -dir FOLDER", aboutApprove, progress)
+	fs.StringVar(&o.key, "key", "", "file of your own key, mode 0600")
+	fs.BoolVar(&reject, "reject", false, "drop the enrolment instead")
+	words, err := o.parse(fs, args)
+	if err != nil {
+		return err
+	}
+	p, err := o.open()
+	if err != nil {
+		return err
+	}
+	all, err := p.Pending("")
+	if err != nil {
+		return err
+	}
+	if len(words) == 0 {
+		for _, w := range all {
+			fmt.Fprintln(out, waits(w))
+		}
+		return nil
+	}
+	by, err := o.operator()
+	if err != nil {
+		return err
+	}
+	done, failed := 0, []error(nil)
+	for _, w := range all {
+		if order := hex.EncodeToString(w.Order[:]); words[0] != order && (words[0] != w.Batch || w.Batch == "") {
+			continue
+		}
+		if reject {
+			err = p.Reject(w.Order, by)
+		} else {
+			err = p.Approve(w.Order, by)
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%x: %w", w.Order, err))
+			continue
+		}
+		done++
+	}
+	if done == 0 && failed == nil {
+		return fmt.Errorf("nothing waits that is called %q", words[0])
+	}
+	fmt.Fprintf(out, "%d %s\n", done, map[bool]string{false: "approved", true: "dropped"}[reject])
+	return errors.Join(failed...)
+}
+
+// waits is a line for whoever is to approve.
+func waits(w people.Waiting) string {
+	text := fmt.Sprintf("%x\n    %s, groups %s, until %s; %s; enrolled by %s, consent %s, proofing record of %d bytes (hq people proofing)", w.Order, w.Name,
+		strings.Join(w.Groups, ", "), lastDay(w.Until), w.Why, w.Enroller.Name, w.Consent, len(w.Proofing))
+	if w.Batch != "" {
+		text += ", batch " + w.Batch
+	}
+	for _, l := range w.Alike {
+		text += fmt.Sprintf("\n    %s %v", likeness(l), l.Person)
+	}
+	return text
+}

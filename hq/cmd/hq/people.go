@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/people"
+)
+
+// lastDay is a Unix second that ends a day, as that day.
+func lastDay(until int64) string { return time.Unix(until-1, 0).UTC().Format(time.DateOnly) }
+
+// change makes the command for one person that an operator signs.
+func change(name, does, done string, act func(*people.People, people.Listed, people.Operator) error) command {
+	return command{name, does, func(_ context.Context, args []string, out, progress io.Writer) error {
+		var o office
+		fs := o.flags(name, "PERSON -key FILE -dir FOLDER", does+". PERSON is an id, a number or a name.", progress)
+		o.signs(fs)
+		words, err := o.parse(fs, args)
+		if err != nil {
+			return err
+		}
+		if len(words) != 1 {
+			return fmt.Errorf("say one person: %w", errUsage)
+		}
+		by, err := o.operator()
+		if err != nil {
+			return err
+		}
+		p, err := o.open()
+		if err != nil {
+			return err
+		}
+		who, err := p.Find(words[0])
+		if err != nil {
+			return err
+		}
+		if err := act(p, who, by); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%v %s\n", who.Person, done)
+		return nil
+	}}
+}
+
+// peopleCommands are the commands about people, in the order of a person's life.
+func peopleCommands() []command {
+	to := func(s people.State) func(*people.People, people.Listed, people.Operator) error {
+		return func(p *people.People, who people.Listed, by people.Operator) error { return p.SetState(who.ID, s, by) }
+	}
+	return []command{
+		{"people", "list or show who is enrolled; make the vault of people", showPeople},
+		{"enrol", "enrol a person from photographs, or at a kiosk", enrol},
+		{"bulk", "enrol the people of a table", bulk},
+		{"approve", "agree, as a second operator, to enrolments that wait", approve},
+		change("suspend", "take a permission until it is given back; for administrators", "suspended", to(people.Suspended)),
+		change("resume", "give a suspended permission back; for administrators", "resumed", to(people.Active)),
+		change("revoke", "take a permission for good; for administrators", "revoked", to(people.Revoked)),
+		change("delete", "have a person forgotten, here and at every kiosk, for good", "deleted",
+			func(p *people.People, who people.Listed, by people.Operator) error { return p.Delete(who.ID, by) }),
+	}
+}
+
+const aboutPeople = `list            everybody, a line each
+show PERSON     all that is kept of one person, without references
+proofing PERSON writes the proofing record to standard output
+privileged      the groups whose members a second operator must approve; followed by groups: sets them ("none": no group)
+init            makes the vault of people and its master key, once (-passphrase asks for one)`
+
+func showPeople(_ context.Context, args []string, out, progress io.Writer) error {
+	var (
+		o                  office
+		asJSON, passphrase bool
+	)
+	fs := o.flags("people", "list|show PERSON|proofing PERSON|privileged [GROUP …]|init -dir FOLDER", aboutPeople, progress)
+	fs.BoolVar(&asJSON, "json", false, "list and show: JSON")
+	fs.BoolVar(&passphrase, "passphrase", false, "init: put the master key under a passphrase, which every command then asks for")
+	words, err := o.parse(fs, args)
+	if err != nil {
+		return err
+	}
+	word := strings.Join(words[:min(1, len(words))], "")
+	if word == "init" && len(words) == 1 {
+		return o.init(passphrase, out)
+	}
+	p, err := o.open()
+	if err != nil {
+		return err
+	}
+	switch {
+	case word == "list" && len(words) == 1:
+		return listPeople(p, asJSON, out, progress)
+	case word == "show" && len(words) == 2:
+		who, err := p.Find(words[1])
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return json.NewEncoder(out).Encode(jsonPerson(who))
+		}
+		showPerson(who, out)
+		return nil
+	case word == "proofing" && len(words) == 2:
+		who, err := p.Find(words[1])
+		if err != nil {
+			return err
+		}
+		record, err := p.Proofing(who)
+		if err == nil {
+			_, err = out.Write(record)
+		}
+		return err
+	case word == "privileged" && len(words) == 1:
+		groups, err := p.Privileged()
+		fmt.Fprintln(out, strings.Join(groups, "\n"))
+		return err
+	case word == "privileged" && words[1] == "none" && len(words) == 2:
+		return p.SetPrivileged(nil)
+	case word == "privileged":
+		return p.SetPrivileged(words[1:])
+	}
+	return fmt.Errorf("say list, show PERSON, proofing PERSON, privileged or init: %w", errUsage)
+}
+
+func (o *office) init(passphrase bool, out io.Writer) error {
+	var secret string
+	if passphrase {
+		var err error
+		if secret, err = askPassphrase(); err != nil {
+			return err
+		}
+	}
+	m, err := people.CreateMaster(o.master, secret)
+	if err != nil {
+		return err
+	}
+	if err := people.Create(o.folder(), m); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "master key %s: keep a copy where no backup of the vault goes\nvault      %s: back up people.db, never people.keys\n", o.master, o.folder())
+	return nil
+}
+
+func listPeople(p *people.People, asJSON bool, out, progress io.Writer) error {
+	all, lost, err := p.List()
+	if err != nil {
+		return err
+	}
+	for _, l := range all {
+		if asJSON {
+			err = errors.Join(err, json.NewEncoder(out).Encode(jsonPerson(l)))
+			continue
+		}
+		fmt.Fprintf(out, "%v  %-10s until %s  %s  %s\n", l.ID, standing(l), lastDay(l.Until), l.Name, strings.Join(l.Groups, ", "))
+	}
+	if lost > 0 {
+		fmt.Fprintf(progress, "%d records do not open: people.db and people.keys are not of one time\n", lost)
+	}
+	return err
+}
+
+func standing(l people.Listed) string {
+	switch {
+	case l.Pending:
+		return "waits"
+	case l.State == people.Active && l.Until <= time.Now().Unix():
+		return "expired"
+	}
+	return l.State.String()
+}
+
+func showPerson(l people.Listed, out io.Writer) {
+	say := func(what, value string) {
+		if value != "" {
+			fmt.Fprintf(out, "%-12s%s\n", what, value)
+		}
+	}
+	say("person", fmt.Sprintf("%v, generation %d", l.ID, l.Generation))
+	say("name", l.Name)
+	say("number", l.Number)
+	say("groups", strings.Join(l.Groups, ", "))
+	say("standing", standing(l)+", until "+lastDay(l.Until))
+	say("consent", l.Consent)
+	say("proofing", "record of SHA-256 "+hex.EncodeToString(l.Proofing[:]))
+	if l.At != [32]byte{} {
+		say("references", fmt.Sprintf("at kiosk %x alone", l.At))
+	} else {
+		say("references", fmt.Sprintf("%d, of model bundle %x", l.Count, l.Bundle[:8]))
+	}
+	say("enrolled", fmt.Sprintf("by %s, key %x, on %s", l.Enroller.Name, l.Enroller.Key[:8], time.Unix(l.Issued, 0).UTC().Format(time.DateTime)))
+	if l.Approver.Name != "" {
+		say("approved", fmt.Sprintf("by %s, key %x", l.Approver.Name, l.Approver.Key[:8]))
+	}
+	say("batch", l.Batch)
+	for _, a := range l.Alike {
+		say("note", fmt.Sprintf("%s %v", likeness(a), a.Person))
+	}
+}
+
+func jsonPerson(l people.Listed) any {
+	return struct {
+		ID         string   `json:"id"`
+		Generation uint64   `json:"generation"`
+		Name       string   `json:"name"`
+		Number     string   `json:"number,omitempty"`
+		Groups     []string `json:"groups"`
+		Until      string   `json:"valid_until"`
+		Standing   string   `json:"standing"`
+		Consent    string   `json:"consent"`
+		Proofing   string   `json:"proofing_sha256"`
+		References int      `json:"references"`
+		Enroller   string   `json:"enroller"`
+		Approver   string   `json:"approver,omitempty"`
+		Order      string   `json:"order"`
+	}{
+		l.ID.String(), l.Generation, l.Name, l.Number, l.Groups, lastDay(l.Until), standing(l), l.Consent, hex.EncodeToString(l.Proofing[:]), l.Count,
+		l.Enroller.Name, l.Approver.Name, hex.EncodeToString(l.Order[:]),
+	}
+}

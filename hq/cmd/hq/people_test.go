@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/draw"
+	"image/jpeg"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/extract"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+const cache = "../../../.lintel"
+
+// The test binary is hq, also where hq starts itself as the child that parses photographs.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == extract.Word {
+		if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// house is a headquarters with operators: ann and bob enrol, root administers.
+type house struct {
+	t    *testing.T
+	dir  string
+	keys map[string]string
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	base := t.TempDir()
+	h := &house{t, filepath.Join(base, "hq"), map[string]string{}}
+	offline, now := filepath.Join(base, "offline"), time.Now()
+	if err := authority.Create(h.dir, offline, now); err != nil {
+		t.Fatal(err)
+	}
+	safe, err := authority.OpenOffline(h.dir, offline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, role := range map[string]wire.Role{"ann": wire.RoleEnroller, "bob": wire.RoleEnroller, "root": wire.RoleAdministrator} {
+		h.keys[name] = filepath.Join(base, name+".pem")
+		key, err := authority.CreateKey(h.keys[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := safe.Change(now, authority.Admit(role, name, &key.PublicKey, now, 24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.must("people", "init")
+	return h
+}
+
+func (h *house) run(args ...string) (out string, err error) {
+	var o, progress bytes.Buffer
+	err = run(h.t.Context(), append(args, "-dir", h.dir), &o, &progress)
+	if both := o.String() + progress.String(); args[0] != "people" && args[0] != "approve" && strings.Contains(both+fmt.Sprint(err), "Example") {
+		h.t.Errorf("%v says a name: %s %v", args, both, err)
+	}
+	return o.String(), err
+}
+
+func (h *house) must(args ...string) string {
+	h.t.Helper()
+	out, err := h.run(args...)
+	if err != nil {
+		h.t.Fatalf("hq %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// photo cuts a rectangle out of one of the desk's group photographs into a file.
+func (h *house) photo(name string, n int, r image.Rectangle, quality int) string {
+	h.t.Helper()
+	data, err := os.ReadFile(filepath.Join(cache, "photos", fmt.Sprintf("sample%d.jpg", n)))
+	if err != nil {
+		h.t.Fatalf("%v (run make deps)", err)
+	}
+	src, err := jpeg.Decode(bytes.NewReader(data))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	out := image.NewRGBA(image.Rect(0, 0, r.Dx(), r.Dy()))
+	draw.Draw(out, out.Rect, src, r.Min, draw.Src)
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, out, &jpeg.Options{Quality: quality}); err != nil {
+		h.t.Fatal(err)
+	}
+	return h.file(name, b.Bytes())
+}
+
+func (h *house) file(name string, data []byte) string {
+	h.t.Helper()
+	path := filepath.Join(h.dir, name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	return path
+}
+
+// Enrolment from photographs, with the models of the kiosk, as operators type it.
+func TestEnrolFromPhotographs(t *testing.T) {
+	h := newHouse(t)
+	models := []string{"-bundle", filepath.Join(cache, "bundle"), "-library", filepath.Join(cache, "ort", "libonnxruntime.so.1")}
+	proofing := h.file("proofing.txt", []byte("passport seen"))
+	until := time.Now().AddDate(0, 6, 0).Format(time.DateOnly)
+	enrol := func(name, key string, more ...string) (string, error) {
+		args := append([]string{"enrol", name, "-key", h.keys[key], "-consent", "C-1", "-proofing", proofing, "-valid-until", until, "-group", "staff"}, models...)
+		return h.run(append(args, more...)...)
+	}
+	one := h.photo("one.jpg", 5, image.Rect(300, 820, 640, 1240), 92)
+	out, err := enrol("First Example", "ann", "-photo", one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := regexp.MustCompile(`person ([0-9a-f]{32})`).FindStringSubmatch(out)
+	if id == nil {
+		t.Fatalf("enrol said %q", out)
+	}
+	for name, tt := range map[string]struct {
+		key, want string
+		more      []string
+	}{
+		"the same person":  {"ann", id[1], []string{"-photo", h.photo("again.jpg", 5, image.Rect(290, 800, 660, 1240), 60)}},
+		"two faces":        {"ann", "several faces", []string{"-photo", h.photo("two.jpg", 5, image.Rect(740, 60, 1340, 500), 92)}},
+		"not a photograph": {"ann", "not a JPEG or PNG", []string{"-photo", proofing}},
+		"no consent":       {"ann", "no consent", []string{"-photo", one, "-consent", ""}},
+		"no proofing":      {"ann", "proofing record", []string{"-photo", one, "-proofing", ""}},
+		"not an enroller":  {"root", "may not sign", []string{"-photo", one}},
+		"no photograph":    {"ann", "no photograph", nil},
+		"no such file":     {"ann", "no such file", []string{"-photo", "absent.jpg"}},
+	} {
+		if out, err := enrol("Other Example", tt.key, tt.more...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %q, %v, want %q", name, out, err, tt.want)
+		}
+	}
+	if data, err := os.ReadFile(one); err != nil {
+		t.Fatal(err)
+	} else {
+		h.file("cut.jpg", data[:len(data)/2])
+	}
+
+	h.photo("second.jpg", 6, image.Rect(1080, 220, 1460, 680), 92)
+	table := "name,groups,valid_until,consent,proofing,photos\n"
+	for _, photo := range []string{"second.jpg", "two.jpg", "cut.jpg", "again.jpg"} {
+		table += fmt.Sprintf("Example %s,staff,%s,C-2,proofing.txt,%s\n", photo, until, photo)
+	}
+	csv := h.file("people.csv", []byte(table))
+	bulk := append([]string{"bulk", csv, "-folder", h.dir, "-key", h.keys["ann"]}, models...)
+	out, err = h.run(bulk...)
+	if err == nil || !strings.Contains(err.Error(), "3 lines") {
+		t.Errorf("bulk: %v", err)
+	}
+	for i, want := range []string{"enrolled as", "several faces", "damaged", "enrolled already"} {
+		if lines := strings.Split(out, "\n"); len(lines) < 4 || !strings.HasPrefix(lines[i], fmt.Sprintf("line %d: ", i+2)) || !strings.Contains(lines[i], want) {
+			t.Errorf("bulk said %q, want %q in line %d", out, want, i+2)
+		}
+	}
+	waiting := h.must("approve")
+	order := regexp.MustCompile(`[0-9a-f]{64}`).FindString(waiting)
+	if !strings.Contains(waiting, "second.jpg") || !strings.Contains(waiting, "bulk") {
+		t.Errorf("approve lists %q", waiting)
+	}
+	if _, err := h.run("approve", order, "-key", h.keys["ann"]); err == nil || !strings.Contains(err.Error(), "another operator's") {
+		t.Errorf("approved one's own: %v", err)
+	}
+	h.must("approve", order, "-key", h.keys["bob"])
+
+	h.must("suspend", "First Example", "-key", h.keys["root"])
+	if out := h.must("people", "list"); strings.Count(out, "\n") != 2 || !strings.Contains(out, "suspended") || !strings.Contains(out, "active") {
+		t.Errorf("list: %q", out)
+	}
+	var shown struct{ Name, Approver, Standing string }
+	if err := json.Unmarshal([]byte(h.must("people", "show", "Example second.jpg", "-json")), &shown); err != nil || shown.Approver != "bob" {
+		t.Errorf("%+v, %v", shown, err)
+	}
+	if got := h.must("people", "proofing", id[1]); got != "passport seen" {
+		t.Errorf("proofing record %q", got)
+	}
+	h.must("delete", id[1], "-key", h.keys["ann"])
+	if _, err := h.run("people", "show", "First Example"); err == nil {
+		t.Error("who was deleted is still there")
+	}
+	if _, err := enrol("First Example", "ann", "-photo", one); err != nil {
+		t.Errorf("who was deleted cannot be enrolled anew: %v", err)
+	}
+	if out, err := enrol("Live Example", "ann", "-at", strings.Repeat("ab", 32)); err != nil || !strings.Contains(out, "person") {
+		t.Errorf("at a kiosk: %q, %v", out, err)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, c := range peopleCommands() {
+		var out, progress bytes.Buffer
+		if err := c.run(t.Context(), []string{"-h"}, &out, &progress); err == nil || !strings.Contains(progress.String(), "usage: hq "+c.name) {
+			t.Errorf("%s -h: %v %q", c.name, err, progress.String())
+		}
+		if err := c.run(t.Context(), nil, &out, &progress); err == nil || !strings.Contains(err.Error(), "-dir") {
+			t.Errorf("%s without a folder: %v", c.name, err)
+		}
+	}
+}
