@@ -143,7 +143,7 @@ func (t *txn) still(w waiting, by Operator, now time.Time) error {
 	kind := wire.KindEnrolment
 	if w.Person.At != [32]byte{} {
 		kind = wire.KindSupervised
-		if now.After(time.Unix(w.Person.Issued, 0).Add(supervisedFor)) {
+		if now.After(w.Person.supervisedUntil()) {
 			return Refused{"the kiosk would no longer accept it: reject it and enrol again"}
 		}
 	}

@@ -339,6 +339,10 @@ func TestSupervised(t *testing.T) {
 	if l, err := b.Find("live"); err != nil || l.Count != 0 {
 		t.Errorf("%+v, %v", l, err)
 	}
+	b.now = func() time.Time { return time.Now().Add(supervisedFor + time.Minute) }
+	if got := b.assigned(t, lab); len(got) != 0 {
+		t.Errorf("handed on after the kiosk would refuse it: %+v", got)
+	}
 }
 
 func TestStates(t *testing.T) {
@@ -436,6 +440,8 @@ func TestAgain(t *testing.T) {
 }
 
 // After a deletion every copy of people.db, of whatever age, is worthless: the key that it hangs on is overwritten in its place.
+//
+// Control: P13
 func TestDeletionReachesBackups(t *testing.T) {
 	b := start(t)
 	e := b.enrol(t, request("Secret Name", "1"))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -141,7 +142,7 @@ func (o *office) init(passphrase bool, out io.Writer) error {
 		return err
 	}
 	if err := people.Create(o.folder(), m); err != nil {
-		return err
+		return errors.Join(err, os.Remove(o.master)) // a key of nothing would stand in the way
 	}
 	fmt.Fprintf(out, "master key %s: keep a copy where no backup of the vault goes\nvault      %s: back up people.db, never people.keys\n", o.master, o.folder())
 	return nil

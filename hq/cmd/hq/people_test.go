@@ -205,6 +205,18 @@ func TestEnrolFromPhotographs(t *testing.T) {
 	}
 }
 
+func TestInitTwice(t *testing.T) {
+	h := newHouse(t)
+	other := filepath.Join(h.dir, "other.master")
+	if _, err := h.run("people", "init", "-master", other); err == nil {
+		t.Error("made anew over a vault")
+	}
+	if _, err := os.Stat(other); err == nil {
+		t.Error("a master key of nothing is left")
+	}
+	h.must("people", "list")
+}
+
 func TestHelp(t *testing.T) {
 	for _, c := range peopleCommands() {
 		var out, progress bytes.Buffer
