@@ -22,6 +22,7 @@ import (
 	"github.com/lintel-access/lintel/drivers/tpm"
 	"github.com/lintel-access/lintel/drivers/tpm/swtpm"
 	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/extract"
 	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -29,7 +30,15 @@ import (
 // serveHere has this test program be hq serve on the folder that it names: what is killed must be a process.
 const serveHere = "LINTEL_TEST_SERVE"
 
+// The test program is hq, also where hq starts itself as the child that parses photographs.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == extract.Word {
+		if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if dir := os.Getenv(serveHere); dir != "" {
 		if err := run(context.Background(), []string{"serve", "-dir", dir, "-listen", "127.0.0.1:0", "-name", "127.0.0.1"}, os.Stdout, os.Stderr); err != nil {
 			os.Stderr.WriteString(err.Error())

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/lintel-access/lintel/hq/extract"
@@ -40,12 +41,13 @@ type command struct {
 
 // commands are all there are, in the order in which a stranger needs them.
 func commands() []command {
-	return []command{
+	return slices.Concat([]command{
 		{"init", "make headquarters' keys and folders", initCommand},
 		{"key", "make an operator's key", keyCommand},
 		{"trust", "say who may do what (with the keys from the safe)", trustCommand},
 		{"serve", "run headquarters", serveCommand},
 		{"kiosk", "add, list, quarantine, replace, decommission kiosks", kioskCommand},
+	}, peopleCommands(), []command{
 		{"policy", "checks, explains, compares and compiles the rules of a site", runPolicy},
 		{"events", "show what kiosks have recorded, and what is wrong with it", eventsCommand},
 		{"receipt", "write the proof that a walk-up stands in the kiosk's log", receiptCommand},
@@ -56,8 +58,7 @@ func commands() []command {
 		{"certificate", "make a certificate for somebody else's broker", certificateCommand},
 		{"backup", "write the state to a file", backupCommand},
 		{"restore", "take a backup back", restoreCommand},
-	}
-	return peopleCommands()
+	})
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {

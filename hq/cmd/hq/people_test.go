@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -16,23 +15,10 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/hq/authority"
-	"github.com/lintel-access/lintel/hq/extract"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
 const cache = "../../../.lintel"
-
-// The test binary is hq, also where hq starts itself as the child that parses photographs.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == extract.Word {
-		if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
 
 // house is a headquarters with operators: ann and bob enrol, root administers.
 type house struct {

@@ -31,12 +31,12 @@ type policyOrder struct {
 }
 
 func runPolicy(_ context.Context, args []string, out, progress io.Writer) error {
-	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" || args[0] == "help" {
+	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
 		fmt.Fprint(out, policyUsage)
 		if len(args) == 0 {
 			return errUsage
 		}
-		return nil
+		return flag.ErrHelp
 	}
 	does, known := map[string]func(policyOrder, io.Writer) error{"check": checkPolicy, "diff": diffPolicy, "compile": compilePolicy}[args[0]]
 	if !known {
