@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog/proof"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -203,6 +206,7 @@ func TestRecordsAreFetchedAndAcknowledged(t *testing.T) {
 	}
 	head := c.audit.Head()
 	var got [][]byte
+	proven := 0
 	for next := uint64(0); next < head; {
 		var f ipc.Fetched
 		if err := c.call(ipc.KindFetch, ipc.Fetch{From: next}, &f); err != nil {
@@ -213,6 +217,27 @@ func TestRecordsAreFetchedAndAcknowledged(t *testing.T) {
 			t.Fatalf("from %d: %d records, next %d, %v", next, len(r.Records), f.Next, err)
 		}
 		got, next = append(got, r.Records...), f.Next
+		note, err := proof.ClaimedCheckpoint(r.Checkpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if next < note.Size {
+			top, err := c.audit.Root(next)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p tlog.TreeProof
+			for _, h := range r.Proof {
+				p = append(p, h)
+			}
+			if err := tlog.CheckTree(p, int64(note.Size), note.Root, int64(next), top); err != nil {
+				t.Errorf("%d records are not shown to be the beginning of %d: %v", next, note.Size, err)
+			}
+			proven++
+		}
+	}
+	if proven == 0 {
+		t.Error("no message ended before the checkpoint")
 	}
 	for from := uint64(0); from < head; {
 		list, err := c.audit.Read(from, 100)

@@ -24,7 +24,7 @@ const (
 	anchorBudget = 96
 )
 
-// notary signs what the audit log holds: at power-on, soon after what matters, each minute that brought something; and has the TPM remember it at
+// notary signs what the audit log holds: at power-on, soon after what matters, each minute that brought something, and each minute at all where headquarters listens; and has the TPM remember it at
 // power-on, each hour and after security events. It works beside the door: nobody at the door waits for the TPM.
 type notary struct {
 	log  *auditlog.Log
@@ -42,6 +42,8 @@ type notary struct {
 	failed error
 
 	told func(error) // failing, or with nil well again
+	// watched says that there is a headquarters, which takes a minute without a signature for silence.
+	watched bool
 }
 
 func newNotary(log *auditlog.Log, r *root.Root, told func(error)) *notary {
@@ -92,7 +94,7 @@ func (n *notary) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-minute.C:
-			if n.failed != nil || n.log.Head() != n.signed {
+			if n.failed != nil || n.log.Head() != n.signed || n.watched {
 				n.checkpoint(ctx)
 			}
 		case <-hour.C:

@@ -26,8 +26,8 @@ func (h *headquarters) fetch(from uint64) (ipc.Fetched, error) {
 	}
 	log := h.door.audit
 	var entries []auditlog.Entry
+	var err error
 	for head := log.Head(); from < head; {
-		var err error
 		entries, err = log.Read(from, wire.MaxRecords)
 		var lost auditlog.Damage
 		var expired auditlog.Expired
@@ -55,8 +55,26 @@ func (h *headquarters) fetch(from uint64) (ipc.Fetched, error) {
 		}
 		r.Records = append(r.Records, e.Record)
 	}
+	next := from + uint64(len(r.Records))
+	if r.Proof, err = h.prove(next, r.Checkpoint); err != nil {
+		return ipc.Fetched{}, err
+	}
 	data, err := wire.Report(r)
-	return ipc.Fetched{Report: data, Next: from + uint64(len(r.Records))}, err
+	return ipc.Fetched{Report: data, Next: next}, err
+}
+
+// prove shows that a log of so many records is the beginning of the one that the checkpoint is of: so headquarters may believe each message of many
+// under the one newest checkpoint.
+func (h *headquarters) prove(size uint64, note []byte) (list [][32]byte, err error) {
+	c, err := proof.ClaimedCheckpoint(note)
+	if err != nil || size == 0 || size >= c.Size {
+		return nil, nil // it has none yet, or ends where they do or before
+	}
+	p, err := h.door.audit.ProveConsistency(size, c.Size)
+	for _, hash := range p {
+		list = append(list, hash)
+	}
+	return list, err
 }
 
 // checkpoint is the newest one, and the attestation of the clock that it names, if that is still the newest.
@@ -73,10 +91,11 @@ func (h *headquarters) checkpoint() (note, attestation []byte) {
 	return note, attestation
 }
 
-// point tells headquarters of a checkpoint that came behind the last records: without it they could not be acknowledged before others come.
+// point tells headquarters of each new checkpoint: without it the last records could not be acknowledged before others come, and a kiosk with nothing
+// to tell would not be known from one that is kept from telling.
 func (h *headquarters) point() {
 	note, attestation := h.checkpoint()
-	if c, err := proof.ClaimedCheckpoint(note); err != nil || c.Size <= h.door.audit.Cursor() || bytes.Equal(note, h.noted) {
+	if len(note) == 0 || bytes.Equal(note, h.noted) {
 		return
 	}
 	h.noted = note

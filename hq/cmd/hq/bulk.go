@@ -111,7 +111,7 @@ func jsonLine(l people.Line) any {
 const aboutApprove = `signs, as a second operator, for enrolments that wait: one (ORDER), or those of a bulk enrolment (BATCH).
 Without either it lists what waits. Whoever enrolled somebody cannot approve it. -reject drops it instead.`
 
-func approve(_ context.Context, args []string, out, progress io.Writer) error {
+func approve(ctx context.Context, args []string, out, progress io.Writer) error {
 	var (
 		o      office
 		reject bool
@@ -159,6 +159,9 @@ func approve(_ context.Context, args []string, out, progress io.Writer) error {
 	}
 	if done == 0 && failed == nil {
 		return fmt.Errorf("nothing waits that is called %q", words[0])
+	}
+	if done > 0 {
+		o.tell(ctx, progress)
 	}
 	fmt.Fprintf(out, "%d %s\n", done, map[bool]string{false: "approved", true: "dropped"}[reject])
 	return errors.Join(failed...)

@@ -91,6 +91,7 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	o.tell(ctx, progress)
 	fmt.Fprintf(out, "person %v\norder  %x\n", done.Person, done.Order)
 	if done.Pending != "" {
 		fmt.Fprintf(out, "waits for a second operator (%s): hq approve %x\n", done.Pending, done.Order)

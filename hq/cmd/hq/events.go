@@ -18,7 +18,7 @@ const eventsUsage = `hq events shows what kiosks have recorded, and what is wron
 kiosk come in its own order, those of several kiosks one kiosk after the other; with -follow new ones are shown as they arrive. An event
 that is "not vouched for yet" is covered by no checkpoint of the kiosk: it came this minute, or somebody between invented it.
 
-  hq events -state DIR [-follow] [-json] [-door NAME] [-kind WHAT] [-kiosk NAME] [-since WHEN] [-severity WORD] [-vouched]
+  hq events -dir DIR [-follow] [-json] [-door NAME] [-kind WHAT] [-kiosk NAME] [-since WHEN] [-severity WORD] [-vouched]
 
 `
 
@@ -32,7 +32,7 @@ func parseEvents(args []string, help io.Writer, now time.Time) (eventsOptions, e
 	var o eventsOptions
 	var since, severity string
 	fs := flag.NewFlagSet("hq events", flag.ContinueOnError)
-	fs.StringVar(&o.state, "state", "", "headquarters' folder (required)")
+	fs.StringVar(&o.state, "dir", "", "headquarters' folder (required)")
 	fs.BoolVar(&o.follow, "follow", false, "go on with what arrives; what came before is shown with -since alone")
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
 	fs.StringVar(&o.filter.Door, "door", "", "of this door")
@@ -45,7 +45,7 @@ func parseEvents(args []string, help io.Writer, now time.Time) (eventsOptions, e
 		return o, err
 	}
 	if o.state == "" || fs.NArg() > 0 {
-		return o, fmt.Errorf("hq events takes -state DIR and no other word: %w", errUsage)
+		return o, fmt.Errorf("hq events takes -dir DIR and no other word: %w", errUsage)
 	}
 	known := false
 	for s := access.Info; s <= access.Alert; s++ {

@@ -102,17 +102,17 @@ func TestEvents(t *testing.T) {
 		{"-since 2100-01-01T00:00:00Z", 0, ""},
 		{"-vouched", 6, ""},
 	} {
-		out, _, err := hq(append([]string{"events", "-state", state}, strings.Fields(c.args)...)...)
+		out, _, err := hq(append([]string{"events", "-dir", state}, strings.Fields(c.args)...)...)
 		if err != nil || strings.Count(out, "\n") != c.lines || !strings.Contains(out, c.with) {
 			t.Errorf("%q: %v\n%s", c.args, err, out)
 		}
 	}
-	for _, args := range []string{"", "-state x word", "-state x -since yesterday", "-state x -severity loud", "-state x -nonsense", "-state x -since -1h"} {
+	for _, args := range []string{"", "-dir x word", "-dir x -since yesterday", "-dir x -severity loud", "-dir x -nonsense", "-dir x -since -1h"} {
 		if _, _, err := hq(append([]string{"events"}, strings.Fields(args)...)...); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
-	if _, _, err := hq("events", "-state", t.TempDir()); err == nil || errors.Is(err, errUsage) {
+	if _, _, err := hq("events", "-dir", t.TempDir()); err == nil || errors.Is(err, errUsage) {
 		t.Errorf("an empty folder: %v", err)
 	}
 	if out, _, err := hq("events", "-h"); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out, "-follow") {
@@ -126,7 +126,7 @@ func TestEventsFollowed(t *testing.T) {
 	for since, lines := range map[string]int{"": 0, "1h": 3} {
 		ctx, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer stop()
-		args := []string{"events", "-state", state, "-follow"}
+		args := []string{"events", "-dir", state, "-follow"}
 		if since != "" {
 			args = append(args, "-since", since)
 		}
@@ -141,10 +141,10 @@ func TestEventsFollowed(t *testing.T) {
 func TestReceipt(t *testing.T) {
 	state, dir := kept(t, "front", "back"), t.TempDir()
 	file := filepath.Join(dir, "receipt")
-	if _, _, err := hq("receipt", "-state", state, "-o", file, "1/2"); err == nil || !strings.Contains(err.Error(), `door "back"`) {
+	if _, _, err := hq("receipt", "-dir", state, "-o", file, "1/2"); err == nil || !strings.Contains(err.Error(), `door "back"`) {
 		t.Fatalf("two kiosks have the session: %v", err)
 	}
-	out, _, err := hq("receipt", "-state", state, "-kiosk", "a1", "-o", file, "1/2")
+	out, _, err := hq("receipt", "-dir", state, "-kiosk", "a1", "-o", file, "1/2")
 	if err != nil || !strings.Contains(out, "record 1: walk-up granted") {
 		t.Fatalf("%s, %v", out, err)
 	}
@@ -158,10 +158,10 @@ func TestReceipt(t *testing.T) {
 	if _, _, err := hq("verify-receipt", "-key", key("a0"), file); err == nil {
 		t.Error("it holds under another kiosk's key")
 	}
-	if _, _, err := hq("receipt", "-state", state, "-kiosk", "a1", "-o", file, "1/2"); !errors.Is(err, os.ErrExist) {
+	if _, _, err := hq("receipt", "-dir", state, "-kiosk", "a1", "-o", file, "1/2"); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a receipt was overwritten: %v", err)
 	}
-	if _, _, err := hq("receipt", "-state", state, "9/9"); !errors.Is(err, ledger.ErrNoSession) {
+	if _, _, err := hq("receipt", "-dir", state, "9/9"); !errors.Is(err, ledger.ErrNoSession) {
 		t.Error(err)
 	}
 	data, err := os.ReadFile(file)
@@ -176,7 +176,7 @@ func TestReceipt(t *testing.T) {
 	if out, _, err := hq("verify-receipt", "-key", key("a1"), bent); err == nil || strings.Contains(out, "holds") {
 		t.Errorf("a bent receipt: %v\n%s", err, out)
 	}
-	for _, args := range []string{"receipt", "receipt -state x", "receipt -state x 1", "receipt -state x 1/02", "verify-receipt", "verify-receipt -key x"} {
+	for _, args := range []string{"receipt", "receipt -dir x", "receipt -dir x 1", "receipt -dir x 1/02", "verify-receipt", "verify-receipt -key x"} {
 		if _, _, err := hq(strings.Fields(args)...); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -17,6 +18,7 @@ import (
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/hq/extract"
+	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/inference/model"
 )
@@ -92,6 +94,13 @@ func (o *office) open() (*people.People, error) {
 		return nil, err
 	}
 	return people.Open(o.folder(), m)
+}
+
+// tell has a running headquarters look at the orders that are new. Without one they wait for its start.
+func (o *office) tell(ctx context.Context, progress io.Writer) {
+	if _, err := hatch.Call[hatch.Nothing](ctx, filepath.Join(o.dir, socketName), verbQueue, hatch.Nothing{}); err != nil {
+		fmt.Fprintln(progress, "hq serve does not run here: kiosks hear of this when it does")
+	}
 }
 
 // operator is whoever's key was given, with the Trust of the fleet's root.

@@ -19,7 +19,7 @@ func lastDay(until int64) string { return time.Unix(until-1, 0).UTC().Format(tim
 
 // change makes the command for one person that an operator signs.
 func change(name, does, done string, act func(*people.People, people.Listed, people.Operator) error) command {
-	return command{name, does, func(_ context.Context, args []string, out, progress io.Writer) error {
+	return command{name, does, func(ctx context.Context, args []string, out, progress io.Writer) error {
 		var o office
 		fs := o.flags(name, "PERSON -key FILE -dir FOLDER", does+". PERSON is an id, a number or a name.", progress)
 		o.signs(fs)
@@ -45,6 +45,7 @@ func change(name, does, done string, act func(*people.People, people.Listed, peo
 		if err := act(p, who, by); err != nil {
 			return err
 		}
+		o.tell(ctx, progress)
 		fmt.Fprintf(out, "%v %s\n", who.Person, done)
 		return nil
 	}}

@@ -21,7 +21,7 @@ import (
 const receiptUsage = `hq receipt writes the receipt of one walk-up: the kiosk's record of how it ended, with the proof that this record stands in the log that
 the kiosk signed. It is the same file that "door receipt" writes at the kiosk. hq serve may run meanwhile; nothing is changed.
 
-  hq receipt -state DIR [-kiosk NAME] [-o FILE] BOOT/SESSION
+  hq receipt -dir DIR [-kiosk NAME] [-o FILE] BOOT/SESSION
 
 `
 
@@ -51,14 +51,14 @@ func parseSession(s string) (access.SessionID, error) {
 // receiptCommand is hq receipt.
 func receiptCommand(_ context.Context, args []string, out, progress io.Writer) error {
 	fs := flag.NewFlagSet("hq receipt", flag.ContinueOnError)
-	state := fs.String("state", "", "headquarters' folder (required)")
+	state := fs.String("dir", "", "headquarters' folder (required)")
 	kiosk := fs.String("kiosk", "", "the kiosk, as its name begins (needed where several have such a session)")
 	file := fs.String("o", "", "file to write, which must not exist (receipt-BOOT-SESSION.lintel)")
 	if err := parseLedgerFlags(fs, args, out, receiptUsage); err != nil {
 		return err
 	}
 	if *state == "" || fs.NArg() != 1 {
-		return fmt.Errorf("name headquarters' folder and one session: -state DIR BOOT/SESSION: %w", errUsage)
+		return fmt.Errorf("name headquarters' folder and one session: -dir DIR BOOT/SESSION: %w", errUsage)
 	}
 	session, err := parseSession(fs.Arg(0))
 	if err != nil {

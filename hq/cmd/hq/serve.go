@@ -18,6 +18,7 @@ import (
 	"github.com/lintel-access/lintel/hq/broker"
 	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/hatch"
+	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/hq/store"
 )
 
@@ -26,6 +27,7 @@ the other commands of hq. It can neither enrol nor open: operators' keys are not
 
 type serveOptions struct {
 	dir, listen, remote string
+	master              string // file
 	names               []string
 	room                int64
 }
@@ -40,6 +42,7 @@ func serveCommand(ctx context.Context, args []string, out, progress io.Writer) e
 		return nil
 	})
 	p.StringVar(&o.remote, "broker", "", "`address` of somebody else's broker, host:port, which kiosks use instead; docs/HQ.md says what it must be set to")
+	p.StringVar(&o.master, "master", "", "`file` of the master key of the people (default DIR/"+masterFile+")")
 	room := p.Int64("room", 0, "`megabytes` that the state may take (default three quarters of what is free)")
 	if _, err := p.words(args, 0, 0); err != nil {
 		return err
@@ -93,7 +96,16 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 	if s.store, err = store.Open(ctx, b.JetStream()); err != nil {
 		return err
 	}
-	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, Kick: b.Kick, Now: time.Now, Log: log})
+	people, err := s.people()
+	if err != nil {
+		return err
+	}
+	records, err := ledger.Open(filepath.Join(o.dir, ledger.Folder), ledger.Options{Alarm: s.alarm})
+	if err != nil {
+		return err
+	}
+	defer records.Close()
+	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, People: people, Ledger: taker{records}, Kick: b.Kick, Now: time.Now, Log: log})
 	if err != nil {
 		return err
 	}
@@ -103,7 +115,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 		where = b.Address()
 	}
 	fmt.Fprintf(out, "headquarters serves kiosks at %s\n", where)
-	return together(ctx, f.Run, b.Wait, func(ctx context.Context) error {
+	return together(ctx, f.Run, b.Wait, records.Run, func(ctx context.Context) error {
 		return hatch.Serve(ctx, filepath.Join(o.dir, socketName), s.verbs())
 	})
 }
