@@ -81,7 +81,7 @@ deps-run:
 build: deps-run
 	@mkdir -p $(BIN)
 	@.ci/step 'door and link' env CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./firmware/cmd/door ./firmware/cmd/link
-	@.ci/step 'eye, desk and replay' go build -trimpath -o $(BIN)/ ./firmware/cmd/eye ./firmware/cmd/desk ./firmware/cmd/replay
+	@.ci/step 'eye, desk, replay and hq' go build -trimpath -o $(BIN)/ ./firmware/cmd/eye ./firmware/cmd/desk ./firmware/cmd/replay ./hq/cmd/hq
 
 clean: ## remove all that was built, fetched and recorded (.lintel)
 	rm -rf $(CACHE)

@@ -61,7 +61,7 @@ var (
 	// ErrMaster means that the master key is another one than that of the vault.
 	ErrMaster = errors.New("the master key is not the one of this vault")
 	// ErrUnknown means that nobody, or no order, is known under that name.
-	ErrUnknown = errors.New("unknown")
+	ErrUnknown = errors.New("no person is called so")
 	// ErrSpace means that headquarters' disk is full. Nothing was changed.
 	ErrSpace = errors.New("the disk is full: make room; nothing was changed")
 	// ErrInUse means that another program holds the vault for too long.
