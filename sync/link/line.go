@@ -277,7 +277,8 @@ var pingreq = [...]byte{0xc0, 0}
 func (l *line) watch(ctx context.Context) error {
 	tick := time.NewTicker(l.pace.probe / 10)
 	defer tick.Stop()
-	var asked time.Duration // when the question was given to the kernel; 0: none is open
+	var put time.Duration   // when the question was put into the queue: whatever is heard later is a sign of life. The answer may come before we know that it was sent
+	var asked time.Duration // when the question was given to the kernel, or a little later; 0: none is open
 	var way chan struct{}   // open while the question waits to be sent
 	for {
 		select {
@@ -293,12 +294,12 @@ func (l *line) watch(ctx context.Context) error {
 		heard, now := time.Duration(l.heard.Load()), time.Since(l.began)
 		switch {
 		case way != nil: // it waits behind a message; writing has its own deadline
-		case asked != 0 && heard >= asked:
+		case asked != 0 && heard > put:
 			asked = 0
 		case asked != 0 && now-asked > l.pace.answer:
 			l.fail(errSilent)
 		case asked == 0 && now-heard > l.pace.probe:
-			way = make(chan struct{})
+			way, put = make(chan struct{}), now
 			if l.put(parcel{pingreq[:], way}) != nil {
 				way = nil
 			}

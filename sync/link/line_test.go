@@ -3,9 +3,12 @@ package link
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,3 +178,47 @@ func TestSlowIsNotDead(t *testing.T) {
 		t.Errorf("%d words about being online, the last %q", n, why)
 	}
 }
+
+// prompter is a broker that answers each ping before whoever sent it knows that it was sent, and says nothing else.
+type prompter struct {
+	net.Conn
+	answers *io.PipeWriter
+	pings   atomic.Int32
+}
+
+func (p *prompter) Write(b []byte) (int, error) {
+	if bytes.Equal(b, pingreq[:]) {
+		p.pings.Add(1)
+		if _, err := p.answers.Write([]byte{0xd0, 0}); err != nil {
+			return 0, err
+		}
+		time.Sleep(20 * time.Millisecond) // it is read meanwhile
+	}
+	return len(b), nil
+}
+
+// An answer that is quicker than the news that the question was sent is an answer.
+func TestQuickAnswerIsHeard(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	r, w := io.Pipe()
+	p := &prompter{Conn: reader{far, r}, answers: w}
+	l := newLine(p, far, pace{probe: 100 * time.Millisecond, answer: 300 * time.Millisecond})
+	go io.Copy(io.Discard, l)
+	ctx, stop := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	defer stop()
+	if err := l.watch(ctx); !errors.Is(err, context.DeadlineExceeded) || p.pings.Load() < 3 {
+		t.Errorf("%v after %d pings, each of which was answered", err, p.pings.Load())
+	}
+	w.Close()
+	l.Close()
+	<-l.ended
+}
+
+// reader is a connection from which something else is read.
+type reader struct {
+	net.Conn
+	from io.Reader
+}
+
+func (r reader) Read(b []byte) (int, error) { return r.from.Read(b) }
