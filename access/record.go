@@ -39,3 +39,13 @@ const (
 	ClockUntrusted ClockState = 0 // nobody: the machine's own clock
 	ClockTrusted   ClockState = 1 // headquarters' signed time, within its age limit
 )
+
+// Concludes reports whether a record of this event is how a session ended, a walk-up's or that of an operator's release.
+func (e Event) Concludes() bool {
+	switch e {
+	case EventWalkupGranted, EventWalkupDenied, EventWalkupRetry, EventWalkupUncertain, EventWalkupLeft, EventPresentationRefused, EventLampAnswerWrong, EventEnrolled,
+		EventRemoteReleaseGranted, EventRemoteReleaseRefused:
+		return true
+	}
+	return false
+}

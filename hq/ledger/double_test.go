@@ -96,7 +96,7 @@ func (d *double) record(e access.Event, number uint64) []byte {
 		Version: access.RecordVersion, Event: e, Boot: d.boot, Stamp: time.Duration(number), Wall: 1_700_000_000 + int64(number), Door: "front",
 		Policy: d.id,
 	}
-	if concludes(e) {
+	if e.Concludes() {
 		r.Session = access.SessionID{Boot: d.boot, Number: number}
 		if e == access.EventWalkupGranted {
 			r.Verdict, r.Reason = access.Granted, access.ReasonAllowed

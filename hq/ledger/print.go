@@ -111,7 +111,7 @@ func (e Event) JSON() ([]byte, error) {
 		j.Boot, j.Wall, j.Trusted, j.Detail = r.Boot, r.Wall, r.Clock == access.ClockTrusted, r.Detail
 		if r.Session != (access.SessionID{}) {
 			j.Session = r.Session.String()
-			if concludes(r.Event) && r.Event != access.EventEnrolled {
+			if r.Event.Concludes() && r.Event != access.EventEnrolled {
 				j.Verdict = r.Verdict.String()
 			}
 		}

@@ -206,7 +206,7 @@ func (r *Reader) Session(kiosk string, id access.SessionID) (Ending, error) {
 		if !bytes.Contains(e.Record, mark) {
 			return nil
 		}
-		if rec, ok := decode(e.Record); ok && rec.Session == id && concludes(rec.Event) {
+		if rec, ok := decode(e.Record); ok && rec.Session == id && rec.Event.Concludes() {
 			end.Index, end.Arrived, end.Record, end.Earlier = e.Index, e.Arrived, rec, found
 			found++
 		}
@@ -216,14 +216,4 @@ func (r *Reader) Session(kiosk string, id access.SessionID) (Ending, error) {
 		err = ErrNoSession
 	}
 	return end, err
-}
-
-// concludes reports whether a record of this event is how a walk-up ended.
-func concludes(e access.Event) bool {
-	switch e {
-	case access.EventWalkupGranted, access.EventWalkupDenied, access.EventWalkupRetry, access.EventWalkupUncertain, access.EventWalkupLeft,
-		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventEnrolled:
-		return true
-	}
-	return false
 }

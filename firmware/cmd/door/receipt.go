@@ -148,19 +148,9 @@ func saveReceipt(path string, data []byte) error {
 	return err
 }
 
-// concludes reports whether a record of this event is how a walk-up ended.
-func concludes(e access.Event) bool {
-	switch e {
-	case access.EventWalkupGranted, access.EventWalkupDenied, access.EventWalkupRetry, access.EventWalkupUncertain, access.EventWalkupLeft,
-		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventEnrolled:
-		return true
-	}
-	return false
-}
-
 // verdictWord keeps the zero verdict of a record that decided nothing from reading as a denial.
 func verdictWord(r access.Record) string {
-	if r.Verdict == access.Denied && (!concludes(r.Event) || r.Event == access.EventEnrolled) {
+	if r.Verdict == access.Denied && (!r.Event.Concludes() || r.Event == access.EventEnrolled) {
 		return "none"
 	}
 	return r.Verdict.String()
@@ -202,7 +192,7 @@ func findConclusion(log *auditlog.Reader, session access.SessionID, progress io.
 		switch {
 		case r.Session != session:
 		case found && r == c.record: // from an emergency log whose taking over was cut short: the same once more
-		case concludes(r.Event):
+		case r.Event.Concludes():
 			if found {
 				c.others = append(c.others, c.seq)
 			}
@@ -275,7 +265,7 @@ func listSessions(log *auditlog.Reader, most int, out, progress io.Writer) error
 			unreadable++
 			return nil
 		}
-		if !concludes(r.Event) || r.Session == (access.SessionID{}) {
+		if !r.Event.Concludes() || r.Session == (access.SessionID{}) {
 			return nil
 		}
 		if last = append(last, row{e.Seq, r}); len(last) > most {
