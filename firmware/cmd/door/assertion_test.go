@@ -103,6 +103,8 @@ func TestRemoteRelease(t *testing.T) {
 }
 
 // The kiosk makes the next key for sealed content when asked, and forgets the one before once headquarters has used it.
+//
+// Control: S13
 func TestExchangeKeysRotate(t *testing.T) {
 	c := newCentre(t)
 	c.configure("root")
