@@ -214,7 +214,7 @@ func TestReportSuspectsWhatAttacks(t *testing.T) {
 	}
 	for why, want := range map[access.Reason]string{
 		access.ReasonAllowed: "none is", access.ReasonReliefDoubt: "a print is", access.ReasonFlat: "a print is", access.ReasonPhase: "a forged stream",
-		access.ReasonRepeated: "no known kind", access.ReasonSpliced: "replayed",
+		access.ReasonRepeated: "replayed", access.ReasonSpliced: "replayed", access.ReasonNoNoise: "a forged stream", access.ReasonLiveness: "no known kind",
 	} {
 		if got := (&Case{Why: why}).Tell("").Material; !strings.Contains(got, want) {
 			t.Errorf("%v: %q, want %q", why, got, want)
