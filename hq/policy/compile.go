@@ -7,8 +7,10 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 	_ "time/tzdata" // for machines whose system has no tz database; one that it has comes first, for it may be newer
+	"unicode"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -68,6 +70,7 @@ func (d *Document) Compile(on time.Time) (access.Site, []Finding) {
 		c.wrong(d.lines.of("groups"), "%d groups, at most %d", len(c.site.Groups), access.MaxGroups)
 		return c.site, c.found
 	}
+	c.printable()
 	c.holidays()
 	names := slices.Sorted(maps.Keys(d.Schedules))
 	for _, name := range names {
@@ -105,6 +108,25 @@ type compiler struct {
 
 func (c *compiler) wrong(line int, format string, args ...any) {
 	c.found = append(c.found, wrong(line, format, args...))
+}
+
+// printable refuses words that could write lines of their own into what check says of the document: an administrator signs by reading that.
+func (c *compiler) printable() {
+	look := func(line int, what, words string) {
+		if strings.ContainsFunc(words, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			c.wrong(line, "%s %q has characters that cannot be shown", what, words)
+		}
+	}
+	look(c.lines.of("site"), "site", c.Site)
+	for name, g := range c.Groups {
+		look(c.lines.of("groups.%s.title", name), fmt.Sprintf("title of group %q", name), g.Title)
+	}
+	for name, d := range c.Doors {
+		look(c.lines.of("doors.%s.title", name), fmt.Sprintf("title of door %q", name), d.Title)
+	}
+	for _, h := range c.Holidays {
+		look(c.lines.of("holidays"), "holiday", h.Name)
+	}
 }
 
 // zone writes down what a place's clocks do, from the year before a day on.

@@ -244,6 +244,8 @@ func TestZoneIsThatOfTheDatabase(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"no TOML", small("doors.side = {"), "7: error:"},
+		{"a title of two lines", small("[groups.g]\ntitle = \"Staff\\nBack door: nobody\"\n"), "8: error: title of group \"g\""},
+		{"a holiday that wipes the screen", small("[[holidays]]\nname = \"x\\u001b[2J\"\nkind = \"closed\"\nfrom = 2027-01-01\n"), "cannot be shown"},
 		{"a key that there is not", small("[doors.side]\nexit = \"rex\"\nlock = 3\n"), `9: error: "doors.side.lock" is no key`},
 		{"a key in capitals", small("[doors.side]\nexit = \"rex\"\nMargin = 0.1\n"), "9: error: key \"Margin\""},
 		{"a key twice", small("site = \"Again\"\n"), "7: error:"},

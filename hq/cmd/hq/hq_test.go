@@ -257,7 +257,12 @@ func TestLifeOfAHouse(t *testing.T) {
 		t.Errorf("trust is\n%s", out)
 	}
 
-	s.must("kiosk", "decommission", "front", "-dir", s.dir, "-key", s.file("ada"))
+	// Nobody's key signs for what headquarters says that somebody meant.
+	for _, word := range []string{"front", wire.Name(id)[:8]} {
+		s.refused("nothing was signed", "kiosk", "decommission", word, "-dir", s.dir, "-key", s.file("ada"))
+		s.refused("nothing was signed", "lockdown", "off", "-kiosk", word, "-dir", s.dir, "-key", s.file("ada"))
+	}
+	s.must("kiosk", "decommission", wire.Name(id), "-dir", s.dir, "-key", s.file("ada"))
 	s.must("backup", s.file("backup"), "-dir", s.dir)
 	s.refused("exist", "backup", s.file("backup"), "-dir", s.dir)
 	s.must("kiosk", "remove", "front", "-dir", s.dir, "-why", "sold")

@@ -15,7 +15,7 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is its name, the beginning of its name, or its door.
+const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is its name, the beginning of its name, or its door; where a key signs, its whole name.
 
   hq kiosk add FILE -door NAME -broker HOST:PORT -out FOLDER   make it known by what door identity wrote, which you have carried here
   hq kiosk list [-json]                                        all there are
@@ -158,6 +158,14 @@ func (o kioskOptions) decommission(ctx context.Context, kiosk string, out io.Wri
 	return say(out, nil, "kiosk %q is told to forget everything as soon as it is connected; its record of it is the proof. Then: hq kiosk remove\n", kiosk)
 }
 
+// meant refuses to sign for another kiosk than the operator named: hq serve, which looks it up, is not to say for whom somebody's key signs.
+func meant(word string, kiosk [32]byte) error {
+	if word != wire.Name(kiosk) {
+		return fmt.Errorf("headquarters takes %q for kiosk %s: nothing was signed; say its whole name, if that is it: %w", word, wire.Name(kiosk), errUsage)
+	}
+	return nil
+}
+
 // sign has an operator's key sign an order for one kiosk or, with an empty name, for all, and hands it in.
 func sign(ctx context.Context, p *page, kiosk, file string, body wire.Body) error {
 	if file == "" {
@@ -171,6 +179,9 @@ func sign(ctx context.Context, p *page, kiosk, file string, body wire.Body) erro
 	if kiosk != "" {
 		k, err := ask[named](ctx, p, verbFind, kioskRequest{kiosk})
 		if err != nil {
+			return err
+		}
+		if err := meant(kiosk, k.ID); err != nil {
 			return err
 		}
 		audience, kiosk = k.ID, k.Kiosk

@@ -31,7 +31,7 @@ func disableCommand(ctx context.Context, args []string, out, progress io.Writer)
 func switchCommand(ctx context.Context, args []string, name, does string, out, progress io.Writer, order func(version uint64, on bool) wire.Body) error {
 	p := newPage(name, "on|off -key FILE [-kiosk KIOSK] -dir DIR", fmt.Sprintf(switchAbout, does), progress)
 	key := p.String("key", "", "an administrator's key `file` (required)")
-	kiosk := p.String("kiosk", "", "one `kiosk`: its name, the beginning of it, or its door (default: all)")
+	kiosk := p.String("kiosk", "", "one `kiosk`: its whole name (default: all)")
 	words, err := p.words(args, 1, 1)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func switchCommand(ctx context.Context, args []string, name, does string, out, p
 }
 
 const releaseAbout = `Opens one door once, now. The kiosk is asked for a challenge, you sign it, and the kiosk checks your signature: headquarters cannot do this
-without your key. A kiosk that is not connected is not released.`
+without your key. A kiosk that is not connected is not released. KIOSK is its whole name, or its door.`
 
 // releaseCommand releases a door from afar.
 func releaseCommand(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -68,6 +68,11 @@ func releaseCommand(ctx context.Context, args []string, out, progress io.Writer)
 	c, err := ask[challenged](ctx, p, verbChallenge, kioskRequest{words[0]})
 	if err != nil {
 		return err
+	}
+	if words[0] != c.Challenge.Door { // the signature names the door, and the kiosk knows its own
+		if err := meant(words[0], c.ID); err != nil {
+			return err
+		}
 	}
 	r := wire.Release{Challenge: c.Challenge.Challenge, Door: c.Challenge.Door, Action: wire.ActionRelease}
 	if *confirm {
