@@ -27,7 +27,8 @@ func (p *People) SetState(id access.PersonID, to State, by Operator) error {
 		case d.State == Revoked:
 			return Refused{"this person is revoked, which is for good: delete and enrol anew"}
 		}
-		d.State, d.Serial = to, d.Serial+1
+		// Above every serial that was ever signed, those that a restored people.db has forgotten among them: kiosks heed the highest.
+		d.State, d.Serial = to, max(d.Serial+1, uint64(now.UnixMilli()))
 		o, err := seal(by, wire.Fleet(), wire.Standing{
 			Person: id, Generation: d.Generation, Serial: d.Serial, State: uint8(to), Issued: now.Unix(),
 		}, id, d.Generation)
@@ -62,6 +63,13 @@ func (p *People) Delete(id access.PersonID, by Operator) error {
 		if generation == 0 {
 			return ErrUnknown
 		}
+		if all.members[id].Generation > 0 && all.members[id].State != Active {
+			if _, err := by.may(wire.KindStanding, now); err != nil { // or an enroller could forget somebody and enrol them anew, as if nothing had been taken
+				return fmt.Errorf("an administrator has taken this person's permission, and only an administrator deletes them: %w", err)
+			}
+		}
+		// Above every generation that was ever signed of this id, which is never used again: so a deletion counts, too, after an old people.db was put back.
+		generation = max(generation, uint64(now.Unix()))
 		n, err := t.slotOf(id, all)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -18,9 +19,13 @@ func TestStates(t *testing.T) {
 	if err := b.SetState(e.Person, Suspended, b.ann); err == nil {
 		t.Error("an enroller suspended somebody")
 	}
-	for i, s := range []State{Suspended, Active, Revoked} {
+	last := uint64(time.Now().Add(-time.Minute).UnixMilli()) // an older people.db may have forgotten lower ones
+	for _, s := range []State{Suspended, Active, Revoked} {
 		if err := b.SetState(e.Person, s, b.root); err != nil {
 			t.Fatal(err)
+		}
+		if s != Active && b.Delete(e.Person, b.ann) == nil {
+			t.Errorf("%v: an enroller had somebody forgotten whom an administrator has stopped", s)
 		}
 		if r := request("one", "1"); s != Active {
 			r.Again = e.Person
@@ -37,12 +42,16 @@ func TestStates(t *testing.T) {
 			t.Fatal(err)
 		}
 		o, err := wire.Open[wire.Standing](envelope, b.root.key.Public().(*ecdsa.PublicKey), wire.Fleet())
-		if err != nil || o.Serial != uint64(i+1) || o.State != uint8(s) {
+		if err != nil || o.Serial <= last || o.State != uint8(s) {
 			t.Errorf("%+v, %v", o, err)
 		}
+		last = o.Serial
 	}
 	if err := b.SetState(e.Person, Active, b.root); err == nil {
 		t.Error("who was revoked was resumed")
+	}
+	if err := b.Delete(e.Person, b.root); err != nil {
+		t.Errorf("an administrator cannot have them forgotten: %v", err)
 	}
 	if err := b.SetState([16]byte{1}, Revoked, b.root); !errors.Is(err, ErrUnknown) {
 		t.Error(err)
@@ -142,7 +151,7 @@ func TestDeletionReachesBackups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o, err := wire.Open[wire.Deletion](envelope, &b.annKey.PublicKey, wire.Fleet()); err != nil || o.Person != e.Person {
+	if o, err := wire.Open[wire.Deletion](envelope, &b.annKey.PublicKey, wire.Fleet()); err != nil || o.Person != e.Person || o.Generation < uint64(time.Now().Add(-time.Hour).Unix()) {
 		t.Errorf("%+v, %v", o, err)
 	}
 
