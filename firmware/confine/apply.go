@@ -26,6 +26,9 @@ type Report struct {
 // scopes is the version of Landlock that can forbid abstract sockets (Linux 6.12).
 const scopes = 6
 
+// ports is the version of Landlock that can forbid TCP ports (Linux 6.7). Debian 12's kernel has version 2.
+const ports = 4
+
 // Apply confines the whole process to p, for good, and proves it. It must come after everything that p forbids has been done and
 // may be called once. After an error the process may be half confined and must end.
 func Apply(p Profile) (Report, error) {
@@ -39,6 +42,9 @@ func Apply(p Profile) (Report, error) {
 		r.Degraded = append(r.Degraded, "landlock absent: files are guarded by system call and mode alone")
 	} else if abi < scopes {
 		r.Degraded = append(r.Degraded, fmt.Sprintf("landlock version %d: abstract sockets of others can be reached", abi))
+	}
+	if abi < ports && len(p.ports) > 0 {
+		r.Degraded = append(r.Degraded, fmt.Sprintf("landlock version %d: every TCP port can be reached, not headquarters' alone", abi))
 	}
 	if abi > 0 {
 		if err := restrictPaths(p); err != nil {

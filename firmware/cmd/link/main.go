@@ -95,6 +95,9 @@ func run(ctx context.Context, args []string) error {
 		say("ready, no headquarters configured, no network, %d threads confined", report.Threads)
 		return watch(ctx, d)
 	}
+	for _, d := range report.Degraded {
+		say("degraded: %s", d)
+	}
 	say("ready, headquarters at %q, %d threads confined", at.Broker, report.Threads)
 	return carrier.Run(ctx)
 }
