@@ -179,7 +179,10 @@ func TestEnrolFromPhotographs(t *testing.T) {
 	if got := h.must("people", "proofing", id[1]); got != "passport seen" {
 		t.Errorf("proofing record %q", got)
 	}
-	h.must("delete", id[1], "-key", h.keys["ann"])
+	if _, err := h.run("delete", id[1], "-key", h.keys["ann"]); err == nil {
+		t.Error("an enroller had somebody forgotten whom an administrator has suspended")
+	}
+	h.must("delete", id[1], "-key", h.keys["root"])
 	if _, err := h.run("people", "show", "First Example"); err == nil {
 		t.Error("who was deleted is still there")
 	}
