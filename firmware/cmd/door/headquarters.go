@@ -161,6 +161,7 @@ func (h *headquarters) run(ctx context.Context) {
 	tick := time.NewTicker(greetEvery)
 	defer tick.Stop()
 	_, trusted := h.door.clock.trusted()
+	h.door.aged(&trusted) // at once: whoever pulls the plug gains no minute by it
 	for {
 		select {
 		case <-ctx.Done():

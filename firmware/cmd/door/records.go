@@ -111,8 +111,15 @@ func (h *headquarters) acknowledged(data []byte) error {
 		return err
 	}
 	log := h.door.audit
-	if root, err := log.Root(a.Records); err != nil || root != a.Root {
-		return errors.Join(errForeignRoot, err)
+	if a.Records > log.Head() {
+		return errForeignRoot
+	}
+	root, err := log.Root(a.Records)
+	if err != nil {
+		return err // a disk that cannot be read accuses nobody
+	}
+	if root != a.Root {
+		return errForeignRoot
 	}
 	if a.Records <= log.Cursor() {
 		return nil
