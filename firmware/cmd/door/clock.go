@@ -68,7 +68,7 @@ func (k *kiosk) tell(at time.Time) error {
 	}
 	_, was := k.clock.trusted()
 	k.clock.set(at, frames.Now())
-	k.stale(false)
+	k.stale(k.withheld())
 	if was {
 		return nil
 	}
@@ -90,7 +90,37 @@ func (k *kiosk) aged(was *bool) {
 		at, since := k.store.Trusted()
 		stale = at == 0 || since >= freshFor
 	}
-	k.stale(stale)
+	k.stale(stale || k.withheld())
+}
+
+// withheldFor is how long headquarters may sign that there are commands of which none comes: somebody between keeps them back, and one may take away
+// what somebody is still granted for. Commands are sent again after seconds.
+const withheldFor = 10 * time.Minute
+
+// misses hears whether headquarters' signed answer says that commands are missing, and how many were applied: as long as some come, none is kept back.
+func (k *kiosk) misses(some bool, applied uint64) {
+	k.missing.mu.Lock()
+	defer k.missing.mu.Unlock()
+	if m := &k.missing; !some {
+		m.some = false
+	} else if !m.some || m.applied != applied {
+		m.some, m.applied, m.since = true, applied, frames.Now()
+	}
+}
+
+// withheld reports whether commands have been missing for too long.
+func (k *kiosk) withheld() bool {
+	k.missing.mu.Lock()
+	defer k.missing.mu.Unlock()
+	return k.missing.some && frames.Now()-k.missing.since >= withheldFor
+}
+
+// missing is what headquarters' answers say of commands that did not come.
+type missing struct {
+	mu      sync.Mutex
+	some    bool
+	applied uint64        // by then
+	since   time.Duration // CLOCK_MONOTONIC
 }
 
 // stale puts up the signal that headquarters was not heard for too long, or takes it down, and records either once.

@@ -269,10 +269,11 @@ func (h *headquarters) open(ctx context.Context, kind wire.Kind, data []byte) er
 
 // told hears headquarters' answer to a greeting.
 func (h *headquarters) told(data []byte) error {
-	t, _, err := h.roster.Answer(data, h.now(), h.greeted)
+	t, behind, err := h.roster.Answer(data, h.now(), h.greeted)
 	if t.Now == 0 {
 		return err
 	}
+	h.door.misses(behind || err != nil, h.roster.State().Seq)
 	return errors.Join(err, h.door.tell(time.UnixMilli(t.Now)))
 }
 

@@ -375,6 +375,54 @@ func TestStale(t *testing.T) {
 	c.wantCount(access.EventClockUntrusted, 2)
 }
 
+// A broker that lets the time through and keeps commands back is found by what headquarters signs with the time.
+func TestWithheldCommandsMakeStale(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	trusted := false
+	missing := func() error {
+		g := c.greeting()
+		return c.bring(c.sign("server", c.id, wire.Time{Nonce: g.Nonce, Now: c.now * 1000, Seq: g.Seq + 1, Head: [32]byte{9}}))
+	}
+	later := func() {
+		c.missing.mu.Lock()
+		c.missing.since -= withheldFor
+		c.missing.mu.Unlock()
+	}
+	if err := missing(); err != nil {
+		t.Fatal(err)
+	}
+	if c.aged(&trusted); c.signals().Has(access.SignalStale) {
+		t.Error("stale by a command that is on its way")
+	}
+	later()
+	if c.aged(&trusted); !c.signals().Has(access.SignalStale) {
+		t.Error("a command is kept back, and the kiosk counts as fresh")
+	}
+	if err := missing(); err != nil {
+		t.Fatal(err)
+	}
+	if !c.signals().Has(access.SignalStale) {
+		t.Error("the next answer that says so ends it")
+	}
+	if err := c.answer(c.greeting(), c.now); err != nil {
+		t.Fatal(err)
+	}
+	if c.signals().Has(access.SignalStale) {
+		t.Error("nothing is missing, and the kiosk is stale")
+	}
+	// As long as some come, none is kept back.
+	if err := missing(); err != nil {
+		t.Fatal(err)
+	}
+	later()
+	c.misses(true, 7)
+	if c.withheld() {
+		t.Error("a kiosk that catches up is stale")
+	}
+}
+
 // While the TPM does not answer a restriction holds at once, and is not said to be final: its record comes when it is.
 func TestCommandWhileTheTPMIsAway(t *testing.T) {
 	c := newCentre(t)

@@ -55,9 +55,10 @@ type kiosk struct {
 	reasons  []string     // of degraded modes that only a restart ends
 	inherit  func() error // takes over what an emergency log holds
 
-	pin    pin
-	raised atomic.Uint32 // signals, as access.Signals
-	looked bool          // the measurement for debugging was read once, or could not be
+	pin     pin
+	raised  atomic.Uint32 // signals, as access.Signals
+	missing missing
+	looked  bool // the measurement for debugging was read once, or could not be
 
 	trouble troubles
 	fold    folder
