@@ -119,7 +119,7 @@ func ForgetExchange(state string) error {
 }
 
 func certified(t *tpm.TPM, id Identity, u tpm.Use, as wire.KeyUse, b tpm.Blob, number uint32) (wire.Attested, error) {
-	nonce := wire.CertifyNonce(id.Device, as, number)
+	nonce := wire.CertifyNonce(id.Kiosk(), as, number)
 	a, err := t.Certify(u, b, nonce[:])
 	return wire.Attested{Blob: b, Attestation: a.Body, Signature: a.Signature}, err
 }
@@ -140,7 +140,7 @@ func Introduce(way Way, state, door string, o tpm.Options) (in wire.Introduction
 		return in, err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
-	in = wire.Introduction{Kiosk: id.Device, Attestation: id.Attestation, Release: id.Release, Door: door}
+	in = wire.Introduction{Kiosk: id.Kiosk(), Attestation: id.Attestation, Release: id.Release, Door: door}
 	if in.Audit, err = certified(t, id, tpm.Audit, wire.AuditKey, id.Audit, 0); err != nil {
 		return in, err
 	}

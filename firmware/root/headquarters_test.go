@@ -27,7 +27,8 @@ func verify(in wire.Introduction) (tls, exchange *ecdsa.PublicKey, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	by := tpm.Authority{Release: release, Board: in.Kiosk[:]}
+	device := wire.DeviceID(in.Attestation)
+	by := tpm.Authority{Release: release, Board: device[:]}
 	check := func(u tpm.Use, as wire.KeyUse, number uint32, k wire.Attested) *ecdsa.PublicKey {
 		nonce := wire.CertifyNonce(in.Kiosk, as, number)
 		key, failed := tpm.VerifyKey(attestation, nonce[:], u, k.Blob, by, tpm.Attestation{Body: k.Attestation, Signature: k.Signature})

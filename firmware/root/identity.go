@@ -3,7 +3,6 @@ package root
 import (
 	"crypto/ecdsa"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +21,7 @@ const (
 	publicName    = "audit.pub"
 	maxFile       = 16 << 10
 
-	identityVersion = 1
+	identityVersion = 2
 )
 
 var (
@@ -39,7 +38,7 @@ var (
 // Identity is what provisioning left on the kiosk's disk. All of it may be read by a thief; none of it opens anything without the TPM.
 type Identity struct {
 	Version     uint8    `cbor:"1,keyasint"`
-	Device      [32]byte `cbor:"2,keyasint"` // wire.KioskID of the attestation key
+	Device      [32]byte `cbor:"2,keyasint"` // wire.DeviceID of the attestation key: the TPM, however often it is provisioned
 	Pin         [34]byte `cbor:"3,keyasint"` // of the TPM's storage root
 	Attestation []byte   `cbor:"4,keyasint"` // public key, SPKI
 	Release     []byte   `cbor:"5,keyasint"` // the release role's public key, SPKI
@@ -49,10 +48,14 @@ type Identity struct {
 	Audit       []byte   `cbor:"9,keyasint"`
 	TLS         []byte   `cbor:"10,keyasint"`
 	Exchange    []byte   `cbor:"11,keyasint"`
+	AuditPublic []byte   `cbor:"12,keyasint"` // the audit key's public half, SPKI
 }
 
+// Kiosk is the id of this kiosk to headquarters: of the device as it was provisioned this time.
+func (id Identity) Kiosk() [32]byte { return wire.KioskID(id.Device, id.AuditPublic) }
+
 // Origin is the kiosk's name in its audit checkpoints.
-func (id Identity) Origin() string { return "lintel/" + hex.EncodeToString(id.Device[:16]) }
+func (id Identity) Origin() string { return "lintel/" + wire.Name(id.Kiosk()) }
 
 // Load reads the identity below a state folder. ErrNotProvisioned when there is none.
 func Load(state string) (Identity, error) {
@@ -64,7 +67,7 @@ func Load(state string) (Identity, error) {
 	if err != nil {
 		return id, fmt.Errorf("read identity: %w", err)
 	}
-	if err := wire.Unmarshal(data, &id); err != nil || id.Version != identityVersion || wire.KioskID(id.Attestation) != id.Device {
+	if err := wire.Unmarshal(data, &id); err != nil || id.Version != identityVersion || wire.DeviceID(id.Attestation) != id.Device {
 		return Identity{}, fmt.Errorf("read identity: %w", ErrDamaged)
 	}
 	if _, err := parsePublic(id.Release); err != nil {

@@ -67,7 +67,7 @@ func provision(way Way, secrets tpm.Secrets, release *ecdsa.PublicKey, o tpm.Opt
 	if id.Release, err = x509.MarshalPKIXPublicKey(release); err != nil {
 		return id, fmt.Errorf("release key: %w", err)
 	}
-	id.Device = wire.KioskID(id.Attestation)
+	id.Device = wire.DeviceID(id.Attestation)
 	o.Pin, o.Endorsement = who.Pin, id.Endorsement
 	if o.Authority, err = id.authority(); err != nil {
 		return id, err
@@ -94,6 +94,9 @@ func provision(way Way, secrets tpm.Secrets, release *ecdsa.PublicKey, o tpm.Opt
 	public, ok := audit.Public().(*ecdsa.PublicKey)
 	if !ok {
 		return id, fmt.Errorf("audit key is %T", audit.Public())
+	}
+	if id.AuditPublic, err = x509.MarshalPKIXPublicKey(public); err != nil {
+		return id, err
 	}
 	if id.verifier, err = proof.VerifierKey(id.Origin(), public); err != nil {
 		return id, err

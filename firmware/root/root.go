@@ -56,6 +56,9 @@ func Open(way Way, state string, o tpm.Options) (*Root, error) {
 		return nil, errors.Join(err, r.tpm.Close())
 	}
 	r.audit, _ = audit.Public().(*ecdsa.PublicKey)
+	if known, err := wire.ParseKey(id.AuditPublic); err != nil || !known.Equal(r.audit) { // the kiosk's id is made of it
+		return nil, errors.Join(fmt.Errorf("open root: audit key: %w", ErrDamaged), r.tpm.Close())
+	}
 	return r, nil
 }
 

@@ -2,6 +2,8 @@ package authority
 
 import (
 	"crypto/ecdsa"
+	"crypto/x509"
+	"errors"
 	"fmt"
 
 	"github.com/lintel-access/lintel/drivers/tpm"
@@ -36,21 +38,27 @@ func Introduce(i wire.Introduction) (Kiosk, error) {
 		}
 		*part.to = public
 	}
-	var err error
-	if k.Exchange, err = Exchange(i.Attestation, i.Release, i.Exchange); err != nil {
+	audit, err := x509.MarshalPKIXPublicKey(k.Audit)
+	if err == nil && i.Kiosk != wire.KioskID(wire.DeviceID(i.Attestation), audit) {
+		err = errors.New("its id is not that of its attestation key and its audit key")
+	}
+	if err != nil {
+		return Kiosk{}, fmt.Errorf("check introduction: %w", err)
+	}
+	if k.Exchange, err = Exchange(i.Kiosk, i.Attestation, i.Release, i.Exchange); err != nil {
 		return Kiosk{}, fmt.Errorf("check introduction: %w", err)
 	}
 	return k, nil
 }
 
 // Exchange checks that a kiosk's TPM has made a key for sealed content, under its attestation key and release role (SubjectPublicKeyInfo), and that it
-// is the one of that number.
-func Exchange(attestation, release []byte, e wire.Exchange) (*ecdsa.PublicKey, error) {
+// is the one of that number, of the kiosk of that id.
+func Exchange(kiosk [32]byte, attestation, release []byte, e wire.Exchange) (*ecdsa.PublicKey, error) {
 	err := e.Validate()
 	if err != nil {
 		return nil, fmt.Errorf("check exchange key: %w", err)
 	}
-	nonce := wire.CertifyNonce(wire.KioskID(attestation), wire.ExchangeKey, e.Number)
+	nonce := wire.CertifyNonce(kiosk, wire.ExchangeKey, e.Number)
 	public, err := attested(attestation, release, nonce, tpm.Exchange, wire.Attested{Blob: e.Blob, Attestation: e.Attestation, Signature: e.Signature})
 	if err != nil {
 		return nil, fmt.Errorf("check exchange key %d: %w", e.Number, err)
@@ -67,6 +75,6 @@ func attested(attestation, release []byte, nonce [32]byte, use tpm.Use, a wire.A
 	if err != nil {
 		return nil, err
 	}
-	id := wire.KioskID(attestation)
+	id := wire.DeviceID(attestation)
 	return tpm.VerifyKey(key, nonce[:], use, a.Blob, tpm.Authority{Release: role, Board: id[:]}, tpm.Attestation{Body: a.Attestation, Signature: a.Signature})
 }

@@ -16,6 +16,13 @@ import (
 // introduced is what a kiosk with a TPM of its own says of itself.
 func introduced(t *testing.T) wire.Introduction {
 	t.Helper()
+	first, _ := twice(t)
+	return first
+}
+
+// twice is what a kiosk says of itself, and what it says once it is provisioned anew, on the same TPM.
+func twice(t *testing.T) (first, second wire.Introduction) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "hq") // the path of a socket is short
 	if err != nil {
 		t.Fatal(err)
@@ -37,16 +44,36 @@ func introduced(t *testing.T) wire.Introduction {
 			t.Fatal(err)
 		}
 	}
-	i.Kiosk = wire.KioskID(i.Attestation)
-	p, err := tpm.Open(chip.Socket(), tpm.Options{Pin: id.Pin, Authority: tpm.Authority{Release: &release.PublicKey, Board: i.Kiosk[:]}})
+	device := wire.DeviceID(i.Attestation)
+	p, err := tpm.Open(chip.Socket(), tpm.Options{Pin: id.Pin, Authority: tpm.Authority{Release: &release.PublicKey, Board: device[:]}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	make := func(u tpm.Use, use wire.KeyUse, number uint32) wire.Attested {
-		blob, err := p.CreateKey(u)
-		if err != nil {
-			t.Fatal(err)
+	return provisioned(t, p, i), provisioned(t, p, i)
+}
+
+// provisioned has a TPM make the keys of another kiosk.
+func provisioned(t *testing.T, p *tpm.TPM, i wire.Introduction) wire.Introduction {
+	t.Helper()
+	audit, err := p.CreateKey(tpm.Audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := p.AuditKey(audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(signer.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Kiosk = wire.KioskID(wire.DeviceID(i.Attestation), public)
+	certify := func(u tpm.Use, use wire.KeyUse, number uint32, blob tpm.Blob) wire.Attested {
+		if blob == nil {
+			if blob, err = p.CreateKey(u); err != nil {
+				t.Fatal(err)
+			}
 		}
 		nonce := wire.CertifyNonce(i.Kiosk, use, number)
 		a, err := p.Certify(u, blob, nonce[:])
@@ -55,14 +82,18 @@ func introduced(t *testing.T) wire.Introduction {
 		}
 		return wire.Attested{Blob: blob, Attestation: a.Body, Signature: a.Signature}
 	}
-	i.Audit, i.TLS = make(tpm.Audit, wire.AuditKey, 0), make(tpm.TLS, wire.TLSKey, 0)
-	e := make(tpm.Exchange, wire.ExchangeKey, 1)
+	i.Audit, i.TLS = certify(tpm.Audit, wire.AuditKey, 0, audit), certify(tpm.TLS, wire.TLSKey, 0, nil)
+	e := certify(tpm.Exchange, wire.ExchangeKey, 1, nil)
 	i.Exchange = wire.Exchange{Number: 1, Blob: e.Blob, Attestation: e.Attestation, Signature: e.Signature}
 	return i
 }
 
 func TestIntroductionIsWhatOneTPMAttests(t *testing.T) {
-	good, other := introduced(t), introduced(t)
+	good, anew := twice(t)
+	other := introduced(t)
+	if again, err := Introduce(anew); err != nil || again.ID == good.Kiosk {
+		t.Errorf("provisioned anew: %x, %v", again.ID, err)
+	}
 	k, err := Introduce(good)
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +114,11 @@ func TestIntroductionIsWhatOneTPMAttests(t *testing.T) {
 		"keys under another release role": func(i *wire.Introduction) { i.Release = other.Release },
 		"a signature with another byte":   func(i *wire.Introduction) { i.Audit.Signature = append([]byte{0x30}, i.Audit.Signature...) },
 		"another kiosk's id":              func(i *wire.Introduction) { i.Kiosk = other.Kiosk },
+		"its id of another time":          func(i *wire.Introduction) { i.Kiosk = anew.Kiosk },
+		"its TLS key of another time":     func(i *wire.Introduction) { i.TLS = anew.TLS },
+		"its exchange key of another one": func(i *wire.Introduction) { i.Exchange = anew.Exchange },
+		"its audit key of another time":   func(i *wire.Introduction) { i.Audit = anew.Audit },
+		"the id that was the TPM's alone": func(i *wire.Introduction) { i.Kiosk = wire.DeviceID(i.Attestation) },
 		"no key at all":                   func(i *wire.Introduction) { i.TLS = wire.Attested{} },
 	} {
 		i := good

@@ -174,7 +174,7 @@ func (h *house) start(over bool) {
 		h.uplink = b
 	}
 	h.fleet, err = Open(h.t.Context(), Config{Store: s, Uplink: h.uplink, Server: h.server, People: h.shelf, Ledger: h.ledger, Kick: b.Kick, Log: log,
-		Exchange: func(attestation, _ []byte, e wire.Exchange) ([]byte, error) {
+		Exchange: func(_ [32]byte, attestation, _ []byte, e wire.Exchange) ([]byte, error) {
 			if string(e.Attestation) != "attested" {
 				return nil, errors.New("not attested")
 			}
@@ -252,14 +252,14 @@ func (h *house) introduce(door string) *double {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	k.id = wire.KioskID(attestation)
+	k.id = wire.KioskID(wire.DeviceID(attestation), attestation)
 	k.name = wire.Name(k.id)
 	public, err := spki(&k.tls.PublicKey)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	record := Kiosk{ID: k.id, Attestation: attestation, Release: attestation, Audit: attestation, TLS: public, Exchange: Exchange{Number: 1, Key: k.newExchange()}}
-	if k.certificate, err = h.fleet.admit(h.t.Context(), record, door); err != nil {
+	if k.certificate, err = h.fleet.admit(h.t.Context(), record, door, ""); err != nil {
 		h.t.Fatal(err)
 	}
 	return k

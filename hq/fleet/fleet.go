@@ -62,7 +62,7 @@ type Config struct {
 	People People // nil: no order about people is known
 	Ledger Ledger // nil: records are left with the kiosks
 	// Exchange verifies a kiosk's key for sealed content; nil: authority.Exchange.
-	Exchange func(attestation, release []byte, e wire.Exchange) ([]byte, error)
+	Exchange func(kiosk [32]byte, attestation, release []byte, e wire.Exchange) ([]byte, error)
 	Kick     func(name string) // ends a kiosk's connection; nil: there is no way to
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -85,8 +85,8 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 	f := &Fleet{config: c, store: c.Store, desks: map[string]*desk{}, nudge: make(chan struct{}, 1)}
 	f.server.Store(c.Server)
 	if f.config.Exchange == nil {
-		f.config.Exchange = func(attestation, release []byte, e wire.Exchange) ([]byte, error) {
-			key, err := authority.Exchange(attestation, release, e)
+		f.config.Exchange = func(kiosk [32]byte, attestation, release []byte, e wire.Exchange) ([]byte, error) {
+			key, err := authority.Exchange(kiosk, attestation, release, e)
 			if err != nil {
 				return nil, err
 			}

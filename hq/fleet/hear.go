@@ -221,7 +221,7 @@ func (f *Fleet) exchange(ctx context.Context, d *desk, e wire.Exchange) error {
 	if e.Number <= d.kiosk.Exchange.Number {
 		return nil
 	}
-	key, err := f.config.Exchange(d.kiosk.Attestation, d.kiosk.Release, e)
+	key, err := f.config.Exchange(d.kiosk.ID, d.kiosk.Attestation, d.kiosk.Release, e)
 	if err != nil {
 		f.alarm(ctx, d, Key, "sent an exchange key that its TPM does not attest: nothing is sealed to it")
 		return err

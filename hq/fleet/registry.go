@@ -30,8 +30,10 @@ func (f *Fleet) save(ctx context.Context, d *desk) error {
 }
 
 // Introduce makes a kiosk known by its introduction, has it told what is in force, and returns its first certificate. An introduction of a kiosk that
-// is known and active gives a new certificate and changes nothing else; one whose kiosk was removed or replaced brings it back.
-func (f *Fleet) Introduce(ctx context.Context, i wire.Introduction, door string) (wire.Certificate, error) {
+// is known and active gives a new certificate and changes nothing else; one whose kiosk was removed or replaced brings it back. A kiosk that was
+// provisioned anew is another one: it is taken once the one that had its TPM is removed, or when replaces names that one, whose place it takes as by
+// Replace.
+func (f *Fleet) Introduce(ctx context.Context, i wire.Introduction, door, replaces string) (wire.Certificate, error) {
 	proven, err := authority.Introduce(i)
 	if err != nil {
 		return wire.Certificate{}, err
@@ -42,13 +44,32 @@ func (f *Fleet) Introduce(ctx context.Context, i wire.Introduction, door string)
 			return wire.Certificate{}, err
 		}
 	}
-	return f.admit(ctx, k, door)
+	c, err := f.admit(ctx, k, door, replaces)
+	if err == nil && replaces != "" {
+		err = f.Replace(ctx, replaces, k.Name())
+	}
+	return c, err
+}
+
+// before is the kiosk in service that has the same TPM, if there is another one.
+func (f *Fleet) before(k Kiosk) (name string) {
+	for _, d := range f.all() {
+		d.mu.Lock()
+		if o := d.kiosk; o.ID != k.ID && string(o.Attestation) == string(k.Attestation) && (o.State == Active || o.State == Quarantined) {
+			name = d.name
+		}
+		d.mu.Unlock()
+	}
+	return name
 }
 
 // admit makes a kiosk with these keys known.
-func (f *Fleet) admit(ctx context.Context, k Kiosk, door string) (wire.Certificate, error) {
+func (f *Fleet) admit(ctx context.Context, k Kiosk, door, replaces string) (wire.Certificate, error) {
 	if len(door) == 0 || len(door) > maxDoor || strings.ContainsFunc(door, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return wire.Certificate{}, fmt.Errorf("%q is no name of a door: 1 to %d bytes of text", door, maxDoor)
+	}
+	if old := f.before(k); old != "" && old != replaces {
+		return wire.Certificate{}, fmt.Errorf("this is the TPM of kiosk %s, which was provisioned anew: say -replaces %s, or remove that one first", old, old)
 	}
 	now := f.config.Now()
 	name := k.Name()
@@ -63,8 +84,8 @@ func (f *Fleet) admit(ctx context.Context, k Kiosk, door string) (wire.Certifica
 	if d.kiosk.State == 0 {
 		d.kiosk = k
 		d.kiosk.Introduced, d.kiosk.Exchange.Since = now.Unix(), now.Unix()
-	} else if string(d.kiosk.TLS) != string(k.TLS) || string(d.kiosk.Audit) != string(k.Audit) {
-		return wire.Certificate{}, errors.New("this kiosk was provisioned anew since it was introduced: remove it first, and keep its records")
+	} else if string(d.kiosk.TLS) != string(k.TLS) {
+		return wire.Certificate{}, errors.New("this kiosk was introduced with another TLS key")
 	}
 	public, err := wire.ParseKey(d.kiosk.TLS)
 	if err != nil {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"crypto/x509"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -199,4 +200,40 @@ func TestCertificatesAreRenewed(t *testing.T) {
 		k.greet()
 	}
 	k.until("a new one, in time", func() bool { return k.renewed == 1 && k.times > 4 })
+}
+
+// A kiosk that was provisioned anew is another one, and the one that had its TPM gives way in so many words.
+func TestKioskThatWasProvisionedAnew(t *testing.T) {
+	h := newHouse(t, false)
+	old := known(t, h, "front")
+	appendAll(t, h, old, h.enrolment(1))
+	anew := overview(t, h, old.name).Kiosk
+	audit, err := spki(&key(t).PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anew.State, anew.Audit, anew.ID = 0, audit, wire.KioskID(wire.DeviceID(anew.Attestation), audit)
+	for _, replaces := range []string{"", anew.Name()} {
+		if _, err := h.fleet.admit(t.Context(), anew, "front", replaces); err == nil || !strings.Contains(err.Error(), "-replaces "+old.name) {
+			t.Errorf("-replaces %q: %v", replaces, err)
+		}
+	}
+	if _, err := h.fleet.ID(anew.Name()); err == nil {
+		t.Error("it is known all the same")
+	}
+	if _, err := h.fleet.admit(t.Context(), anew, "front", old.name); err != nil {
+		t.Fatal(err)
+	}
+	if o := overview(t, h, anew.Name()); o.State != Active || o.Head != 0 {
+		t.Errorf("it is %v at command %d", o.State, o.Head)
+	}
+	if err := h.fleet.Replace(t.Context(), old.name, anew.Name()); err != nil {
+		t.Fatal(err)
+	}
+	if o := overview(t, h, old.name); o.State != Replaced {
+		t.Errorf("the old one is %v", o.State)
+	}
+	if _, err := h.fleet.admit(t.Context(), anew, "front", ""); err != nil {
+		t.Errorf("introduced once more: %v", err)
+	}
 }

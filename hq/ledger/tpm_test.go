@@ -102,7 +102,7 @@ func TestCheckpointsOfATPM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{double: &double{id: c.Identity().Device}, dir: t.TempDir(), clock: &clockwork{}}
+	b := &bench{double: &double{id: c.Identity().Kiosk()}, dir: t.TempDir(), clock: &clockwork{}}
 	if b.Ledger, err = Open(b.dir, Options{Now: b.clock.now, Alarm: b.ring}); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 // Introduction is who a kiosk is. Somebody carries it from the bench where the kiosk was provisioned to headquarters: that the attestation key lies in
 // this kiosk's TPM nobody vouches for but them. All else follows from that key.
 type Introduction struct {
-	Kiosk       [32]byte `cbor:"1,keyasint"` // KioskID of Attestation
+	Kiosk       [32]byte `cbor:"1,keyasint"` // KioskID of the device and its audit key
 	Attestation []byte   `cbor:"2,keyasint"` // public key, SubjectPublicKeyInfo
 	Release     []byte   `cbor:"3,keyasint"` // the release role's, under whose approvals the keys below work, SubjectPublicKeyInfo
 	Audit       Attested `cbor:"4,keyasint"`
@@ -20,16 +20,22 @@ type Introduction struct {
 }
 
 // Attested is a key of a kiosk's TPM and what its attestation key says of it. tpm.VerifyKey checks it against CertifyNonce of its use and number, with the
-// release key and the kiosk's id as authority.
+// release key and the device's id as authority.
 type Attested struct {
 	Blob        []byte `cbor:"1,keyasint"` // as the TPM made it
 	Attestation []byte `cbor:"2,keyasint"` // TPMS_ATTEST
 	Signature   []byte `cbor:"3,keyasint"` // ASN.1
 }
 
-// KioskID is the id of the kiosk whose TPM has this attestation key (SubjectPublicKeyInfo).
-func KioskID(attestation []byte) [32]byte {
+// DeviceID is the id of the TPM that has this attestation key (SubjectPublicKeyInfo). It outlives provisioning.
+func DeviceID(attestation []byte) [32]byte {
 	return sha256.Sum256(append([]byte("lintel device 1\x00"), attestation...))
+}
+
+// KioskID is the id of a device as it was provisioned with this audit key (SubjectPublicKeyInfo). Provisioned anew it is another kiosk, and what was signed
+// for the one before is for somebody else.
+func KioskID(device [32]byte, audit []byte) [32]byte {
+	return sha256.Sum256(append(append([]byte("lintel kiosk 1\x00"), device[:]...), audit...))
 }
 
 // KeyUse is what a kiosk's key is for, where its attestation must say so: to the TPM an audit key and a TLS key are alike.
@@ -52,15 +58,12 @@ func CertifyNonce(kiosk [32]byte, use KeyUse, number uint32) [32]byte {
 // Kind is KindIntroduction.
 func (Introduction) Kind() Kind { return KindIntroduction }
 
-// Validate holds it to its bounds, and its id to its key.
+// Validate holds it to its bounds. That its id is that of its keys shows once they are verified.
 func (i Introduction) Validate() error {
 	for _, key := range [][]byte{i.Attestation, i.Release} {
 		if _, err := ParseKey(key); err != nil {
 			return err
 		}
-	}
-	if i.Kiosk != KioskID(i.Attestation) {
-		return errors.New("its id is not that of its attestation key")
 	}
 	for _, key := range []Attested{i.Audit, i.TLS} {
 		if len(key.Blob) == 0 || len(key.Blob) > maxBlob || len(key.Attestation) > maxAttestation || len(key.Signature) > maxKey {

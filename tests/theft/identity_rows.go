@@ -37,6 +37,7 @@ func (t *theft) identityRows() []row {
 				return v.approve(k.disk(), thief.release, v.image, v.id.Floor)
 			})},
 		{"5.16", "identity: another device id", root.ErrDamaged, changed(end, func(id *root.Identity) { id.Device[0] ^= 1 }, nil)},
+		{"5.21", "identity: another audit key, so another kiosk id", root.ErrDamaged, changed(end, func(id *root.Identity) { id.AuditPublic = thief.id.AuditPublic }, nil)},
 		{"5.17", "identity: the thief's device id and the attestation key that it is of", tpm.ErrObject,
 			changed(end, func(id *root.Identity) { id.Device, id.Attestation = thief.id.Device, thief.id.Attestation }, nil)},
 		{"5.18", "identity: data key and audit key exchanged", tpm.ErrObject, changed(end, func(id *root.Identity) { id.Data, id.Audit = id.Audit, id.Data }, nil)},
@@ -44,7 +45,7 @@ func (t *theft) identityRows() []row {
 		{"5.20", "identity: audit key in the TLS key's place, to have a handshake signed by it", tpm.ErrSecret, func() (string, error) {
 			k, err := t.stage(end, end)
 			if err == nil {
-				err = changeIdentity(k.disk(), func(id *root.Identity) { id.Audit, id.TLS = id.TLS, id.Audit })
+				err = changeIdentity(k.disk(), func(id *root.Identity) { id.TLS = id.Audit })
 			}
 			if err == nil {
 				err = k.power()

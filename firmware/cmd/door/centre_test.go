@@ -34,6 +34,7 @@ type centre struct {
 	state  string
 	socket string // of the TPM
 	image  root.Measurements
+	owner  tpm.Secrets
 	now    int64 // Unix seconds
 	keys   map[string]*ecdsa.PrivateKey
 	ca     *x509.Certificate
@@ -75,12 +76,13 @@ func newCentre(t *testing.T) *centre {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.socket, _ = chipReleased(t, c.state, c.image)
+	c.owner = tpm.NewSecrets()
+	c.socket, c.keys["release"] = chipOf(t, c.state, c.image, c.owner)
 	id, err := root.Load(c.state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.id = id.Device
+	c.id = id.Kiosk()
 	return c
 }
 
@@ -349,7 +351,7 @@ func (c *centre) verified(e wire.Exchange) *ecdh.PublicKey {
 		c.t.Fatal(err)
 	}
 	nonce := wire.CertifyNonce(c.id, wire.ExchangeKey, e.Number)
-	key, err := tpm.VerifyKey(attestation, nonce[:], tpm.Exchange, e.Blob, tpm.Authority{Release: release, Board: c.id[:]}, tpm.Attestation{Body: e.Attestation, Signature: e.Signature})
+	key, err := tpm.VerifyKey(attestation, nonce[:], tpm.Exchange, e.Blob, tpm.Authority{Release: release, Board: id.Device[:]}, tpm.Attestation{Body: e.Attestation, Signature: e.Signature})
 	if err != nil {
 		c.t.Fatal(err)
 	}

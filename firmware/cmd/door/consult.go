@@ -82,7 +82,7 @@ func (h *headquarters) restore(key *ecdsa.PublicKey) error {
 		err = wire.Unmarshal(kept, &s)
 	}
 	if err == nil {
-		h.roster, err = roster.Open(k.root.Identity().Device, key, s)
+		h.roster, err = roster.Open(k.root.Identity().Kiosk(), key, s)
 	}
 	if err == nil {
 		err = h.restoreKeys()

@@ -97,13 +97,13 @@ func headquartersCommand(args []string, out io.Writer) error {
 	if h.Trust, err = readMost(*trust, wire.KindTrust.Most()); err != nil {
 		return fmt.Errorf("read trust: %w", err)
 	}
-	if h.Certificate, err = readChain(*certificate, wire.Name(id.Device)); err != nil {
+	if h.Certificate, err = readChain(*certificate, wire.Name(id.Kiosk())); err != nil {
 		return err
 	}
 	if err := root.WriteHeadquarters(*state, h); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "kiosk %s finds headquarters at %s from its next start on\n", wire.Name(id.Device), *broker)
+	fmt.Fprintf(out, "kiosk %s finds headquarters at %s from its next start on\n", wire.Name(id.Kiosk()), *broker)
 	return nil
 }
 

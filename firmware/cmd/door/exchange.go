@@ -61,7 +61,7 @@ func (h *headquarters) keepKeys(keys []exchangeKey) error {
 
 // unseal opens what is sealed to one of the keys. Once something was opened by the newest, headquarters has it, and the older one goes.
 func (h *headquarters) unseal(exchange uint32, seq uint64, sealed []byte) ([]byte, error) {
-	id := h.door.root.Identity().Device
+	id := h.door.root.Identity().Kiosk()
 	for i, key := range h.keys {
 		if key.Number != exchange {
 			continue
@@ -181,7 +181,7 @@ func (h *headquarters) fits(chain [][]byte) error {
 	if err != nil {
 		return err
 	}
-	if !own.Equal(leaf.PublicKey) || leaf.Subject.CommonName != wire.Name(h.door.root.Identity().Device) {
+	if !own.Equal(leaf.PublicKey) || leaf.Subject.CommonName != wire.Name(h.door.root.Identity().Kiosk()) {
 		return errors.New("it is for another key, or another name")
 	}
 	at, _ := h.door.wall()

@@ -121,7 +121,7 @@ func (h *headquarters) station() ipc.Stationed {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return ipc.Stationed{
-		Broker: h.place.Broker, Server: h.place.Server, Name: wire.Name(h.door.root.Identity().Device),
+		Broker: h.place.Broker, Server: h.place.Server, Name: wire.Name(h.door.root.Identity().Kiosk()),
 		Certificate: h.place.Certificate, Authorities: h.roster.Trust().Authorities,
 	}
 }

@@ -56,6 +56,12 @@ func groundReleased(t *testing.T, state string, image root.Measurements) (board.
 // chipReleased provisions a software TPM for a state folder, and has an image approved.
 func chipReleased(t *testing.T, state string, image root.Measurements) (socket string, release *ecdsa.PrivateKey) {
 	t.Helper()
+	return chipOf(t, state, image, tpm.NewSecrets())
+}
+
+// chipOf is chipReleased with secrets that the owner keeps.
+func chipOf(t *testing.T, state string, image root.Measurements, owner tpm.Secrets) (socket string, release *ecdsa.PrivateKey) {
+	t.Helper()
 	sockets, err := os.MkdirTemp("", "door-")
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +75,14 @@ func chipReleased(t *testing.T, state string, image root.Measurements) (socket s
 	if release, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	id, err := root.Provision(root.Path(chip.Socket()), state, tpm.NewSecrets(), &release.PublicKey, tpm.Options{}, true)
+	provisionOn(t, chip.Socket(), state, image, owner, release)
+	return chip.Socket(), release
+}
+
+// provisionOn provisions a kiosk on a TPM that is its owner's, and approves an image.
+func provisionOn(t *testing.T, socket, state string, image root.Measurements, owner tpm.Secrets, release *ecdsa.PrivateKey) {
+	t.Helper()
+	id, err := root.Provision(root.Path(socket), state, owner, &release.PublicKey, tpm.Options{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +93,6 @@ func chipReleased(t *testing.T, state string, image root.Measurements) (socket s
 	if err != nil {
 		t.Fatal(err)
 	}
-	return chip.Socket(), release
 }
 
 // groundAgain is what a kiosk stands on at a start with that TPM.

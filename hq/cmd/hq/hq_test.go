@@ -160,8 +160,8 @@ func (s *site) introduction() (file string, id [32]byte) {
 	check(err)
 	in.Release, err = x509.MarshalPKIXPublicKey(&release.PublicKey)
 	check(err)
-	in.Kiosk = wire.KioskID(in.Attestation)
-	p, err := tpm.Open(chip.Socket(), tpm.Options{Pin: identity.Pin, Authority: tpm.Authority{Release: &release.PublicKey, Board: in.Kiosk[:]}})
+	device := wire.DeviceID(in.Attestation)
+	p, err := tpm.Open(chip.Socket(), tpm.Options{Pin: identity.Pin, Authority: tpm.Authority{Release: &release.PublicKey, Board: device[:]}})
 	check(err)
 	defer p.Close()
 	for _, k := range []struct {
@@ -182,6 +182,13 @@ func (s *site) introduction() (file string, id [32]byte) {
 	} {
 		blob, err := p.CreateKey(k.use)
 		check(err)
+		if k.use == tpm.Audit { // the first
+			signer, err := p.AuditKey(blob)
+			check(err)
+			public, err := x509.MarshalPKIXPublicKey(signer.Public())
+			check(err)
+			in.Kiosk = wire.KioskID(device, public)
+		}
 		nonce := wire.CertifyNonce(in.Kiosk, k.of, k.number)
 		a, err := p.Certify(k.use, blob, nonce[:])
 		check(err)

@@ -28,7 +28,7 @@ const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is it
 
 type kioskOptions struct {
 	*page
-	door, broker, out, why, key string
+	door, broker, out, why, key, replaces string
 }
 
 // kioskCommand is the life of a kiosk.
@@ -37,6 +37,7 @@ func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	o.StringVar(&o.door, "door", "", "`name` of the door (add; default: what the kiosk says)")
 	o.StringVar(&o.broker, "broker", "", "`address` at which the kiosk finds headquarters, host:port (add)")
 	o.StringVar(&o.out, "out", "", "new `folder` for what the kiosk is to be told (add)")
+	o.StringVar(&o.replaces, "replaces", "", "`kiosk` that had this TPM before it was provisioned anew, or this door (add)")
 	o.StringVar(&o.why, "why", "", "`reason`, for whoever reads the list later (quarantine, remove)")
 	o.StringVar(&o.key, "key", "", "an administrator's key `file` (decommission)")
 	o.BoolVar(&o.json, "json", false, "as JSON (list)")
@@ -87,7 +88,7 @@ func (o kioskOptions) add(ctx context.Context, file string, out io.Writer) error
 	if err := os.Mkdir(o.out, 0o755); err != nil {
 		return err
 	}
-	a, err := ask[added](ctx, o.page, verbAdd, addRequest{introduction, o.door})
+	a, err := ask[added](ctx, o.page, verbAdd, addRequest{introduction, o.door, o.replaces})
 	if err != nil {
 		return errors.Join(err, os.Remove(o.out))
 	}

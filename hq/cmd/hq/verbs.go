@@ -30,6 +30,7 @@ const (
 type addRequest struct {
 	Introduction []byte `cbor:"1,keyasint"`
 	Door         string `cbor:"2,keyasint"`
+	Replaces     string `cbor:"3,keyasint"` // a kiosk; empty: none
 }
 
 type added struct {
@@ -130,7 +131,13 @@ func (s *served) add(ctx context.Context, q addRequest) (any, error) {
 	if q.Door == "" {
 		q.Door = in.Door
 	}
-	c, err := s.fleet.Load().Introduce(ctx, in, q.Door)
+	f := s.fleet.Load()
+	if q.Replaces != "" {
+		if q.Replaces, err = f.Find(q.Replaces); err != nil {
+			return nil, err
+		}
+	}
+	c, err := f.Introduce(ctx, in, q.Door, q.Replaces)
 	return added{wire.Name(in.Kiosk), c.Chain, s.keys.Load().Envelope}, err
 }
 
