@@ -15,12 +15,13 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// Names of files. In offline/ lie rootKey, authorities and nothing else; in the server's folder all the others.
+// Names of files. In offline/ lie rootKey, authorities, the newest trustFile and nothing else; in the server's folder all the others.
 const (
 	rootKey     = "root.pem"
 	rootPublic  = "root.pub"
 	trustFile   = "trust.cose"
 	serverKey   = "server.pem"
+	serverNext  = "server.next.pem" // of a Trust that is being signed
 	serverTerm  = 5 * 365 * 24 * time.Hour
 	serverName  = "headquarters"
 	maxIssuings = 8 // of one folder; Trust names 4 authorities at most
@@ -67,7 +68,7 @@ func Create(dir, offline string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return saveTrust(dir, root, trust)
+	return saveTrust(dir, offline, root, trust)
 }
 
 func emptyFolder(dir string) error {
@@ -94,16 +95,31 @@ func createAuthority(dir, offline string, n int, now time.Time) (*x509.Certifica
 	if err := writeNew(authorityFile(offline, n, ".crt"), certificates(ca), 0o644); err != nil {
 		return nil, err
 	}
-	return ca, createIssuing(dir, ca, key, n, now)
+	return ca, createIssuing(dir, ca, key, now)
 }
 
-// createIssuing makes an issuing key, or a new one in the place of the old.
-func createIssuing(dir string, ca *x509.Certificate, key *ecdsa.PrivateKey, n int, now time.Time) error {
-	path := issuingFile(dir, n, ".pem")
-	issuing, err := LoadKey(path)
-	if errors.Is(err, os.ErrNotExist) {
-		issuing, err = CreateKey(path)
+// createIssuing makes a new issuing key, and then takes away those that the authority vouched for before: what they signed holds without them.
+func createIssuing(dir string, ca *x509.Certificate, key *ecdsa.PrivateKey, now time.Time) error {
+	n, old := 0, []int(nil)
+	for i := maxIssuings; i >= 1; i-- {
+		list, err := loadCertificates(issuingFile(dir, i, ".crt"))
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			n = i
+		case err != nil:
+			return err
+		case list[len(list)-1].Equal(ca):
+			old = append(old, i)
+		}
 	}
+	if n == 0 {
+		return fmt.Errorf("make issuing key: %d are there already", maxIssuings)
+	}
+	path := issuingFile(dir, n, ".pem")
+	if err := ignoreAbsent(os.Remove(path)); err != nil { // it has no certificate, so nobody has heard of it
+		return err
+	}
+	issuing, err := CreateKey(path)
 	if err != nil {
 		return err
 	}
@@ -111,7 +127,23 @@ func createIssuing(dir string, ca *x509.Certificate, key *ecdsa.PrivateKey, n in
 	if err != nil {
 		return err
 	}
-	return Replace(issuingFile(dir, n, ".crt"), certificates(certificate, ca), 0o644)
+	if err := Replace(issuingFile(dir, n, ".crt"), certificates(certificate, ca), 0o644); err != nil {
+		return err
+	}
+	for _, i := range old {
+		if err := retire(dir, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retire takes an issuing key away, its certificate first: without that the key is nothing.
+func retire(dir string, n int) error {
+	if err := errors.Join(os.Remove(issuingFile(dir, n, ".crt")), ignoreAbsent(os.Remove(issuingFile(dir, n, ".pem")))); err != nil {
+		return fmt.Errorf("take away issuing key %d: %w", n, err)
+	}
+	return nil
 }
 
 func certificates(list ...*x509.Certificate) []byte {
@@ -122,96 +154,16 @@ func certificates(list ...*x509.Certificate) []byte {
 	return b.Bytes()
 }
 
-func saveTrust(dir string, root *ecdsa.PrivateKey, t wire.Trust) error {
+// saveTrust signs a Trust. The safe has it before anybody hears of it, so that what is amended next is the newest.
+func saveTrust(dir, offline string, root *ecdsa.PrivateKey, t wire.Trust) error {
 	data, err := wire.Sign(root, wire.Fleet(), t)
 	if err != nil {
 		return err
 	}
+	if err := Replace(filepath.Join(offline, trustFile), data, 0o600); err != nil {
+		return err
+	}
 	return Replace(filepath.Join(dir, trustFile), data, 0o644)
-}
-
-// Offline is the opened safe: it changes who may do what. It needs the server's folder for the Trust that is in force.
-type Offline struct {
-	dir, offline string
-	root         *ecdsa.PrivateKey
-	Trust        wire.Trust
-}
-
-// OpenOffline loads the fleet root's key and the Trust that is in force.
-func OpenOffline(dir, offline string) (*Offline, error) {
-	root, err := LoadKey(filepath.Join(offline, rootKey))
-	if err != nil {
-		return nil, err
-	}
-	o := &Offline{dir: dir, offline: offline, root: root}
-	if o.Trust, _, err = loadTrust(dir, &root.PublicKey); err != nil {
-		return nil, err
-	}
-	return o, nil
-}
-
-// Change amends the Trust, signs it and puts it in force in the server's folder. The server hands it on when it starts next, or is told to look.
-func (o *Offline) Change(now time.Time, change func(*wire.Trust) error) error {
-	next, err := Amend(o.Trust, now, change)
-	if err != nil {
-		return err
-	}
-	if err := saveTrust(o.dir, o.root, next); err != nil {
-		return err
-	}
-	o.Trust = next
-	return nil
-}
-
-// AddAuthority makes a further authority and has Trust name it last: kiosks get their certificates from the last, and the broker shows one of the
-// first, so that those who have not heard of the new one still connect. DropAuthority ends that.
-func (o *Offline) AddAuthority(now time.Time) error {
-	n := 1
-	for ; n <= maxIssuings; n++ {
-		if _, err := os.Stat(authorityFile(o.offline, n, ".pem")); errors.Is(err, os.ErrNotExist) {
-			break
-		}
-	}
-	if n > maxIssuings {
-		return fmt.Errorf("add authority: there are %d already", maxIssuings)
-	}
-	ca, err := createAuthority(o.dir, o.offline, n, now)
-	if err != nil {
-		return err
-	}
-	return o.Change(now, func(t *wire.Trust) error {
-		t.Authorities = append(t.Authorities, ca.Raw)
-		return nil
-	})
-}
-
-// DropAuthority has Trust forget its first authority. Kiosks whose certificate it vouches for are locked out from then on.
-func (o *Offline) DropAuthority(now time.Time) error {
-	return o.Change(now, func(t *wire.Trust) error {
-		t.Authorities = t.Authorities[1:]
-		return nil
-	})
-}
-
-// RenewIssuing makes new certificates for the issuing keys of every authority that Trust names.
-func (o *Offline) RenewIssuing(now time.Time) error {
-	for n := 1; n <= maxIssuings; n++ {
-		key, err := LoadKey(authorityFile(o.offline, n, ".pem"))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		list, err := loadCertificates(authorityFile(o.offline, n, ".crt"))
-		if err != nil {
-			return err
-		}
-		if err := createIssuing(o.dir, list[0], key, n, now); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func loadTrust(dir string, root *ecdsa.PublicKey) (wire.Trust, []byte, error) {

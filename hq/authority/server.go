@@ -44,15 +44,8 @@ func loadServer(dir string, now time.Time) (s *Server, err error) {
 	if s.Trust, s.Envelope, err = loadTrust(dir, s.Root); err != nil {
 		return nil, err
 	}
-	if s.Key, err = LoadKey(filepath.Join(dir, serverKey)); err != nil {
+	if _, s.Key, err = loadServerKey(dir, s.Trust, now); err != nil {
 		return nil, err
-	}
-	id, err := wire.IDOf(s.Key.Public())
-	if err != nil {
-		return nil, err
-	}
-	if _, err := s.Trust.Grant(id, wire.KindCommand, now.Unix()); err != nil {
-		return nil, fmt.Errorf("trust version %d does not let this server speak: %w", s.Trust.Version, err)
 	}
 	issuers, err := loadIssuers(dir)
 	if err != nil {
@@ -75,6 +68,29 @@ func loadServer(dir string, now time.Time) (s *Server, err error) {
 	return s, nil
 }
 
+// loadServerKey finds the server's key that Trust names: the new one, where a renewal was cut short.
+func loadServerKey(dir string, t wire.Trust, now time.Time) (path string, key *ecdsa.PrivateKey, err error) {
+	for _, name := range []string{serverNext, serverKey} {
+		path = filepath.Join(dir, name)
+		if key, err = LoadKey(path); name == serverNext && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		id, err := wire.IDOf(key.Public())
+		if err != nil {
+			return "", nil, err
+		}
+		if _, err = t.Grant(id, wire.KindCommand, now.Unix()); err == nil {
+			return path, key, nil
+		} else if name == serverKey {
+			return "", nil, fmt.Errorf("trust version %d does not let this server speak: %w", t.Version, err)
+		}
+	}
+	return "", nil, err
+}
+
 func loadIssuers(dir string) (issuers []Issuer, err error) {
 	for n := 1; n <= maxIssuings; n++ {
 		key, err := LoadKey(issuingFile(dir, n, ".pem"))
@@ -85,6 +101,9 @@ func loadIssuers(dir string) (issuers []Issuer, err error) {
 			return nil, err
 		}
 		list, err := loadCertificates(issuingFile(dir, n, ".crt"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it was being made
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -96,13 +115,17 @@ func loadIssuers(dir string) (issuers []Issuer, err error) {
 	return issuers, nil
 }
 
-func issuerOf(issuers []Issuer, authority []byte) (Issuer, error) {
+// issuerOf is the newest: a renewal that was cut short leaves two.
+func issuerOf(issuers []Issuer, authority []byte) (newest Issuer, err error) {
 	for _, i := range issuers {
-		if bytes.Equal(i.Authority.Raw, authority) {
-			return i, nil
+		if bytes.Equal(i.Authority.Raw, authority) && (newest.key == nil || i.Issuing.NotAfter.After(newest.Issuing.NotAfter)) {
+			newest = i
 		}
 	}
-	return Issuer{}, errors.New("this folder has no issuing key of it")
+	if newest.key == nil {
+		err = errors.New("this folder has no issuing key of it")
+	}
+	return newest, err
 }
 
 // Broker issues what the broker shows: by the first authority, which every kiosk knows.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/lintel-access/lintel/hq/broker"
-	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/hq/store"
 )
 
@@ -42,9 +40,11 @@ func restoreCommand(ctx context.Context, args []string, out, progress io.Writer)
 	if err != nil {
 		return err
 	}
-	if _, err := ask[hatch.Nothing](ctx, p, "", hatch.Nothing{}); !errors.Is(err, hatch.ErrClosed) {
-		return errors.New("hq serve runs on this folder: stop it first")
+	release, err := hold(p.dir)
+	if err != nil {
+		return err
 	}
+	defer release()
 	f, err := os.Open(words[0])
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/hq/store"
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 const serveAbout = `Runs headquarters on the folder that hq init made: the broker that kiosks connect to, the stream of commands of each, and what answers
@@ -67,13 +68,17 @@ type served struct {
 }
 
 func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger) error {
+	release, err := hold(o.dir) // before anything in it is opened
+	if err != nil {
+		return err
+	}
+	defer release()
 	s := &served{options: o, log: log}
 	keys, err := authority.LoadServer(o.dir, time.Now())
 	if err != nil {
 		return err
 	}
 	s.keys.Store(keys)
-	s.warn()
 	listen := o.listen
 	if o.remote != "" {
 		listen = ""
@@ -115,7 +120,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 		where = b.Address()
 	}
 	fmt.Fprintf(out, "headquarters serves kiosks at %s\n", where)
-	return together(ctx, f.Run, b.Wait, records.Run, func(ctx context.Context) error {
+	return together(ctx, f.Run, b.Wait, records.Run, s.watch, func(ctx context.Context) error {
 		return hatch.Serve(ctx, filepath.Join(o.dir, socketName), s.verbs())
 	})
 }
@@ -170,17 +175,48 @@ func (s *served) asClient() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: keys.Pool(), MinVersion: tls.VersionTLS13}, nil
 }
 
-// warn says what somebody will have to open the safe for.
-func (s *served) warn() {
-	keys := s.keys.Load()
-	const early = 180 * day
-	if until := keys.Kiosks().Issuing.NotAfter; time.Until(until) < early {
-		s.log.Warn("the issuing certificate ends: hq trust issuing renews it", "on", until.Format(time.DateOnly))
+// Times before an end at which hq serve begins to ask for somebody with the safe.
+const (
+	issuingEarly = 180 * day
+	serverEarly  = 60 * day // without it every kiosk becomes stale
+	grantEarly   = 30 * day
+)
+
+// endings says what somebody will have to open the safe for.
+func endings(keys *authority.Server, now time.Time) (list []string) {
+	date := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+	if until := keys.Kiosks().Issuing.NotAfter; until.Sub(now) < issuingEarly {
+		list = append(list, fmt.Sprintf("the issuing certificate ends on %s: hq trust issuing renews it", date(until)))
 	}
 	for _, g := range keys.Trust.Grants {
-		if time.Until(time.Unix(g.Until, 0)) < 30*day {
-			s.log.Warn("a grant ends: hq trust remove and add renew it", "of", g.Name, "role", g.Role.String(), "on", time.Unix(g.Until, 0).Format(time.DateOnly))
+		until := time.Unix(g.Until, 0)
+		switch left := until.Sub(now); {
+		case g.Role == wire.RoleServer && left < serverEarly:
+			list = append(list, fmt.Sprintf("the server's key ends on %s, and then no kiosk listens any more: hq trust server renews it", date(until)))
+		case g.Role != wire.RoleServer && left < grantEarly:
+			list = append(list, fmt.Sprintf("%v %q ends on %s: hq trust remove and add renew it", g.Role, g.Name, date(until)))
 		}
+	}
+	return list
+}
+
+// watch says every day what ends soon.
+func (s *served) watch(ctx context.Context) error {
+	t := time.NewTicker(day)
+	defer t.Stop()
+	for {
+		s.warn()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *served) warn() {
+	for _, e := range endings(s.keys.Load(), time.Now()) {
+		s.log.Warn("something ends", "what", e)
 	}
 }
 
@@ -189,6 +225,9 @@ func (s *served) reload(ctx context.Context, _ hatch.Nothing) (any, error) {
 	keys, err := authority.LoadServer(s.options.dir, time.Now())
 	if err != nil {
 		return nil, err
+	}
+	if was := s.keys.Load().Trust.Version; keys.Trust.Version < was {
+		return nil, fmt.Errorf("trust version %d stands in %q, and kiosks have been told of %d", keys.Trust.Version, s.options.dir, was)
 	}
 	s.keys.Store(keys)
 	s.warn()

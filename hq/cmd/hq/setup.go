@@ -114,11 +114,13 @@ const trustAbout = `Changes who may do what to the fleet, with the keys from the
   hq trust remove NAME                         takes every role of that name away
   hq trust authority                           begins to replace the authority behind certificates
   hq trust drop-authority                      ends that: who still has a certificate of the old one is locked out
-  hq trust issuing                             renews the issuing certificate, every two years or so`
+  hq trust issuing                             renews the issuing keys, every two years or so
+  hq trust server                              renews the server's key, every four years or so, or when somebody has copied it
+  hq trust restore                             puts the safe's trust back where DIR has another one`
 
 // trustCommand changes the Trust.
 func trustCommand(ctx context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("trust", "show|add|remove|authority|drop-authority|issuing …", trustAbout, progress)
+	p := newPage("trust", "show|add|remove|authority|drop-authority|issuing|server|restore …", trustAbout, progress)
 	offline := p.String("offline", "", "`folder` from the safe (required, but for show)")
 	role := p.String("role", "", "of whom is added: enroller, administrator or releaser")
 	key := p.String("key", "", "public key `file` of whom is added")
@@ -139,7 +141,11 @@ func trustCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	if *offline == "" {
 		return fmt.Errorf("say where the folder from the safe is, -offline FOLDER: %w", errUsage)
 	}
-	o, err := authority.OpenOffline(p.dir, *offline)
+	open := authority.OpenOffline
+	if words[0] == "restore" {
+		open = authority.RestoreTrust
+	}
+	o, err := open(p.dir, *offline)
 	if err != nil {
 		return err
 	}
@@ -154,6 +160,9 @@ func trustCommand(ctx context.Context, args []string, out, progress io.Writer) e
 		err = o.DropAuthority(now)
 	case verb == "issuing" && len(words) == 1:
 		err = o.RenewIssuing(now)
+	case verb == "server" && len(words) == 1:
+		err = o.RenewServer(now)
+	case verb == "restore" && len(words) == 1: // it is done
 	default:
 		return fmt.Errorf("%q is nothing that can be done to trust: %w", words, errUsage)
 	}

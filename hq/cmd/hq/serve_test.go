@@ -1,0 +1,107 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// A second headquarters on a folder is refused before it has touched a file of it, and a killed one bars nobody.
+func TestOneHeadquartersOnAFolder(t *testing.T) {
+	s := newSite(t)
+	end := s.serve()
+	before, err := os.ReadDir(filepath.Join(s.dir, stateFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(s.dir, socketName)); err != nil { // or it would be found by that
+		t.Fatal(err)
+	}
+	s.refused("stop it first", "serve", "-dir", s.dir, "-name", "127.0.0.1", "-listen", "127.0.0.1:0")
+	s.refused("stop it first", "restore", s.file("ada"), "-dir", s.dir)
+	if after, err := os.ReadDir(filepath.Join(s.dir, stateFolder)); err != nil || len(after) != len(before) {
+		t.Errorf("%d files in the state became %d, %v", len(before), len(after), err)
+	}
+	end(syscall.SIGKILL)
+	s.serve()
+}
+
+// The server's key is renewed while headquarters runs, which goes on with the new one; and an older trust that somebody puts back stays refused.
+func TestServersKeyIsRenewedWhileItRuns(t *testing.T) {
+	s := newSite(t)
+	safe := filepath.Join(s.base, "safe")
+	end := s.serve()
+	file, _ := s.introduction()
+	s.must("kiosk", "add", file, "-dir", s.dir, "-broker", "hq.example:8883", "-out", s.file("told"))
+	old, err := os.ReadFile(filepath.Join(s.dir, "trust.cose"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.must("trust", "server", "-dir", s.dir, "-offline", safe)
+	s.must("lockdown", "on", "-dir", s.dir, "-key", s.file("ada"))
+	if err := os.WriteFile(filepath.Join(s.dir, "trust.cose"), old, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.refused("another trust than the safe", "trust", "remove", "eve", "-dir", s.dir, "-offline", safe)
+	end(syscall.SIGTERM)
+	s.refused("does not let this server speak", "serve", "-dir", s.dir, "-name", "127.0.0.1", "-listen", "127.0.0.1:0")
+	s.must("trust", "restore", "-dir", s.dir, "-offline", safe)
+	s.serve()
+	s.must("trust", "remove", "eve", "-dir", s.dir, "-offline", safe)
+}
+
+func TestWhatEndsIsSaidInTime(t *testing.T) {
+	base, now := t.TempDir(), time.Now()
+	dir, safe := filepath.Join(base, "hq"), filepath.Join(base, "safe")
+	if err := authority.Create(dir, safe, now); err != nil {
+		t.Fatal(err)
+	}
+	o, err := authority.OpenOffline(dir, safe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := authority.CreateKey(filepath.Join(base, "ada"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Change(now, authority.Admit(wire.RoleReleaser, "ada", &key.PublicKey, now, 365*day)); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := authority.LoadServer(dir, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		says  []string
+	}{
+		{0, nil},
+		{340 * day, []string{`releaser "ada"`}},
+		{(3*365 - 179) * day, []string{"trust issuing", `releaser "ada"`}},
+		{(5*365 - 61) * day, []string{"trust issuing", `releaser "ada"`}},
+		{(5*365 - 59) * day, []string{"trust issuing", "trust server", `releaser "ada"`}},
+	} {
+		got := endings(keys, now.Add(c.after))
+		if len(got) != len(c.says) {
+			t.Errorf("after %v: %q", c.after, got)
+			continue
+		}
+		for i, says := range c.says {
+			if !strings.Contains(got[i], says) {
+				t.Errorf("after %v: %q, want %q", c.after, got[i], says)
+			}
+		}
+	}
+	if _, err := hold(filepath.Join(base, "absent")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}
