@@ -16,6 +16,7 @@ const (
 	Flood   Kind = 2 // a kiosk sends more than anybody has to say
 	Garbage Kind = 3 // a kiosk sends what is no message, or what no kiosk says
 	Key     Kind = 4 // an exchange key that the kiosk's TPM does not attest
+	Lost    Kind = 5 // an order for the kiosk that headquarters does not have any more
 )
 
 // String is the word for the kind.
@@ -29,6 +30,8 @@ func (k Kind) String() string {
 		return "garbage"
 	case Key:
 		return "key not attested"
+	case Lost:
+		return "order lost"
 	}
 	return fmt.Sprintf("alarm %d", uint8(k))
 }

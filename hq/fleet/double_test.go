@@ -10,6 +10,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -88,7 +90,7 @@ func (s *shelf) Content(ref [32]byte) ([]byte, bool, bool, error) {
 	defer s.mu.Unlock()
 	e, known := s.held[ref]
 	if !known {
-		return nil, false, false, errors.New("nothing is known of it")
+		return nil, false, false, fmt.Errorf("nothing is known of it: %w", fs.ErrNotExist)
 	}
 	return append([]byte(nil), e...), e == nil, true, nil
 }

@@ -39,10 +39,10 @@ type Store interface {
 // People is where orders about people are kept, and in which order they were signed.
 type People interface {
 	// Content returns the order of this hash (SHA-256 of its envelope). gone means that it was destroyed, and never comes back; biometric, that it must
-	// be sealed. An error means that it cannot be had now. The caller may clear the envelope.
+	// be sealed. An error means that it cannot be had now, one that wraps fs.ErrNotExist that it is lost. The caller may clear the envelope.
 	Content(order [32]byte) (envelope []byte, gone, biometric bool, err error)
 	// After returns the orders that a kiosk needs beyond the first n of the queue, and how far it has looked, which is a bounded way: n when there is
-	// no more.
+	// no more. An error that wraps fs.ErrNotExist means that the queue is shorter than n.
 	After(kiosk [32]byte, n uint64) (orders [][32]byte, next uint64, err error)
 }
 

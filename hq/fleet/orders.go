@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/lintel-access/lintel/sync/wire"
@@ -30,7 +31,17 @@ func (f *Fleet) content(ctx context.Context, ref [32]byte) (envelope []byte, gon
 	}
 	envelope, gone, biometric, err = f.config.People.Content(ref)
 	if err == nil && !gone && sha256.Sum256(envelope) != ref {
-		err = fmt.Errorf("order %x is not what it was", ref[:6])
+		err = fmt.Errorf("order %x is not what it was: %w", ref[:6], fs.ErrNotExist)
+	}
+	return envelope, gone, biometric, err
+}
+
+// had is content for a kiosk. An order that is lost counts as gone, with an alarm: what comes behind it, which may be a lockdown, must not wait for it.
+func (f *Fleet) had(ctx context.Context, d *desk, ref [32]byte) (envelope []byte, gone, biometric bool, err error) {
+	envelope, gone, biometric, err = f.content(ctx, ref)
+	if errors.Is(err, fs.ErrNotExist) {
+		f.alarm(ctx, d, Lost, fmt.Sprintf("it is not given what cannot be read any more (%v): bring the newest vault of people back, then hq kiosk lift hands everything on again", err))
+		return nil, true, false, nil
 	}
 	return envelope, gone, biometric, err
 }
@@ -54,6 +65,11 @@ func (f *Fleet) handOn(ctx context.Context) {
 		for _, d := range f.all() {
 			if err := f.follow(ctx, d); err != nil && ctx.Err() == nil {
 				f.config.Log.Error("orders not handed on", "kiosk", d.name, "error", err)
+				if errors.Is(err, fs.ErrNotExist) {
+					d.mu.Lock()
+					f.alarm(ctx, d, Lost, fmt.Sprintf("it is given nothing new (%v): bring the newest vault of people back, or have hq kiosk lift hand everything on again", err))
+					d.mu.Unlock()
+				}
 			}
 		}
 		select {

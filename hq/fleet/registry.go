@@ -158,6 +158,13 @@ func (f *Fleet) Lift(ctx context.Context, name string) error {
 		return err
 	}
 	defer d.mu.Unlock()
+	if _, lost := d.alarms[Lost]; lost { // what was lost may be back, or what is new may stand where it was
+		d.kiosk.Queue = 0
+		if err := f.save(ctx, d); err != nil {
+			return err
+		}
+		defer f.Nudge()
+	}
 	return f.lift(ctx, d)
 }
 

@@ -75,7 +75,7 @@ func (f *Fleet) extend(ctx context.Context, d *desk, orders [][32]byte) error {
 		return err
 	}
 	for _, ref := range orders {
-		envelope, gone, biometric, err := f.content(ctx, ref)
+		envelope, gone, biometric, err := f.had(ctx, d, ref)
 		if err != nil {
 			return err
 		}
@@ -211,7 +211,7 @@ func (f *Fleet) command(ctx context.Context, d *desk, e entry) (wire.Command, er
 		}
 	}()
 	for _, ref := range e.Orders {
-		envelope, gone, _, err := f.content(ctx, ref)
+		envelope, gone, _, err := f.had(ctx, d, ref)
 		if err != nil {
 			return c, err
 		}

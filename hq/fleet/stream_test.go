@@ -144,6 +144,36 @@ func TestDestroyedContentLeavesTheChainWhole(t *testing.T) {
 	}
 }
 
+// An order that headquarters has lost (an older vault was put back) holds up nothing behind it, and somebody is told.
+func TestLostOrderHoldsNothingUp(t *testing.T) {
+	h := newHouse(t, false)
+	k := h.introduce("front")
+	lost, beside, behind := h.enrolment(1), h.enrolment(2), h.enrolment(3)
+	appendAll(t, h, k, lost, beside)
+	appendAll(t, h, k, behind)
+	h.shelf.mu.Lock()
+	kept := h.shelf.held[lost]
+	delete(h.shelf.held, lost)
+	h.shelf.mu.Unlock()
+	k.listen()
+	k.greet()
+	k.until("what is behind it, and beside", func() bool { return k.orders[behind] == 1 && k.orders[beside] == 1 })
+	if o := overview(t, h, k.name); len(o.Alarms) != 1 || o.Alarms[0].Kind != Lost || k.orders[lost] != 0 {
+		t.Errorf("alarms %v, the lost one came %d times", o.Alarms, k.orders[lost])
+	}
+	appendAll(t, h, k, lost) // and none that is new is held up by being beside it
+	h.shelf.mu.Lock()
+	h.shelf.held[lost], h.shelf.queue = kept, [][32]byte{lost}
+	h.shelf.mu.Unlock()
+	if err := h.fleet.Lift(t.Context(), k.name); err != nil {
+		t.Fatal(err)
+	}
+	k.until("what was lost", func() bool { return k.orders[lost] == 1 })
+	if o := overview(t, h, k.name); len(o.Alarms) != 0 {
+		t.Errorf("alarms %v", o.Alarms)
+	}
+}
+
 func TestQueueIsHandedOn(t *testing.T) {
 	h := newHouse(t, false)
 	k, late := known(t, h, "front"), h.introduce("late")

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/lintel-access/lintel/access"
@@ -50,10 +51,14 @@ func (k Kiosk) needs(p Person) bool {
 
 // Assign returns what a kiosk must be given beyond the first entries of the queue, in order, and how long the queue is now: the next call's after. What a
 // later order or a deletion has made void is left out, but never a deletion itself: it goes to every kiosk, and beats whatever was sent before. At most
-// most entries are looked at, so that nobody waits for a long queue; the caller goes on until after no longer rises.
+// most entries are looked at, so that nobody waits for a long queue; the caller goes on until after no longer rises. An error that wraps fs.ErrNotExist
+// means that the queue is shorter than what was handed on.
 func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next uint64, err error) {
 	next = after
 	err = p.view(func(t *txn) error {
+		if has := t.bucket(bucketQueue).Sequence(); after > has {
+			return fmt.Errorf("%d orders were handed on, and there are %d: an older %s was put back: %w", after, has, dbFile, fs.ErrNotExist)
+		}
 		c := t.bucket(bucketQueue).Cursor()
 		for key, v := c.Seek(binary.BigEndian.AppendUint64(nil, after+1)); key != nil && most > 0; key, v = c.Next() {
 			most--
@@ -119,7 +124,8 @@ func (t *txn) wants(k Kiosk, e Entry) (bool, error) {
 }
 
 // Content returns the envelope of an order that Assign named. gone means that it was destroyed, with its person or by a later enrolment; the hash is all
-// that is left. A biometric envelope must be sealed wherever it travels; the caller clears it.
+// that is left. A biometric envelope must be sealed wherever it travels; the caller clears it. An error that wraps fs.ErrNotExist means that the order is lost: the
+// vault never had it, as after an older one was put back, or is damaged there.
 func (p *People) Content(order [32]byte) (envelope []byte, gone, biometric bool, err error) {
 	err = p.view(func(t *txn) (err error) {
 		envelope, _, _, err = t.get(bucketOrder, order[:])
@@ -127,6 +133,9 @@ func (p *People) Content(order [32]byte) (envelope []byte, gone, biometric bool,
 	})
 	if errors.Is(err, errDestroyed) {
 		return nil, true, false, nil
+	}
+	if errors.Is(err, ErrUnknown) || errors.Is(err, errShut) {
+		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	if err != nil {
 		return nil, false, false, fmt.Errorf("read order %x: %w", order[:8], err)

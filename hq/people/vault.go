@@ -313,6 +313,9 @@ func (t *txn) get(bucket string, key []byte) (plain []byte, n uint32, s slot, er
 	return t.unseal(bucket, key, b)
 }
 
+// errShut means that a record does not open, and never will.
+var errShut = errors.New("does not open")
+
 func (t *txn) unseal(bucket string, key, b []byte) (plain []byte, n uint32, s slot, err error) {
 	if len(b) == goneOrder {
 		return nil, 0, s, errDestroyed
@@ -334,7 +337,7 @@ func (t *txn) unseal(bucket string, key, b []byte) (plain []byte, n uint32, s sl
 		plain, err = aead.Open(nil, nil, b[4:], t.p.associated(bucket, key, n))
 	}
 	if err != nil {
-		return nil, n, s, fmt.Errorf("a record of %s does not open: %s and %s are not of one time, or damaged", bucket, dbFile, keysFile)
+		return nil, n, s, fmt.Errorf("a record of %s %w: %s and %s are not of one time, or damaged", bucket, errShut, dbFile, keysFile)
 	}
 	return plain, n, s, nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -165,6 +166,24 @@ func TestSideBySide(t *testing.T) {
 	}
 	if entries, next, err := serve.Assign(lab, 0, 5); err != nil || len(entries) != 5 || next != 5 {
 		t.Errorf("bounded: %d up to %d, %v", len(entries), next, err)
+	}
+}
+
+// An older vault was put back: what is new is not taken for what was handed on, and what is lost is told from what cannot be had for a moment.
+func TestShorterQueueIsSaid(t *testing.T) {
+	b := start(t)
+	e := b.enrol(t, request("one", "1"))
+	if _, next, err := b.Assign(lab, 1, 10); err != nil || next != 1 {
+		t.Errorf("at its end: %d, %v", next, err)
+	}
+	if _, _, err := b.Assign(lab, 2, 10); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "put back") {
+		t.Errorf("beyond its end: %v", err)
+	}
+	if _, _, _, err := b.Content([32]byte{9}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an order that it never had: %v", err)
+	}
+	if _, _, _, err := b.Content(e.Order); err != nil {
+		t.Error(err)
 	}
 }
 
