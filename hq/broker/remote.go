@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
+	"sync"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"github.com/lintel-access/lintel/sync/link/guard"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -24,8 +27,10 @@ type RemoteConfig struct {
 }
 
 const (
-	keepAlive  = 10 * time.Second // a broker that has vanished is noticed within two of them
+	keepAlive  = 30 * time.Second // after one and a half of it the broker counts us as gone; that it has vanished the line notices
 	patience   = 10 * time.Second // for one answer of the broker
+	probe      = 3 * time.Second  // of silence, after which it is asked for a sign of life
+	outbox     = 1024             // packets that wait to be sent: a message and a confirmation for each kiosk that is dealt with, and some
 	reconnect  = 5 * time.Second
 	inbox      = 64   // messages; brokers keep 20 in flight by default
 	leave      = 250  // ms to say goodbye
@@ -39,6 +44,10 @@ type Remote struct {
 	client   mqtt.Client
 	messages chan Message
 	closed   chan struct{}
+	ctx      context.Context // of connections, which say goodbye after closed; ended by hangUp
+	hangUp   context.CancelFunc
+	watchers sync.WaitGroup // one for each connection
+	config   RemoteConfig
 	log      *slog.Logger
 }
 
@@ -47,25 +56,57 @@ func Dial(c RemoteConfig) (*Remote, error) {
 	if _, err := c.TLS(); err != nil {
 		return nil, fmt.Errorf("connect to broker %q: %w", c.Address, err)
 	}
-	r := &Remote{messages: make(chan Message, inbox), closed: make(chan struct{}), log: c.Log}
+	r := &Remote{messages: make(chan Message, inbox), closed: make(chan struct{}), config: c, log: c.Log}
+	r.ctx, r.hangUp = context.WithCancel(context.Background())
 	o := mqtt.NewClientOptions().AddBroker("ssl://" + c.Address).SetClientID(c.Client).SetProtocolVersion(4) // 3.1.1
 	o.SetCleanSession(false).SetAutoReconnect(true).SetConnectRetry(true).SetConnectRetryInterval(reconnect).SetMaxReconnectInterval(reconnect)
-	o.SetKeepAlive(keepAlive).SetPingTimeout(keepAlive).SetConnectTimeout(patience).SetWriteTimeout(patience)
+	o.SetKeepAlive(keepAlive).SetPingTimeout(time.Hour).SetConnectTimeout(patience).SetWriteTimeout(time.Second) // the line watches better, and takes a packet at once
 	o.SetOrderMatters(true).SetAutoAckDisabled(true)
-	o.SetConnectionAttemptHandler(func(_ *url.URL, _ *tls.Config) *tls.Config {
-		config, err := c.TLS()
-		if err != nil { // nothing can be shown to the broker; it will say so
-			c.Log.Error("no certificate for the broker", "error", err)
-			return &tls.Config{MinVersion: tls.VersionTLS13}
-		}
-		return config
-	})
+	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return r.open() })
 	o.SetDefaultPublishHandler(r.take)
 	o.SetOnConnectHandler(func(client mqtt.Client) { go r.subscribe(client) })
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) { c.Log.Warn("broker lost", "error", err) })
 	r.client = mqtt.NewClient(o)
 	r.client.Connect() // it goes on trying, and tells Log
 	return r, nil
+}
+
+// open makes a connection. The library gets it behind a guard, as a kiosk's does: it would believe whatever length a broker claims.
+func (r *Remote) open() (net.Conn, error) {
+	conn, tcp, err := r.dial()
+	if err != nil {
+		if r.ctx.Err() == nil {
+			r.log.Warn("broker not reached", "broker", r.config.Address, "error", err)
+		}
+		return nil, err
+	}
+	l := guard.New(conn, tcp, guard.Limits{Probe: probe, Answer: patience, Queue: outbox})
+	r.watchers.Go(func() {
+		_ = l.Watch(r.ctx) // why it ended the library is told, too
+		l.Close()
+	})
+	return l, nil
+}
+
+func (r *Remote) dial() (conn *tls.Conn, tcp net.Conn, err error) {
+	config, err := r.config.TLS()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
+	defer cancel()
+	if tcp, err = new(net.Dialer).DialContext(ctx, "tcp", r.config.Address); err != nil {
+		return nil, nil, err
+	}
+	config = config.Clone()
+	if config.ServerName, _, err = net.SplitHostPort(r.config.Address); err == nil {
+		conn = tls.Client(guard.Prompt{Conn: tcp, Within: patience}, config)
+		err = conn.HandshakeContext(ctx)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, tcp.Close())
+	}
+	return conn, tcp, nil
 }
 
 // subscribe asks for what kiosks say. It ends with its answer, within patience.
@@ -134,4 +175,6 @@ var errAway = errors.New("broker is not connected")
 func (r *Remote) Close() {
 	close(r.closed)
 	r.client.Disconnect(leave)
+	r.hangUp()
+	r.watchers.Wait()
 }

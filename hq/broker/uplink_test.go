@@ -109,7 +109,12 @@ func publish(t *testing.T, c mqtt.Client, topic string, data []byte) {
 
 func receive(t *testing.T, u Uplink) Message {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	return receiveWithin(t, u, 10*time.Second)
+}
+
+func receiveWithin(t *testing.T, u Uplink, d time.Duration) Message {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	m, err := u.Receive(ctx)
 	if err != nil {

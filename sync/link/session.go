@@ -10,6 +10,7 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"github.com/lintel-access/lintel/sync/link/guard"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -29,6 +30,10 @@ type session struct {
 const (
 	// maxArrived bounds the envelopes that wait for the door: 5 MB of the largest. A broker has 20 on the way (mosquitto's default), headquarters fewer.
 	maxArrived = 32
+
+	// maxQueue bounds the packets that wait to be sent: a few messages on the way (window, maxReports), a confirmation for each message that has come, and
+	// a ping.
+	maxQueue = 64
 
 	// The door takes 200 packets a second from us and closes the socket on more (firmware/ipc), so a broker that floods must be held back here.
 	bringEvery = 12 * time.Millisecond // 83 envelopes a second
@@ -65,13 +70,13 @@ func (c *Carrier) session(ctx context.Context) error {
 		cancel(nil)
 		s.client.Disconnect(uint(time.Second.Milliseconds())) // waits for the library's goroutines; they end at once when the line has
 		l.Close()
-		<-l.ended
+		<-l.Ended()
 		work.Wait()
 	}()
 	if err := s.connect(ctx, l); err != nil {
 		return err
 	}
-	worker(l.watch)
+	worker(l.Watch)
 	if err := s.subscribe(ctx); err != nil {
 		return err
 	}
@@ -94,7 +99,7 @@ func (c *Carrier) session(ctx context.Context) error {
 		cancel(broken(err, "during a session"))
 	}
 	err = context.Cause(ctx)
-	if why := l.why(nil); why != nil && why != net.ErrClosed && !errors.As(err, new(doorGone)) {
+	if why := l.Why(nil); why != nil && why != net.ErrClosed && !errors.As(err, new(doorGone)) {
 		err = broken(why, "during a session") // whatever else went wrong did because of it
 	}
 	return err
@@ -109,7 +114,7 @@ func (c *Carrier) listen(to chan []byte) {
 
 // options are the library's. A client lives for one connection: it neither connects again nor keeps anything over it, and has no way to the network but
 // the line.
-func (s *session) options(l *line) *mqtt.ClientOptions {
+func (s *session) options(l *guard.Line) *mqtt.ClientOptions {
 	o := mqtt.NewClientOptions()
 	o.Servers = []*url.URL{{Scheme: "tls"}} // it wants one, and is given the line instead
 	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return l, nil })
@@ -123,7 +128,7 @@ func (s *session) options(l *line) *mqtt.ClientOptions {
 	return o
 }
 
-func (s *session) connect(ctx context.Context, l *line) error {
+func (s *session) connect(ctx context.Context, l *guard.Line) error {
 	token := s.client.Connect().(*mqtt.ConnectToken)
 	err := s.within(ctx, token, "to CONNECT")
 	if err != nil && finished(token) {

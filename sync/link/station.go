@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lintel-access/lintel/sync/link/guard"
 )
 
 // Station is where headquarters is, and as whom the kiosk comes there.
@@ -102,7 +104,7 @@ func (id identity) verify(server string, chain []*x509.Certificate, now time.Tim
 }
 
 // dial opens the way to the broker and proves both ends.
-func dial(ctx context.Context, s Station, p pace) (*line, error) {
+func dial(ctx context.Context, s Station, p pace) (*guard.Line, error) {
 	id, err := s.identity()
 	if err != nil {
 		return nil, err
@@ -117,7 +119,7 @@ func dial(ctx context.Context, s Station, p pace) (*line, error) {
 		return nil, unreached(err, s.Broker)
 	}
 	var asked atomic.Bool
-	conn := tls.Client(prompt{tcp, p.answer}, s.config(id, &asked))
+	conn := tls.Client(guard.Prompt{Conn: tcp, Within: p.answer}, s.config(id, &asked))
 	within, cancel := context.WithTimeout(ctx, p.connect)
 	defer cancel()
 	err = conn.HandshakeContext(within)
@@ -128,7 +130,7 @@ func dial(ctx context.Context, s Station, p pace) (*line, error) {
 		tcp.Close()
 		return nil, unproven(err, s)
 	}
-	return newLine(conn, tcp, p), nil
+	return guard.New(conn, tcp, guard.Limits{Probe: p.probe, Answer: p.answer, Queue: maxQueue}), nil
 }
 
 // sendBuffer is asked of the kernel, bytes; it doubles it for its own bookkeeping. What waits there is not yet sent, and a sign of life waits behind it.

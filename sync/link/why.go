@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/lintel-access/lintel/sync/link/guard"
 )
 
 // trouble is an error with a sentence for whoever stands before the kiosk with a laptop.
@@ -155,7 +157,7 @@ func rejected(code byte, err error, s Station) error {
 // broken says how a connection that stood has ended.
 func broken(err error, where string) error {
 	switch {
-	case errors.Is(err, errProtocol), errors.Is(err, errSilent), errors.Is(err, errStuck):
+	case errors.Is(err, guard.ErrProtocol), errors.Is(err, guard.ErrSilent), errors.Is(err, guard.ErrStuck):
 		return problem(nil, "%v", err)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
 		return problem(err, "the broker does not answer %s", where)

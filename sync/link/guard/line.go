@@ -1,4 +1,5 @@
-package link
+// Package guard stands between an MQTT library and a broker that nobody believes.
+package guard
 
 import (
 	"bufio"
@@ -13,28 +14,29 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// prompt is a socket whose every write has a deadline. TLS writes records of at most 16 KiB, so a slow network passes and a dead one does not.
-type prompt struct {
+// Prompt is a socket whose every write has a deadline. TLS writes records of at most 16 KiB, so a slow network passes and a dead one does not.
+type Prompt struct {
 	net.Conn
-	within time.Duration
+	Within time.Duration
 }
 
-func (p prompt) Write(b []byte) (int, error) {
-	if err := p.SetWriteDeadline(time.Now().Add(p.within)); err != nil {
+// Write writes within the deadline.
+func (p Prompt) Write(b []byte) (int, error) {
+	if err := p.SetWriteDeadline(time.Now().Add(p.Within)); err != nil {
 		return 0, err
 	}
 	return p.Conn.Write(b)
 }
 
-// line stands between the MQTT library and TLS, because the library believes its broker: it gives memory to whatever length a packet claims (256 MB),
+// Line stands between the MQTT library and TLS, because the library believes its broker: it gives memory to whatever length a packet claims (256 MB),
 // panics on a SUBACK with more answers than questions, waits without end for a ping to be written, and takes bytes that trickle for silence.
 //
 // So only the packets that a broker has to say to us pass, in the size that they have; of a PUBLISH that is too long, the beginning. Writes never wait:
 // what is written lies in a short queue, and a goroutine of the line's own sends it.
-type line struct {
+type Line struct {
 	net.Conn // TLS
 	tcp      net.Conn
-	pace     pace
+	limits   Limits
 	in       *bufio.Reader
 	head     []byte // of the packet that is read, what is left of its fixed header
 	left     int    // bytes of it to pass on
@@ -57,22 +59,26 @@ type parcel struct {
 	sent chan struct{} // closed when it was given to the kernel; may be nil
 }
 
-// maxQueue bounds the packets that wait to be sent. The library may have a few messages on the way (window, maxReports), a confirmation for each message
-// that has come, and a ping.
-const maxQueue = 64
+// Limits are what a Line has patience with.
+type Limits struct {
+	Probe  time.Duration // of silence, after which the broker is asked for a sign of life
+	Answer time.Duration // for that sign
+	Queue  int           // packets that wait to be sent; one more ends the line
+}
 
 // maxPublish bounds what passes of one PUBLISH, bytes: the largest message, one byte that gives away that there was more, topic and packet id.
 const maxPublish = wire.MaxMessage + 1 + 2 + 64 + 2
 
-func newLine(conn, tcp net.Conn, p pace) *line {
-	l := &line{Conn: conn, tcp: tcp, pace: p, began: time.Now(), queue: make(chan parcel, maxQueue), quit: make(chan struct{}), ended: make(chan struct{})}
+// New begins a line over conn, whose socket is tcp. Close ends it.
+func New(conn, tcp net.Conn, m Limits) *Line {
+	l := &Line{Conn: conn, tcp: tcp, limits: m, began: time.Now(), queue: make(chan parcel, m.Queue), quit: make(chan struct{}), ended: make(chan struct{})}
 	l.in = bufio.NewReader(ear{l})
 	go l.send()
 	return l
 }
 
 // ear notes when something was heard.
-type ear struct{ *line }
+type ear struct{ *Line }
 
 func (e ear) Read(b []byte) (int, error) {
 	n, err := e.Conn.Read(b)
@@ -83,16 +89,16 @@ func (e ear) Read(b []byte) (int, error) {
 }
 
 // Read gives the library the packets that may pass.
-func (l *line) Read(b []byte) (int, error) {
+func (l *Line) Read(b []byte) (int, error) {
 	n, err := l.read(b)
 	if err != nil {
 		l.fail(err)
-		return n, l.why(err)
+		return n, l.Why(err)
 	}
 	return n, nil
 }
 
-func (l *line) read(b []byte) (int, error) {
+func (l *Line) read(b []byte) (int, error) {
 	if len(l.head) == 0 && l.left == 0 {
 		if _, err := l.in.Discard(l.skip); err != nil {
 			return 0, err
@@ -121,10 +127,11 @@ const (
 	pingresp, pingrespSize = 13, 0
 )
 
-var errProtocol = errors.New("the broker breaks the protocol")
+// ErrProtocol means that the broker says what it has not to say.
+var ErrProtocol = errors.New("the broker breaks the protocol")
 
 // next reads a fixed header.
-func (l *line) next() error {
+func (l *Line) next() error {
 	first, err := l.in.ReadByte()
 	if err != nil {
 		return err
@@ -140,7 +147,7 @@ func (l *line) next() error {
 			break
 		}
 		if shift == 21 {
-			return fmt.Errorf("%w: a length of five bytes", errProtocol)
+			return fmt.Errorf("%w: a length of five bytes", ErrProtocol)
 		}
 	}
 	kind, flags := first>>4, first&0xf
@@ -150,7 +157,7 @@ func (l *line) next() error {
 	case kind == publish && flags>>1&3 <= 1: // quality of service 0 or 1
 		l.left = min(size, maxPublish)
 	case !known || size != fixed || flags != 0:
-		return fmt.Errorf("%w: packet %d with flags %d and %d bytes", errProtocol, kind, flags, size)
+		return fmt.Errorf("%w: packet %d with flags %d and %d bytes", ErrProtocol, kind, flags, size)
 	default:
 		l.left = size
 	}
@@ -166,16 +173,17 @@ func (l *line) next() error {
 }
 
 // Write takes one packet.
-func (l *line) Write(b []byte) (int, error) {
+func (l *Line) Write(b []byte) (int, error) {
 	if err := l.put(parcel{data: append([]byte(nil), b...)}); err != nil {
 		return 0, err
 	}
 	return len(b), nil
 }
 
-var errStuck = errors.New("the broker takes nothing")
+// ErrStuck means that the broker does not take what is sent.
+var ErrStuck = errors.New("the broker takes nothing")
 
-func (l *line) put(p parcel) error {
+func (l *Line) put(p parcel) error {
 	select {
 	case <-l.quit:
 		return net.ErrClosed
@@ -184,13 +192,13 @@ func (l *line) put(p parcel) error {
 	case l.queue <- p:
 		return nil
 	default:
-		l.fail(errStuck)
-		return errStuck
+		l.fail(ErrStuck)
+		return ErrStuck
 	}
 }
 
 // send sends what is written until the line fails or is closed; then it sends what is left, if that goes quickly, and closes the socket.
-func (l *line) send() {
+func (l *Line) send() {
 	defer close(l.ended)
 	defer l.tcp.Close()
 	for {
@@ -204,7 +212,7 @@ func (l *line) send() {
 				close(p.sent)
 			}
 		case <-l.quit:
-			if l.why(nil) != net.ErrClosed {
+			if l.Why(nil) != net.ErrClosed {
 				return
 			}
 			defer time.AfterFunc(time.Second, func() { l.tcp.Close() }).Stop()
@@ -224,7 +232,7 @@ func (l *line) send() {
 }
 
 // fail ends the line for a reason, the first of which is kept.
-func (l *line) fail(err error) {
+func (l *Line) fail(err error) {
 	select {
 	case <-l.quit: // whatever happens now is because of that
 		return
@@ -239,8 +247,8 @@ func (l *line) fail(err error) {
 	l.Close()
 }
 
-// why is the reason for which the line ended by itself, net.ErrClosed when it was closed, otherwise the error that is given.
-func (l *line) why(err error) error {
+// Why is the reason for which the line ended by itself, net.ErrClosed when it was closed, otherwise the error that is given.
+func (l *Line) Why(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -255,7 +263,7 @@ func (l *line) why(err error) error {
 }
 
 // Close has the line end after what is written already, and whoever reads from it end at once.
-func (l *line) Close() error {
+func (l *Line) Close() error {
 	l.close.Do(func() {
 		close(l.quit)
 		l.tcp.SetReadDeadline(time.Unix(1, 0)) // an error means that it is closed
@@ -263,19 +271,23 @@ func (l *line) Close() error {
 	return nil
 }
 
-// SetDeadline and its like do nothing: the line has deadlines of its own, and the library would lift them.
-func (*line) SetDeadline(time.Time) error      { return nil }
-func (*line) SetWriteDeadline(time.Time) error { return nil }
-func (*line) SetReadDeadline(time.Time) error  { return nil }
+// Ended is closed when nothing is sent any more and the socket is closed.
+func (l *Line) Ended() <-chan struct{} { return l.ended }
 
-var errSilent = errors.New("the broker does not answer")
+// SetDeadline and its like do nothing: the line has deadlines of its own, and the library would lift them.
+func (*Line) SetDeadline(time.Time) error      { return nil }
+func (*Line) SetWriteDeadline(time.Time) error { return nil }
+func (*Line) SetReadDeadline(time.Time) error  { return nil }
+
+// ErrSilent means that the broker gives no sign of life.
+var ErrSilent = errors.New("the broker does not answer")
 
 // pingreq is the packet that a broker must answer (MQTT 3.1.1, 3.12).
 var pingreq = [...]byte{0xc0, 0}
 
-// watch asks a silent broker for a sign of life, and fails the line when none comes. It returns when the line has ended, with the reason, or with ctx.
-func (l *line) watch(ctx context.Context) error {
-	tick := time.NewTicker(l.pace.probe / 10)
+// Watch asks a silent broker for a sign of life, and fails the line when none comes. It returns when the line has ended, with the reason, or with ctx.
+func (l *Line) Watch(ctx context.Context) error {
+	tick := time.NewTicker(l.limits.Probe / 10)
 	defer tick.Stop()
 	var put time.Duration   // when the question was put into the queue: whatever is heard later is a sign of life. The answer may come before we know that it was sent
 	var asked time.Duration // when the question was given to the kernel, or a little later; 0: none is open
@@ -285,7 +297,7 @@ func (l *line) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-l.ended:
-			return l.why(net.ErrClosed)
+			return l.Why(net.ErrClosed)
 		case <-way:
 			asked, way = time.Since(l.began), nil
 			continue
@@ -296,9 +308,9 @@ func (l *line) watch(ctx context.Context) error {
 		case way != nil: // it waits behind a message; writing has its own deadline
 		case asked != 0 && heard > put:
 			asked = 0
-		case asked != 0 && now-asked > l.pace.answer:
-			l.fail(errSilent)
-		case asked == 0 && now-heard > l.pace.probe:
+		case asked != 0 && now-asked > l.limits.Answer:
+			l.fail(ErrSilent)
+		case asked == 0 && now-heard > l.limits.Probe:
 			way, put = make(chan struct{}), now
 			if l.put(parcel{pingreq[:], way}) != nil {
 				way = nil
