@@ -1,0 +1,111 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/hq/ledger"
+)
+
+// scenes in the order in which they are played.
+func scenes() []scene {
+	return []scene{
+		{"set up; an enrolment reaches every kiosk", setUp},
+	}
+}
+
+// promptly is how soon 99 of 100 enrolments must be applied at every kiosk that is connected.
+const promptly = 2 * time.Second
+
+// setUp founds headquarters, adds the kiosks, and measures how long an enrolment takes to each.
+func setUp(s *site) (string, error) {
+	began := time.Now()
+	if err := s.found(); err != nil {
+		return "", err
+	}
+	for n := range s.size.kiosks {
+		k, err := s.build(fmt.Sprintf("door%d", n+1))
+		if k != nil {
+			s.kiosks = append(s.kiosks, k)
+		}
+		if err == nil {
+			err = k.join()
+		}
+		if err == nil {
+			err = k.start()
+		}
+		if err != nil {
+			return "", fmt.Errorf("door%d: %w", n+1, err)
+		}
+	}
+	if err := s.settle(); err != nil {
+		return "", err
+	}
+	ready := time.Since(began)
+	var ordered []time.Duration // CLOCK_MONOTONIC, before each enrolment is signed
+	for n := range s.size.enrolments {
+		ordered = append(ordered, frames.Now())
+		if err := s.enrol(1); err != nil {
+			return "", fmt.Errorf("enrolment %d: %w", n+1, err)
+		}
+		time.Sleep(apart)
+	}
+	if err := s.settle(); err != nil {
+		return "", err
+	}
+	var took []time.Duration
+	err := s.await(time.Minute, "headquarters has the records of what was applied", func() (err error) {
+		took, err = s.latencies(ordered)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	slices.Sort(took)
+	p50, p99 := took[len(took)/2], took[len(took)*99/100]
+	figures := fmt.Sprintf("%d kiosks ready in %.1f s; %d enrolments x %d kiosks applied after p50 %d ms, p99 %d ms, at most %d ms",
+		len(s.kiosks), ready.Seconds(), len(ordered), len(s.kiosks), p50.Milliseconds(), p99.Milliseconds(), took[len(took)-1].Milliseconds())
+	if p99 > promptly {
+		return figures, fmt.Errorf("p99 is %v, want at most %v", p99, promptly)
+	}
+	return figures, nil
+}
+
+// apart is the pause between enrolments: an enroller is not faster.
+const apart = 100 * time.Millisecond
+
+// latencies are from the moment in which each enrolment was asked for to that in which each kiosk recorded it as applied: both by the one clock of this
+// machine. Kiosks apply in order, so the nth order of a stream is the nth enrolment.
+func (s *site) latencies(ordered []time.Duration) (took []time.Duration, err error) {
+	books, err := s.books()
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range s.kiosks {
+		n := 0
+		err := books.Follow(s.ctx, ledger.Filter{Kiosk: k.name, Kind: fmt.Sprint(uint16(access.EventCommandApplied))}, false, func(e ledger.Event) error {
+			var seq, orders int
+			var link string
+			if _, err := fmt.Sscanf(e.Decoded.Detail, "seq=%d link=%s orders=%d", &seq, &link, &orders); err != nil {
+				return fmt.Errorf("record %q: %w", e.Decoded.Detail, err)
+			}
+			for ; orders > 0 && n < len(ordered); orders-- {
+				took = append(took, e.Decoded.Stamp-ordered[n])
+				n++
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if n < len(ordered) {
+			return nil, fmt.Errorf("%s recorded %d of %d enrolments", k.door, n, len(ordered))
+		}
+	}
+	return took, nil
+}

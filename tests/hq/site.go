@@ -1,0 +1,290 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/hq/people"
+)
+
+// host is by which name kiosks know headquarters, and every broker that stands in for its own.
+const host = "127.0.0.1"
+
+// site is one headquarters, its operators, and its kiosks.
+type site struct {
+	ctx      context.Context
+	base     string // folder of everything
+	programs string
+	size     sizes
+	progress io.Writer
+
+	listen string  // of hq serve's own broker
+	serve  *keeper // hq serve; nil while nobody runs it
+	broker string  // somebody else's, which hq serve uses; empty: its own
+	kiosks []*kiosk
+	closes []func() // what else must end
+
+	office   *people.People
+	enroller people.Operator
+	rules    people.Rules
+	staff    []person // who is enrolled now
+	named    int      // people that had a name so far
+}
+
+func newSite(ctx context.Context, base, programs string, size sizes, progress io.Writer) *site {
+	return &site{ctx: ctx, base: base, programs: programs, size: size, progress: progress}
+}
+
+func (s *site) file(name string) string { return filepath.Join(s.base, name) }
+func (s *site) dir() string             { return s.file("hq") }
+func (s *site) safe() string            { return s.file("safe") }
+func (s *site) key(role string) string  { return s.file(role + ".pem") }
+
+// close ends all that runs.
+func (s *site) close() (err error) {
+	for _, k := range s.kiosks {
+		err = errors.Join(err, k.close())
+	}
+	s.serve.drop()
+	for _, end := range s.closes {
+		end()
+	}
+	return err
+}
+
+// hq runs a command of headquarters.
+func (s *site) hq(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(s.programs, "hq"), args...)
+	cmd.Env = []string{}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("hq %s: %w: %s", strings.Join(args[:min(2, len(args))], " "), err, strings.TrimSpace(errs.String()))
+	}
+	return out.String(), nil
+}
+
+// at is hq on the site's folder.
+func (s *site) at(args ...string) (string, error) { return s.hq(append(args, "-dir", s.dir())...) }
+
+// found makes headquarters and its operators, and starts it.
+func (s *site) found() error {
+	if _, err := s.hq("init", s.dir(), "-offline", s.safe()); err != nil {
+		return err
+	}
+	for _, role := range []string{"administrator", "enroller", "releaser"} {
+		if _, err := s.hq("key", s.key(role)); err != nil {
+			return err
+		}
+		if _, err := s.at("trust", "add", "the "+role, "-offline", s.safe(), "-role", role, "-key", s.key(role)+".pub"); err != nil {
+			return err
+		}
+	}
+	if _, err := s.at("people", "init"); err != nil {
+		return err
+	}
+	if err := s.openOffice(); err != nil {
+		return err
+	}
+	listen, err := free()
+	if err != nil {
+		return err
+	}
+	s.listen = listen
+	return s.start()
+}
+
+// start runs hq serve, on its own broker or on the one that s.broker names, and waits until it answers.
+func (s *site) start() error {
+	s.serve.stop()
+	args := []string{"serve", "-dir", s.dir(), "-name", host}
+	if s.broker == "" {
+		args = append(args, "-listen", s.listen)
+	} else {
+		args = append(args, "-broker", s.broker)
+	}
+	s.serve = keep(func() *exec.Cmd {
+		cmd := exec.Command(filepath.Join(s.programs, "hq"), args...)
+		cmd.Env = []string{}
+		return cmd
+	})
+	if err := s.await(30*time.Second, "hq serve answers", func() error { _, err := s.list(); return err }); err != nil {
+		return fmt.Errorf("%w; it said: %s", err, s.serve.said.last(5))
+	}
+	return nil
+}
+
+// free is an address at which nobody listens.
+func free() (string, error) {
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// await looks until there is no error, or time is over.
+func (s *site) await(most time.Duration, what string, look func() error) error {
+	err := look()
+	for end := time.Now().Add(most); err != nil; err = look() {
+		if time.Now().After(end) {
+			return fmt.Errorf("%s: not after %v: %w", what, most, err)
+		}
+		select {
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// listed is a kiosk as hq kiosk list shows it.
+type listed struct {
+	Kiosk  string   `json:"kiosk"`
+	Door   string   `json:"door"`
+	State  string   `json:"state"`
+	Online int64    `json:"onlineSince"`
+	Seq    uint64   `json:"commandApplied"`
+	Head   uint64   `json:"commandNewest"`
+	Trust  uint64   `json:"trustVersion"`
+	Alarms []string `json:"alarms"`
+}
+
+func (s *site) list() (map[string]listed, error) {
+	out, err := s.at("kiosk", "list", "-json")
+	if err != nil {
+		return nil, err
+	}
+	var all []listed
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		return nil, err
+	}
+	list := map[string]listed{}
+	for _, l := range all {
+		list[l.Kiosk] = l
+	}
+	return list, nil
+}
+
+// agreed says what keeps these kiosks from agreeing with headquarters: who is not connected, who lacks commands, who holds other people than are enrolled.
+func (s *site) agreed(kiosks []*kiosk) error {
+	list, err := s.list()
+	if err != nil {
+		return err
+	}
+	for _, k := range kiosks {
+		l := list[k.name]
+		switch people := int(k.status().People); {
+		case l.State != "active":
+			return fmt.Errorf("%s is %q: %v", k.door, l.State, l.Alarms)
+		case l.Online == 0:
+			return fmt.Errorf("%s is not connected; link: %s", k.door, k.link.said.last(2))
+		case l.Seq != l.Head:
+			return fmt.Errorf("%s has applied %d of %d commands", k.door, l.Seq, l.Head)
+		case people != len(s.staff):
+			return fmt.Errorf("%s holds %d people, and %d are enrolled", k.door, people, len(s.staff))
+		}
+	}
+	return nil
+}
+
+// agree waits until all kiosks agree with headquarters.
+func (s *site) agree(most time.Duration) error {
+	return s.await(most, "all kiosks agree with headquarters", func() error { return s.agreed(s.kiosks) })
+}
+
+// settle is agree, for what is usual.
+func (s *site) settle() error { return s.agree(100 * time.Second) }
+
+// mend is for after a failure: fair weather, headquarters' own broker, everything running.
+func (s *site) mend() error {
+	if err := s.own(); err != nil {
+		return err
+	}
+	for _, k := range s.kiosks {
+		k.net.be(weather{})
+		if err := k.start(); err != nil {
+			return err
+		}
+	}
+	return s.settle()
+}
+
+// own leads headquarters and kiosks back to headquarters' own broker.
+func (s *site) own() error {
+	s.broker = ""
+	if err := s.start(); err != nil {
+		return err
+	}
+	for _, k := range s.kiosks {
+		k.net.lead(s.listen)
+	}
+	return nil
+}
+
+// use leads headquarters and kiosks to somebody else's broker.
+func (s *site) use(address string) error {
+	s.broker = address
+	if err := s.start(); err != nil {
+		return err
+	}
+	for _, k := range s.kiosks {
+		k.net.lead(address)
+	}
+	return nil
+}
+
+// books is headquarters' ledger, as anybody may read it.
+func (s *site) books() (*ledger.Reader, error) {
+	return ledger.Inspect(filepath.Join(s.dir(), ledger.Folder))
+}
+
+// openOffice opens the vault of people as hq's commands do, for the enroller.
+func (s *site) openOffice() error {
+	m, err := people.LoadMaster(filepath.Join(s.dir(), "people.master"), func() (string, error) { return "", errors.New("there is no passphrase") })
+	if err != nil {
+		return err
+	}
+	if s.office, err = people.Open(filepath.Join(s.dir(), "people"), m); err != nil {
+		return err
+	}
+	key, err := authority.LoadKey(s.key("enroller"))
+	if err != nil {
+		return err
+	}
+	root, err := authority.LoadPublic(filepath.Join(s.dir(), "root.pub"))
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(filepath.Join(s.dir(), "trust.cose"))
+	if err != nil {
+		return err
+	}
+	trust, err := authority.OpenTrust(data, root)
+	if err != nil {
+		return err
+	}
+	if s.enroller, err = people.NewOperator(key, trust); err != nil {
+		return err
+	}
+	s.rules, err = rules()
+	return err
+}
