@@ -146,7 +146,7 @@ func (f *Fleet) timely(now time.Time, g wire.Greeting, kiosk [32]byte, head entr
 		return wire.Time{}, fmt.Errorf("the clock of this machine went back to %s: no kiosk is told the time", now.UTC().Format(time.RFC3339))
 	}
 	f.signed.Store(max(last, ms))
-	t := wire.Time{Nonce: g.Nonce, Now: ms, Seq: head.Seq}
+	t := wire.Time{Nonce: g.Nonce, Now: ms, Seq: head.Seq, Trust: f.server.Load().Trust.Version}
 	if head.Seq > 0 {
 		t.Head = head.link(kiosk)
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,8 @@ type Status struct {
 	Signed  uint64           // records that the kiosk has signed for
 	Covered proof.Checkpoint // newest checkpoint all of whose records are here; its Origin is empty when there is none
 	Strange uint64           // records that this program cannot decode
+	Applied uint64           // newest command that the kiosk has recorded as applied; 0: none
+	Trust   uint64           // newest trust document that it has recorded as in force; 0: none
 	Alarms  []Alarm          // open or over, one of a kind
 }
 
@@ -162,13 +165,36 @@ func (k *kiosk) look(e Entry, now time.Time) {
 		k.alarm(AlarmUnreadable, fmt.Sprintf("record %d", e.Index), nil, now)
 		return
 	}
-	if r.Event != access.EventBooted || r.Boot == 0 || strings.HasPrefix(r.Detail, unvouched) {
+	if strings.HasPrefix(r.Detail, unvouched) {
+		return
+	}
+	switch r.Event {
+	case access.EventCommandApplied:
+		s.Applied = max(s.Applied, number(r.Detail, "seq="))
+	case access.EventTrustChanged:
+		s.Trust = max(s.Trust, number(r.Detail, "version "))
+	}
+	if r.Event != access.EventBooted || r.Boot == 0 {
 		return
 	}
 	if r.Boot <= s.Booted {
 		k.alarm(AlarmClone, fmt.Sprintf("record %d says boot %d, after boot %d", e.Index, r.Boot, s.Booted), nil, now)
 	}
 	s.Booted = r.Boot
+}
+
+// number is the one that a detail begins with, behind a word; 0 when it does not.
+func number(detail, word string) uint64 {
+	rest, found := strings.CutPrefix(detail, word)
+	if !found {
+		return 0
+	}
+	digits, _, _ := strings.Cut(rest, " ")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // alarm notes an alarm, to be announced once mu is free.
@@ -240,7 +266,7 @@ func (k *kiosk) status() Status {
 	defer k.mu.Unlock()
 	return Status{
 		Records: k.folder.head, Pending: len(k.pending.list), Signed: k.state.Newest.Size, Covered: k.state.Covered.Checkpoint,
-		Strange: k.state.Strange, Alarms: append([]Alarm(nil), k.state.Alarms...),
+		Strange: k.state.Strange, Applied: k.state.Applied, Trust: k.state.Trust, Alarms: append([]Alarm(nil), k.state.Alarms...),
 	}
 }
 

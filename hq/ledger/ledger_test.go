@@ -91,6 +91,31 @@ func TestCatchingUp(t *testing.T) {
 	b.wantRings(t)
 }
 
+// What a kiosk has applied is what its vouched records say, and nothing else that comes.
+func TestAppliedIsWhatIsVouchedFor(t *testing.T) {
+	b := newBench(t)
+	b.log1(t, access.Record{Event: access.EventTrustChanged, Detail: "version 3"})
+	b.log1(t, access.Record{Event: access.EventCommandApplied, Detail: "seq=7 link=00 orders=1 changed=1 refused=0"})
+	b.log1(t, access.Record{Event: access.EventCommandApplied, Detail: "unvouched: seq=90 link=00"})
+	b.log1(t, access.Record{Event: access.EventOrderRefused, Detail: "seq=80 link=00"})
+	b.log1(t, access.Record{Event: access.EventCommandApplied, Detail: "seq=x"})
+	b.sign(t)
+	b.log1(t, access.Record{Event: access.EventCommandApplied, Detail: "seq=8 link=00 orders=1 changed=1 refused=0"})
+	b.mustSend(t, b.report(t, 0, 6), 5)
+	want := func(applied uint64) {
+		t.Helper()
+		if s, err := b.Status(b.id); err != nil || s.Applied != applied || s.Trust != 3 {
+			t.Errorf("command %d and trust %d, want %d and 3; %v", s.Applied, s.Trust, applied, err)
+		}
+	}
+	want(7)
+	b.reopen(t)
+	want(7)
+	b.sign(t)
+	b.mustSend(t, b.report(t, 6, 1), 6)
+	want(8)
+}
+
 func TestMessagesInAnyOrder(t *testing.T) {
 	b := newBench(t)
 	b.add(t, 70)

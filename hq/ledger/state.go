@@ -27,8 +27,10 @@ type kept struct {
 	Newest  signed  `cbor:"3,keyasint"` // newest checkpoint
 	Booted  uint64  `cbor:"4,keyasint"` // boot of the last start that is recorded
 	Alarms  []Alarm `cbor:"5,keyasint"` // at most one of a kind
-	Looked  uint64  `cbor:"6,keyasint"` // records that were looked at for Booted and Strange
+	Looked  uint64  `cbor:"6,keyasint"` // records that were looked at for what stands below and Booted
 	Strange uint64  `cbor:"7,keyasint"` // records that this program could not decode
+	Applied uint64  `cbor:"8,keyasint"` // newest command that is recorded as applied
+	Trust   uint64  `cbor:"9,keyasint"` // newest trust document that is recorded as in force
 }
 
 // signed is a checkpoint whose signature holds, with what the TPM attested of its clock under it.

@@ -155,7 +155,7 @@ func TestEveryOrder(t *testing.T) {
 func TestOrdersThatNeverStandInACommand(t *testing.T) {
 	list := [][]byte{
 		sign(t, "releaser", self, wire.Release{Challenge: [32]byte{1}, Door: "front", Action: wire.ActionRelease}),
-		sign(t, "server", self, wire.Time{Nonce: [16]byte{1}, Now: 1}),
+		sign(t, "server", self, wire.Time{Nonce: [16]byte{1}, Now: 1, Trust: 1}),
 		sign(t, "server", self, wire.Ask{Request: [16]byte{1}, For: wire.KindChallenge}),
 		sign(t, "server", self, wire.Command{Seq: 1, Content: [32]byte{1}}),
 		sign(t, "enroller", self, enrolment()), // not sealed

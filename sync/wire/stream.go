@@ -72,12 +72,13 @@ func ContentOf(orders [][]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// Time is headquarters' answer to a kiosk's nonce: what time it is, and how far the kiosk's stream has come.
+// Time is headquarters' answer to a kiosk's nonce: what time it is, and what there is that the kiosk should have: so it notices who keeps something back.
 type Time struct {
 	Nonce [16]byte `cbor:"1,keyasint"`
 	Now   int64    `cbor:"2,keyasint"` // Unix milliseconds
 	Seq   uint64   `cbor:"3,keyasint"` // of the newest command; 0: there is none
 	Head  [32]byte `cbor:"4,keyasint"` // its Link
+	Trust uint64   `cbor:"5,keyasint"` // version of the newest trust document
 }
 
 // Kind is KindTime.
@@ -85,8 +86,8 @@ func (Time) Kind() Kind { return KindTime }
 
 // Validate holds it to its bounds.
 func (t Time) Validate() error {
-	if t.Nonce == [16]byte{} || t.Now <= 0 || (t.Seq == 0) != (t.Head == [32]byte{}) {
-		return errors.New("no nonce, no time, or a head that does not fit")
+	if t.Nonce == [16]byte{} || t.Now <= 0 || t.Trust == 0 || (t.Seq == 0) != (t.Head == [32]byte{}) {
+		return errors.New("no nonce, no time, no trust, or a head that does not fit")
 	}
 	return nil
 }

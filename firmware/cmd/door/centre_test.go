@@ -199,8 +199,11 @@ func (c *centre) greeting() wire.Greeting {
 
 // answer tells the time, which ends a greeting.
 func (c *centre) answer(g wire.Greeting, at int64) error {
-	t := wire.Time{Nonce: g.Nonce, Now: at * 1000, Seq: g.Seq, Head: g.Head}
-	return c.bring(c.sign("server", c.id, t))
+	return c.bring(c.sign("server", c.id, c.time(g, at)))
+}
+
+func (c *centre) time(g wire.Greeting, at int64) wire.Time {
+	return wire.Time{Nonce: g.Nonce, Now: at * 1000, Seq: g.Seq, Head: g.Head, Trust: g.Trust}
 }
 
 // chain makes the next command of these orders, sealed to the kiosk's key of a number; 0: in the clear.

@@ -93,34 +93,36 @@ func (k *kiosk) aged(was *bool) {
 	k.stale(stale || k.withheld())
 }
 
-// withheldFor is how long headquarters may sign that there are commands of which none comes: somebody between keeps them back, and one may take away
-// what somebody is still granted for. Commands are sent again after seconds.
+// withheldFor is how long headquarters may sign that there is something of which nothing comes: somebody between keeps it back, and it may take away
+// what somebody is still granted for. Commands and trust documents are sent again after seconds.
 const withheldFor = 10 * time.Minute
 
-// misses hears whether headquarters' signed answer says that commands are missing, and how many were applied: as long as some come, none is kept back.
-func (k *kiosk) misses(some bool, applied uint64) {
-	k.missing.mu.Lock()
-	defer k.missing.mu.Unlock()
-	if m := &k.missing; !some {
+// withheld reports whether commands, or a trust document, have been missing for too long.
+func (k *kiosk) withheld() bool { return k.commands.long() || k.trust.long() }
+
+// missing is what headquarters' answers say of commands, or of a trust document, that did not come.
+type missing struct {
+	mu    sync.Mutex
+	some  bool
+	had   uint64        // by then
+	since time.Duration // CLOCK_MONOTONIC
+}
+
+// miss hears whether headquarters' signed answer says that some are missing, and how many there are: as long as some come, none is kept back.
+func (m *missing) miss(some bool, had uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !some {
 		m.some = false
-	} else if !m.some || m.applied != applied {
-		m.some, m.applied, m.since = true, applied, frames.Now()
+	} else if !m.some || m.had != had {
+		m.some, m.had, m.since = true, had, frames.Now()
 	}
 }
 
-// withheld reports whether commands have been missing for too long.
-func (k *kiosk) withheld() bool {
-	k.missing.mu.Lock()
-	defer k.missing.mu.Unlock()
-	return k.missing.some && frames.Now()-k.missing.since >= withheldFor
-}
-
-// missing is what headquarters' answers say of commands that did not come.
-type missing struct {
-	mu      sync.Mutex
-	some    bool
-	applied uint64        // by then
-	since   time.Duration // CLOCK_MONOTONIC
+func (m *missing) long() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.some && frames.Now()-m.since >= withheldFor
 }
 
 // stale puts up the signal that headquarters was not heard for too long, or takes it down, and records either once.

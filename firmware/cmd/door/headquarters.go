@@ -273,7 +273,9 @@ func (h *headquarters) told(data []byte) error {
 	if t.Now == 0 {
 		return err
 	}
-	h.door.misses(behind || err != nil, h.roster.State().Seq)
+	h.door.commands.miss(behind || err != nil, h.roster.State().Seq)
+	trust := h.roster.Trust().Version
+	h.door.trust.miss(t.Trust > trust, trust)
 	return errors.Join(err, h.door.tell(time.UnixMilli(t.Now)))
 }
 

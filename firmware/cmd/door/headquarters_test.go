@@ -24,7 +24,7 @@ func TestWithoutHeadquarters(t *testing.T) {
 	if err := c.call(ipc.KindOnline, ipc.Online{On: true}, nil); err != nil {
 		t.Error(err)
 	}
-	if err := c.bring(c.sign("server", c.id, wire.Time{Nonce: [16]byte{1}, Now: 1})); err == nil {
+	if err := c.bring(c.sign("server", c.id, wire.Time{Nonce: [16]byte{1}, Now: 1, Trust: 1})); err == nil {
 		t.Error("an envelope was taken")
 	}
 	if err := c.call(ipc.KindFetch, ipc.Fetch{}, &ipc.Fetched{}); err == nil {
@@ -53,7 +53,7 @@ func TestGreetingIsAnsweredOnce(t *testing.T) {
 	}
 	other := g
 	other.Nonce[0]++
-	if c.answer(other, c.now) == nil || c.bring(c.sign("administrator", c.id, wire.Time{Nonce: g.Nonce, Now: c.now * 1000})) == nil {
+	if c.answer(other, c.now) == nil || c.bring(c.sign("administrator", c.id, wire.Time{Nonce: g.Nonce, Now: c.now * 1000, Trust: 1})) == nil {
 		t.Error("another nonce, or an administrator, tells the time")
 	}
 	if err := c.answer(g, c.now+3600); err != nil {
@@ -324,7 +324,7 @@ func TestFloodOfMessages(t *testing.T) {
 	for i := range 300 {
 		data := late
 		if i%2 == 0 {
-			data = c.sign("stranger", c.id, wire.Time{Nonce: [16]byte{1}, Now: 1})
+			data = c.sign("stranger", c.id, wire.Time{Nonce: [16]byte{1}, Now: 1, Trust: 1})
 		}
 		if c.hq.take(t.Context(), data) == nil {
 			t.Fatal("taken")
@@ -375,51 +375,59 @@ func TestStale(t *testing.T) {
 	c.wantCount(access.EventClockUntrusted, 2)
 }
 
-// A broker that lets the time through and keeps commands back is found by what headquarters signs with the time.
-func TestWithheldCommandsMakeStale(t *testing.T) {
-	c := newCentre(t)
-	c.configure("root")
-	c.start()
-	trusted := false
-	missing := func() error {
-		g := c.greeting()
-		return c.bring(c.sign("server", c.id, wire.Time{Nonce: g.Nonce, Now: c.now * 1000, Seq: g.Seq + 1, Head: [32]byte{9}}))
-	}
-	later := func() {
-		c.missing.mu.Lock()
-		c.missing.since -= withheldFor
-		c.missing.mu.Unlock()
-	}
-	if err := missing(); err != nil {
-		t.Fatal(err)
-	}
-	if c.aged(&trusted); c.signals().Has(access.SignalStale) {
-		t.Error("stale by a command that is on its way")
-	}
-	later()
-	if c.aged(&trusted); !c.signals().Has(access.SignalStale) {
-		t.Error("a command is kept back, and the kiosk counts as fresh")
-	}
-	if err := missing(); err != nil {
-		t.Fatal(err)
-	}
-	if !c.signals().Has(access.SignalStale) {
-		t.Error("the next answer that says so ends it")
-	}
-	if err := c.answer(c.greeting(), c.now); err != nil {
-		t.Fatal(err)
-	}
-	if c.signals().Has(access.SignalStale) {
-		t.Error("nothing is missing, and the kiosk is stale")
-	}
-	// As long as some come, none is kept back.
-	if err := missing(); err != nil {
-		t.Fatal(err)
-	}
-	later()
-	c.misses(true, 7)
-	if c.withheld() {
-		t.Error("a kiosk that catches up is stale")
+// A broker that lets the time through and keeps commands back, or a trust document, is found by what headquarters signs with the time.
+func TestWhatIsWithheldMakesStale(t *testing.T) {
+	for name, what := range map[string]struct {
+		missing func(k *kiosk) *missing
+		change  func(t *wire.Time)
+	}{
+		"commands": {func(k *kiosk) *missing { return &k.commands }, func(t *wire.Time) { t.Seq, t.Head = t.Seq+1, [32]byte{9} }},
+		"trust":    {func(k *kiosk) *missing { return &k.trust }, func(t *wire.Time) { t.Trust++ }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCentre(t)
+			c.configure("root")
+			c.start()
+			trusted, m := false, what.missing(c.kiosk)
+			missing := func() {
+				t.Helper()
+				answer := c.time(c.greeting(), c.now)
+				what.change(&answer)
+				if err := c.bring(c.sign("server", c.id, answer)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			later := func() {
+				m.mu.Lock()
+				m.since -= withheldFor
+				m.mu.Unlock()
+			}
+			missing()
+			if c.aged(&trusted); c.signals().Has(access.SignalStale) {
+				t.Error("stale by what is on its way")
+			}
+			later()
+			if c.aged(&trusted); !c.signals().Has(access.SignalStale) {
+				t.Error("something is kept back, and the kiosk counts as fresh")
+			}
+			missing()
+			if !c.signals().Has(access.SignalStale) {
+				t.Error("the next answer that says so ends it")
+			}
+			if err := c.answer(c.greeting(), c.now); err != nil {
+				t.Fatal(err)
+			}
+			if c.signals().Has(access.SignalStale) {
+				t.Error("nothing is missing, and the kiosk is stale")
+			}
+			// As long as some come, none is kept back.
+			missing()
+			later()
+			m.miss(true, 7)
+			if c.withheld() {
+				t.Error("a kiosk that catches up is stale")
+			}
+		})
 	}
 }
 

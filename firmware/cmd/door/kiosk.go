@@ -55,10 +55,11 @@ type kiosk struct {
 	reasons  []string     // of degraded modes that only a restart ends
 	inherit  func() error // takes over what an emergency log holds
 
-	pin     pin
-	raised  atomic.Uint32 // signals, as access.Signals
-	missing missing
-	looked  bool // the measurement for debugging was read once, or could not be
+	pin    pin
+	raised atomic.Uint32 // signals, as access.Signals
+	looked bool          // the measurement for debugging was read once, or could not be
+
+	commands, trust missing // that headquarters has
 
 	trouble troubles
 	fold    folder

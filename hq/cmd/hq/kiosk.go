@@ -142,6 +142,9 @@ func (o kioskOptions) list(ctx context.Context, out io.Writer) error {
 			state = "offline"
 		}
 		fmt.Fprintf(out, "%-24s %-32s %-12s %-18s %-14s %d/%d\n", k.Door, k.Kiosk, state, ago(k.Seen, now), fmt.Sprintf("%d of %d", k.Seq, k.Head), k.Trust, k.Policy)
+		if k.OwnSeq != k.Seq || k.OwnTrust != k.Trust { // for a minute that is in order: records follow
+			fmt.Fprintf(out, "    says it has command %d and trust %d; its records do not, yet\n", k.OwnSeq, k.OwnTrust)
+		}
 		for _, a := range k.Alarms {
 			fmt.Fprintf(out, "    ALARM %s\n", a)
 		}

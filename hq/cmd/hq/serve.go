@@ -62,6 +62,7 @@ type served struct {
 	keys    atomic.Pointer[authority.Server]
 	fleet   atomic.Pointer[fleet.Fleet] // nil until it is open: nobody is let in before
 	store   *store.Store
+	records *ledger.Ledger
 
 	mu   sync.Mutex
 	leaf tls.Certificate // what the broker shows
@@ -110,6 +111,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 		return err
 	}
 	defer records.Close()
+	s.records = records
 	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, People: people, Ledger: taker{records}, Kick: b.Kick, Now: time.Now, Log: log})
 	if err != nil {
 		return err

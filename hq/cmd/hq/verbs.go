@@ -9,6 +9,7 @@ import (
 
 	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/hatch"
+	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -51,7 +52,7 @@ type shown struct {
 	Why      string   `cbor:"4,keyasint" json:"why,omitempty"`
 	Online   int64    `cbor:"5,keyasint" json:"onlineSince"`
 	Seen     int64    `cbor:"6,keyasint" json:"lastGreeting"`
-	Seq      uint64   `cbor:"7,keyasint" json:"commandApplied"`
+	Seq      uint64   `cbor:"7,keyasint" json:"commandApplied"` // by its vouched records, as the trust
 	Head     uint64   `cbor:"8,keyasint" json:"commandNewest"`
 	Trust    uint64   `cbor:"9,keyasint" json:"trustVersion"`
 	Policy   uint64   `cbor:"10,keyasint" json:"policyVersion"`
@@ -60,6 +61,8 @@ type shown struct {
 	Exchange uint32   `cbor:"13,keyasint" json:"exchangeKey"`
 	Says     string   `cbor:"14,keyasint" json:"saysDoor"`
 	Alarms   []string `cbor:"15,keyasint" json:"alarms"`
+	OwnSeq   uint64   `cbor:"16,keyasint" json:"saysCommand"` // what is said anybody on the way may have written
+	OwnTrust uint64   `cbor:"17,keyasint" json:"saysTrust"`
 }
 
 type listed struct {
@@ -149,13 +152,17 @@ func (s *served) list(ctx context.Context, q listRequest) (any, error) {
 	all = all[min(q.After, len(all)):]
 	l := listed{More: len(all) > listedAtOnce}
 	for _, o := range all[:min(len(all), listedAtOnce)] {
-		l.Kiosks = append(l.Kiosks, show(o))
+		proven, err := s.records.Status(o.ID)
+		if err != nil && !errors.Is(err, ledger.ErrUnknown) {
+			return nil, err
+		}
+		l.Kiosks = append(l.Kiosks, show(o, proven))
 	}
 	return l, nil
 }
 
-func show(o fleet.Overview) shown {
-	v := shown{Kiosk: o.Name(), Door: o.Door, State: o.State.String(), Why: o.Why, Seq: o.Known.Seq, Head: o.Head, Trust: o.Known.Trust, Policy: o.Known.Policy,
+func show(o fleet.Overview, proven ledger.Status) shown {
+	v := shown{Kiosk: o.Name(), Door: o.Door, State: o.State.String(), Why: o.Why, Seq: proven.Applied, Head: o.Head, Trust: proven.Trust, OwnSeq: o.Known.Seq, OwnTrust: o.Known.Trust, Policy: o.Known.Policy,
 		Boot: o.Known.Boot, Bundle: fmt.Sprintf("%x", o.Known.Bundle), Exchange: o.Exchange.Number, Says: o.Known.Door, Alarms: []string{}}
 	if !o.Online.IsZero() {
 		v.Online = o.Online.Unix()
