@@ -152,6 +152,8 @@ const (
 	EventAcknowledgedWrongly  Event = 1118
 	EventHeadquartersAdopted  Event = 1119
 	EventHeadquartersForeign  Event = 1120
+	EventSupervisedBegun      Event = 1121
+	EventTimeLeapt            Event = 1122
 )
 
 // Severity is how much an event asks for somebody's attention.
@@ -430,6 +432,10 @@ func (e Event) describe() (name string, s Severity) {
 		return "headquarters adopted", Warning
 	case EventHeadquartersForeign:
 		return "headquarters foreign", Alert
+	case EventSupervisedBegun:
+		return "supervised enrolment begun", Notice
+	case EventTimeLeapt:
+		return "headquarters' time leapt", Alert
 	}
 	return "", Alert
 }

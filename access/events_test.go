@@ -137,6 +137,8 @@ var goldenEvents = []struct {
 	{1118, "records acknowledged wrongly", "alert"},
 	{1119, "headquarters adopted", "warning"},
 	{1120, "headquarters foreign", "alert"},
+	{1121, "supervised enrolment begun", "notice"},
+	{1122, "headquarters' time leapt", "alert"},
 }
 
 // TestEventsNeverRenumbered compares every number that an Event can hold with the golden list: a changed number, a number used

@@ -69,9 +69,10 @@ func (w *Walkup) waits(track uint32) bool {
 }
 
 // Confirm is an operator's word that the person of an uncertain walk-up is this one. It opens the door if that person may enter.
-func (w *Walkup) Confirm(ctx context.Context, session access.SessionID, person access.PersonID) error {
+// by names the operator on record; empty: somebody at the kiosk itself.
+func (w *Walkup) Confirm(ctx context.Context, session access.SessionID, person access.PersonID, by string) error {
 	done := make(chan error, 1)
-	w.post(ctx, func(ctx context.Context) { done <- w.confirm(ctx, session, person) })
+	w.post(ctx, func(ctx context.Context) { done <- w.confirm(ctx, session, person, by) })
 	select {
 	case err := <-done:
 		return err
@@ -82,7 +83,7 @@ func (w *Walkup) Confirm(ctx context.Context, session access.SessionID, person a
 	}
 }
 
-func (w *Walkup) confirm(ctx context.Context, session access.SessionID, person access.PersonID) error {
+func (w *Walkup) confirm(ctx context.Context, session access.SessionID, person access.PersonID, by string) error {
 	p, now := w.pending, w.cfg.Now()
 	if p == nil || p.question.Session != session || now >= p.until {
 		return ErrNothingToConfirm
@@ -100,7 +101,7 @@ func (w *Walkup) confirm(ctx context.Context, session access.SessionID, person a
 	// What was counted of this presence meanwhile is this very walk-up.
 	q.Lockdown, q.Tamper, q.Signals, q.Now = door.Lockdown, door.Tamper, q.Signals|w.cfg.Signals(), now
 	d := access.Confirm(w.cfg.Policy, q, who)
-	if err := w.recordConfirmed(access.EventWalkupConfirmed, q, d); err != nil {
+	if err := w.recordConfirmed(access.EventWalkupConfirmed, q, d, by); err != nil {
 		return err
 	}
 	w.cfg.Show(access.IndicateVerdict(d.Verdict))
@@ -114,12 +115,12 @@ func (w *Walkup) confirm(ctx context.Context, session access.SessionID, person a
 	if d.Verdict != access.Granted {
 		return errors.New("not opened: " + d.Reason.String())
 	}
-	if err := w.recordConfirmed(access.EventWalkupGranted, q, d); err != nil {
+	if err := w.recordConfirmed(access.EventWalkupGranted, q, d, by); err != nil {
 		return err
 	}
 	at, err := w.cfg.Door.Release(ctx, d.Pass())
 	if err != nil {
-		_ = w.recordConfirmed(access.EventReleaseRefused, q, access.Decision{Reason: access.ReasonNotReady})
+		_ = w.recordConfirmed(access.EventReleaseRefused, q, access.Decision{Reason: access.ReasonNotReady}, by)
 		return err
 	}
 	w.granted, w.pause = p.track, now+w.cfg.Policy.GrantPause
@@ -134,9 +135,13 @@ func (w *Walkup) confirm(ctx context.Context, session access.SessionID, person a
 	return nil
 }
 
-func (w *Walkup) recordConfirmed(e access.Event, q access.Question, d access.Decision) error {
+func (w *Walkup) recordConfirmed(e access.Event, q access.Question, d access.Decision, by string) error {
 	r := w.blank(q.Now)
 	r.Event, r.Session, r.Verdict, r.Reason, r.Detail = e, q.Session, d.Verdict, d.Reason, signalled(q.Up())
+	if by != "" && r.Detail != "" {
+		by += "; "
+	}
+	r.Detail = by + r.Detail
 	if !d.Person.IsZero() {
 		r.Subject = w.cfg.Gallery.Subject(d.Person, r.Wall)
 	}

@@ -56,13 +56,20 @@ func TestLookAlikesNeedAnOperatorsWord(t *testing.T) {
 	if now := b.w.View().Outcomes[0].Session.Number; now != number {
 		t.Errorf("session %d began while door waited for an operator about %d", now, number)
 	}
-	if err := b.w.Confirm(b.ctx, access.SessionID{Boot: 4, Number: 999}, p.Second); !errors.Is(err, ErrNothingToConfirm) {
+	if err := b.w.Confirm(b.ctx, access.SessionID{Boot: 4, Number: 999}, p.Second, ""); !errors.Is(err, ErrNothingToConfirm) {
 		t.Errorf("another session was confirmed: %v", err)
 	}
-	if err := b.w.Confirm(b.ctx, p.Session, p.Second); err != nil {
+	if err := b.w.Confirm(b.ctx, p.Session, p.Second, "by operator 0a1b"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.w.Confirm(b.ctx, p.Session, p.Second); !errors.Is(err, ErrNothingToConfirm) {
+	b.locked(func() {
+		for _, r := range b.records {
+			if by := strings.HasPrefix(r.Detail, "by operator 0a1b"); by != (r.Event == access.EventWalkupConfirmed || r.Event == access.EventWalkupGranted) {
+				t.Errorf("%v: %q", r.Event, r.Detail)
+			}
+		}
+	})
+	if err := b.w.Confirm(b.ctx, p.Session, p.Second, ""); !errors.Is(err, ErrNothingToConfirm) {
 		t.Errorf("confirmed twice: %v", err)
 	}
 	o := b.w.View().Outcomes[0]
@@ -107,7 +114,7 @@ func TestWhatAnOperatorsWordDoesNotOpen(t *testing.T) {
 			} else if tt.spoil != nil {
 				b.locked(func() { tt.spoil(b) })
 			}
-			if err := b.w.Confirm(b.ctx, p.Session, tt.who); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if err := b.w.Confirm(b.ctx, p.Session, tt.who, ""); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 			b.locked(func() {
@@ -124,7 +131,7 @@ func TestConfirmationEndsWithThePresence(t *testing.T) {
 	for name, track := range map[string]uint32{"left": 0, "another face": 6} {
 		b, p := alike(t, nil)
 		b.stand(track, access.HintNone, func() bool { return b.w.View().Pending.Session != p.Session })
-		if err := b.w.Confirm(b.ctx, p.Session, p.First); !errors.Is(err, ErrNothingToConfirm) {
+		if err := b.w.Confirm(b.ctx, p.Session, p.First, ""); !errors.Is(err, ErrNothingToConfirm) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

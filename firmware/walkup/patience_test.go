@@ -245,7 +245,7 @@ func TestSignalWaitsForAnOperator(t *testing.T) {
 	if !p.Second.IsZero() {
 		t.Errorf("the operator is asked about a second person: %+v", p)
 	}
-	if err := b.w.Confirm(b.ctx, p.Session, p.First); err != nil {
+	if err := b.w.Confirm(b.ctx, p.Session, p.First, ""); err != nil {
 		t.Errorf("confirmed: %v", err)
 	}
 	b.locked(func() {

@@ -33,7 +33,7 @@ func TestSiteRulesRefuse(t *testing.T) {
 func TestSiteRulesOutlastAnOperatorsWord(t *testing.T) {
 	b, p := alike(t, nil)
 	b.locked(func() { b.objections = map[access.PersonID]access.Reason{p.Second: access.ReasonNoRule} })
-	if err := b.w.Confirm(b.ctx, p.Session, p.Second); err == nil {
+	if err := b.w.Confirm(b.ctx, p.Session, p.Second, ""); err == nil {
 		t.Error("opened for somebody whom the site's rules do not let pass")
 	}
 	b.locked(func() {

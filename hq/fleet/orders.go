@@ -207,8 +207,6 @@ func (f *Fleet) judge(envelope []byte, audience [32]byte) (wire.Kind, error) {
 		_, err = wire.Open[wire.Disable](envelope, key, audience)
 	case wire.KindPolicy:
 		_, err = wire.Open[wire.Policy](envelope, key, audience)
-	case wire.KindSupervised:
-		_, err = wire.Open[wire.Supervised](envelope, key, audience)
 	case wire.KindApproval:
 		_, err = wire.Open[wire.Approval](envelope, key, audience)
 	case wire.KindDecommission:

@@ -14,7 +14,7 @@ const (
 	challengeWait = 10 * time.Second // a challenge is no older than that when it is answered
 )
 
-// Challenge asks a connected kiosk for a challenge, which an operator answers with a wire.Release.
+// Challenge asks a connected kiosk for a challenge, which an operator answers with a wire.Release or a wire.Begin.
 func (f *Fleet) Challenge(ctx context.Context, name string) (wire.Challenge, error) {
 	d, err := f.at(name)
 	if err != nil {
@@ -67,14 +67,14 @@ func (f *Fleet) challenge(_ context.Context, d *desk, c wire.Challenge) error {
 	return nil
 }
 
-// Release hands an operator's release to a connected kiosk, now or never: it is in no stream and is not kept.
+// Release hands an operator's answer to a challenge, a wire.Release or a wire.Begin, to a connected kiosk, now or never: it is in no stream and is not kept.
 func (f *Fleet) Release(ctx context.Context, name string, envelope []byte) error {
 	claim, err := wire.Peek(envelope)
 	if err != nil {
 		return err
 	}
-	if claim.Kind != wire.KindRelease {
-		return fmt.Errorf("hand on release: it is a %v", claim.Kind)
+	if claim.Kind != wire.KindRelease && claim.Kind != wire.KindBegin {
+		return fmt.Errorf("hand on what answers a challenge: it is a %v", claim.Kind)
 	}
 	d, err := f.at(name)
 	if err != nil {

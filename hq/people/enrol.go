@@ -58,7 +58,7 @@ type Rules struct {
 	Alike  float32 // and above which two people are worth a look
 }
 
-// supervisedFor is how long a kiosk waits for somebody who is to be enrolled there: a working day.
+// supervisedFor is for how long an enrolment at a kiosk may be begun: a working day.
 const supervisedFor = 8 * time.Hour
 
 // Enrol enrols a person, signed by an operator. The order is handed on at once, unless a second operator must approve it.

@@ -55,7 +55,7 @@ func (r Reason) String() string {
 type Effect struct {
 	Place int // among the command's orders, from 0
 	By    wire.KeyID
-	// Order is a wire.Enrolment, Deletion, Standing, Lockdown, Disable, Policy, Supervised or Decommission of somebody who may order it, or a
+	// Order is a wire.Enrolment, Deletion, Standing, Lockdown, Disable, Policy or Decommission of somebody who may order it, or a
 	// wire.Trust, which the next Roster has in force. Whether a person's order is outrun by another one about the same person, the vault knows.
 	Order wire.Body
 }
@@ -183,8 +183,6 @@ func (r Roster) order(envelope []byte, sealed bool, m Means) (Effect, Reason) {
 		return judge[wire.Disable](r, envelope, m, everywhere)
 	case wire.KindPolicy:
 		return judge[wire.Policy](r, envelope, m, everywhere)
-	case wire.KindSupervised:
-		return judge[wire.Supervised](r, envelope, m, here)
 	case wire.KindDecommission:
 		return judge[wire.Decommission](r, envelope, m, here)
 	case wire.KindApproval: // it was headquarters' business before the order was handed on
@@ -252,15 +250,32 @@ func (r Roster) due(order wire.Body, m Means) Reason {
 		if m.Policy == nil || m.Policy(o.Document) != nil {
 			return Invalid
 		}
-	case wire.Supervised:
-		switch {
-		case m.Now == 0:
-			return Timeless
-		case m.Now >= o.NotAfter || m.Now >= o.Until:
-			return Expired
-		}
 	}
 	return 0
+}
+
+var (
+	// ErrTimeless means that a permission has an end, and that no time is trusted.
+	ErrTimeless = errors.New("it has an end, and no time is trusted")
+	// ErrExpired means that a permission has ended.
+	ErrExpired = errors.New("its time is over")
+)
+
+// Begin opens an enroller's word that a supervised enrolment is to begin now, and that enrolment, which may be another enroller's. Whether the challenge is
+// one of this kiosk's, the caller knows.
+func (r Roster) Begin(envelope []byte, now int64) (b wire.Begin, o wire.Supervised, err error) {
+	if b, _, err = Granted[wire.Begin](r, envelope, now); err != nil {
+		return b, o, err
+	}
+	o, _, err = Granted[wire.Supervised](r, b.Order, now)
+	switch {
+	case err != nil:
+	case now == 0:
+		err = ErrTimeless
+	case now >= o.NotAfter || now >= o.Until:
+		err = ErrExpired
+	}
+	return b, o, err
 }
 
 func newer(version, applied uint64) Reason {

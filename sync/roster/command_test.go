@@ -86,9 +86,6 @@ func TestEveryOrder(t *testing.T) {
 		"lockdown":     {wire.Lockdown{Version: 1, On: true, Issued: 1}, "administrator", 0, Older, 0},
 		"disable":      {wire.Disable{Version: 1, On: true, Issued: 1}, "administrator", 0, Older, 0},
 		"policy":       {wire.Policy{Version: 1, Document: []byte("p"), Issued: 1}, "administrator", 0, Older, 0},
-		"supervised": {
-			wire.Supervised{Person: person, Generation: 1, Until: today + 99, Consent: "C", Proofing: proofing, Issued: today, NotAfter: today + 9}, "enroller", Forged, 0, Timeless,
-		},
 		"decommission": {wire.Decommission{Issued: 1}, "administrator", Forged, 0, 0},
 		"trust":        {trust(t, 2), "root", 0, 0, 0},
 	} {

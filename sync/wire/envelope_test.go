@@ -201,7 +201,7 @@ func TestRoles(t *testing.T) {
 	want := map[Kind]string{
 		KindCommand: "server", KindTime: "server", KindAcknowledge: "server", KindCertificate: "server", KindAsk: "server", KindEnrolment: "enroller", KindSupervised: "enroller",
 		KindDeletion: "enroller administrator", KindApproval: "enroller administrator", KindStanding: "administrator", KindLockdown: "administrator",
-		KindDisable: "administrator", KindPolicy: "administrator", KindDecommission: "administrator", KindRelease: "releaser",
+		KindDisable: "administrator", KindPolicy: "administrator", KindDecommission: "administrator", KindRelease: "releaser", KindBegin: "enroller",
 	}
 	for k := range Kind(300) {
 		var may []string

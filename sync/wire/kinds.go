@@ -23,10 +23,11 @@ const (
 	KindLockdown     Kind = 19
 	KindDisable      Kind = 20
 	KindPolicy       Kind = 21
-	KindSupervised   Kind = 22 // a live enrolment at one kiosk
+	KindSupervised   Kind = 22 // a live enrolment at one kiosk; never in a command
 	KindDecommission Kind = 23
 	KindApproval     Kind = 24 // a second operator's
 	KindRelease      Kind = 25 // answers a kiosk's challenge; never in a command
+	KindBegin        Kind = 26 // has a supervised enrolment begin: answers a kiosk's challenge; never in a command
 
 	// by a kiosk
 	KindGreeting  Kind = 64 // what the kiosk stands at, and its nonce
@@ -54,6 +55,8 @@ func (k Kind) most() int {
 		return 18 << 10
 	case KindEnrolment:
 		return 48 << 10 // 16 references of 2 KB
+	case KindBegin:
+		return 4 << 10 // a supervised enrolment, and what is around it
 	case KindExchange:
 		return 8 << 10
 	case KindIntroduction:
@@ -103,6 +106,8 @@ func (k Kind) String() string {
 		return "approval"
 	case KindRelease:
 		return "release"
+	case KindBegin:
+		return "begin"
 	case KindGreeting:
 		return "greeting"
 	case KindRecords:
@@ -157,7 +162,7 @@ func (r Role) May(k Kind) bool {
 	case RoleServer:
 		return k == KindCommand || k == KindTime || k == KindAcknowledge || k == KindCertificate || k == KindAsk
 	case RoleEnroller:
-		return k == KindEnrolment || k == KindSupervised || k == KindDeletion || k == KindApproval
+		return k == KindEnrolment || k == KindSupervised || k == KindBegin || k == KindDeletion || k == KindApproval
 	case RoleAdministrator:
 		return k == KindPolicy || k == KindStanding || k == KindDeletion || k == KindLockdown || k == KindDisable || k == KindDecommission || k == KindApproval
 	case RoleReleaser:
@@ -168,4 +173,4 @@ func (r Role) May(k Kind) bool {
 
 // Permits reports whether an order of this kind gives somebody something. Such orders expire, so that a late one does nothing; what takes away never
 // does.
-func (k Kind) Permits() bool { return k == KindSupervised || k == KindRelease }
+func (k Kind) Permits() bool { return k == KindSupervised || k == KindBegin || k == KindRelease }

@@ -74,7 +74,7 @@ type Policy struct {
 	Issued   int64  `cbor:"3,keyasint"`
 }
 
-// Supervised has the next walk-up at one kiosk enrol a person, whom somebody knows who stands there.
+// Supervised lets a person be enrolled at one kiosk, where somebody stands who knows them. By itself it does nothing: it takes a Begin.
 type Supervised struct {
 	Person     [16]byte `cbor:"1,keyasint"`
 	Generation uint64   `cbor:"2,keyasint"`
@@ -83,7 +83,7 @@ type Supervised struct {
 	Consent    string   `cbor:"5,keyasint"`
 	Proofing   [32]byte `cbor:"6,keyasint"`
 	Issued     int64    `cbor:"7,keyasint"`
-	NotAfter   int64    `cbor:"8,keyasint"` // Unix seconds
+	NotAfter   int64    `cbor:"8,keyasint"` // Unix seconds: from then on nothing begins it
 	Extended   bool     `cbor:"9,keyasint"`
 }
 
@@ -112,6 +112,14 @@ type Release struct {
 	Challenge [32]byte `cbor:"1,keyasint"`
 	Door      string   `cbor:"2,keyasint"`
 	Action    Action   `cbor:"3,keyasint"`
+	Session   Session  `cbor:"4,keyasint"` // ActionConfirm: the walk-up that the challenge named, and no other; else zero
+}
+
+// Begin has the next walk-up, and no later one, enrol a person, as an enroller's answer to a challenge: whoever keeps a supervised enrolment back chooses
+// neither the moment nor who stands there.
+type Begin struct {
+	Challenge [32]byte `cbor:"1,keyasint"`
+	Order     []byte   `cbor:"2,keyasint"` // the envelope of a Supervised
 }
 
 func (Enrolment) Kind() Kind    { return KindEnrolment }
@@ -124,6 +132,7 @@ func (Supervised) Kind() Kind   { return KindSupervised }
 func (Decommission) Kind() Kind { return KindDecommission }
 func (Approval) Kind() Kind     { return KindApproval }
 func (Release) Kind() Kind      { return KindRelease }
+func (Begin) Kind() Kind        { return KindBegin }
 
 // Validate holds it to its bounds.
 func (e Enrolment) Validate() error {
@@ -195,7 +204,18 @@ func (r Release) Validate() error {
 	if r.Action != ActionRelease && r.Action != ActionConfirm {
 		return fmt.Errorf("action %d is not known", r.Action)
 	}
+	if (r.Action == ActionConfirm) != (r.Session != Session{}) {
+		return errors.New("a walk-up to settle and an action that do not fit")
+	}
 	return checkText(r.Door, 1, maxName)
+}
+
+// Validate holds it to its bounds.
+func (b Begin) Validate() error {
+	if b.Challenge == [32]byte{} || len(b.Order) == 0 || len(b.Order) > KindSupervised.most() {
+		return fmt.Errorf("no challenge, or an order of %d bytes", len(b.Order))
+	}
+	return nil
 }
 
 func checkPerson(id [16]byte, generation uint64) error {

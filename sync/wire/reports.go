@@ -34,11 +34,18 @@ type Records struct {
 	Proof [][32]byte `cbor:"5,keyasint,omitempty"`
 }
 
-// Challenge is what an operator must sign to have this door released; it is good for ten seconds and once.
+// Challenge is what an operator must sign to have this door released, a walk-up settled or an enrolment begun; it is good for ten seconds and once.
 type Challenge struct {
 	Request   [16]byte `cbor:"1,keyasint"` // what asked for it
 	Challenge [32]byte `cbor:"2,keyasint"`
 	Door      string   `cbor:"3,keyasint"`
+	Waits     Session  `cbor:"4,keyasint"` // the walk-up that waits for an operator; zero: none
+}
+
+// Session names a walk-up at a kiosk: its boot, and a number that rises within it.
+type Session struct {
+	Boot   uint64 `cbor:"1,keyasint"`
+	Number uint64 `cbor:"2,keyasint"`
 }
 
 // Exchange is the key that content for this kiosk is to be sealed to.

@@ -90,7 +90,7 @@ func TestRemoteRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	confirm := release(c.challenged())
-	confirm.Action = wire.ActionConfirm
+	confirm.Action, confirm.Session = wire.ActionConfirm, wire.Session{Boot: c.boot, Number: 1}
 	opens("while nobody waits", false, c.sign("releaser", c.id, confirm))
 	c.disabled.Store(true)
 	opens("while disabled", false, c.sign("releaser", c.id, release(c.challenged())))
@@ -100,6 +100,32 @@ func TestRemoteRelease(t *testing.T) {
 	c.start()
 	opens("over a restart", false, c.sign("releaser", c.id, release(kept)))
 	opens("at the end", true, c.sign("releaser", c.id, release(c.challenged())))
+}
+
+// An operator's word settles the walk-up that the challenge named and the operator signed for, while that one waits, and no other.
+func TestConfirmIsForOneWalkup(t *testing.T) {
+	one, two := wire.Session{Boot: 4, Number: 7}, wire.Session{Boot: 4, Number: 8}
+	waiting := ipc.Pending{Session: access.SessionID(one), First: access.PersonID{1}}
+	alike := waiting
+	alike.Second = access.PersonID{2}
+	for name, tt := range map[string]struct {
+		made, signed wire.Session
+		waits        ipc.Pending
+		want         bool
+	}{
+		"as it should be":                   {one, one, waiting, true},
+		"another waits by now":              {one, one, ipc.Pending{Session: access.SessionID(two), First: access.PersonID{1}}, false},
+		"the challenge named another":       {two, one, waiting, false},
+		"the operator meant another":        {one, two, waiting, false},
+		"both of another":                   {two, two, waiting, false},
+		"nobody waited":                     {wire.Session{}, wire.Session{}, ipc.Pending{}, false},
+		"nobody waits any more":             {one, one, ipc.Pending{}, false},
+		"two people could be meant by that": {one, one, alike, false},
+	} {
+		if got := (challenge{waits: tt.made}).settles(tt.waits, tt.signed); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
 }
 
 // The kiosk makes the next key for sealed content when asked, and forgets the one before once headquarters has used it.
@@ -327,27 +353,76 @@ func TestReceiptOfACommand(t *testing.T) {
 	c.wantCount(access.EventCommandApplied, 3)
 }
 
-// An enrolment that headquarters wants made at the kiosk needs a trusted clock, and ends with its time.
+// An enrolment at the kiosk begins on an enroller's answer to a challenge of this kiosk, within ten seconds, once, and by nothing else.
 func TestSupervisedEnrolment(t *testing.T) {
 	c := newCentre(t)
 	c.configure("root")
 	c.start()
-	order := func() []byte {
-		return c.sign("enroller", c.id, wire.Supervised{
-			Person: [16]byte{7}, Generation: 4, Until: c.now + 90_000, Groups: []string{"staff"}, Consent: "C", Proofing: [32]byte{1}, Issued: c.now, NotAfter: c.now + 60,
-		})
+	supervised := func(by string, at [32]byte, change func(*wire.Supervised)) []byte {
+		o := wire.Supervised{
+			Person: [16]byte{7}, Generation: 4, Until: c.now + 90_000, Groups: []string{"staff"}, Consent: "C", Proofing: [32]byte{1}, Issued: c.now, NotAfter: c.now + 3600,
+		}
+		if change != nil {
+			change(&o)
+		}
+		return c.sign(by, at, o)
 	}
-	c.give(0, order())
-	c.wantCount(access.EventOrderRefused, 1) // nobody vouches for the time
+	order := supervised("enroller", c.id, nil)
+	begin := func(ch wire.Challenge) []byte {
+		return c.sign("enroller", c.id, wire.Begin{Challenge: ch.Challenge, Order: order})
+	}
+	refused := func(what string, data []byte) {
+		t.Helper()
+		if err := c.bring(data); err == nil || c.walkup.View().Enrolling {
+			t.Errorf("%s: %v, enrols %t", what, err, c.walkup.View().Enrolling)
+		}
+	}
+	refused("without a trusted time", begin(c.challenged()))
 	if err := c.answer(c.greeting(), c.now); err != nil {
 		t.Fatal(err)
 	}
-	c.give(0, order())
+	c.give(0, order)
+	c.wantCount(access.EventOrderRefused, 1) // in a command it is none
+	refused("by itself", order)
+	ch := c.challenged()
+	for what, data := range map[string][]byte{
+		"by a releaser":      c.sign("releaser", c.id, wire.Begin{Challenge: ch.Challenge, Order: order}),
+		"by the server":      c.sign("server", c.id, wire.Begin{Challenge: ch.Challenge, Order: order}),
+		"for the fleet":      c.sign("enroller", wire.Fleet(), wire.Begin{Challenge: ch.Challenge, Order: order}),
+		"another challenge":  begin(wire.Challenge{Challenge: [32]byte{1}}),
+		"a releaser's order": c.sign("enroller", c.id, wire.Begin{Challenge: ch.Challenge, Order: supervised("releaser", c.id, nil)}),
+		"for another kiosk":  c.sign("enroller", c.id, wire.Begin{Challenge: ch.Challenge, Order: supervised("enroller", [32]byte{1}, nil)}),
+		"for every kiosk":    c.sign("enroller", c.id, wire.Begin{Challenge: ch.Challenge, Order: supervised("enroller", wire.Fleet(), nil)}),
+		"an order of the past": c.sign("enroller", c.id, wire.Begin{Challenge: ch.Challenge, Order: supervised("enroller", c.id, func(o *wire.Supervised) {
+			o.Issued, o.NotAfter = c.now-100, c.now-10
+		})}),
+		"no order": c.sign("enroller", c.id, wire.Begin{Challenge: ch.Challenge, Order: []byte{1}}),
+	} {
+		refused(what, data)
+	}
+	late := c.challenged()
+	c.hq.mu.Lock()
+	c.hq.challenges[len(c.hq.challenges)-1].at -= access.AssertWithin + 1
+	c.hq.mu.Unlock()
+	refused("too late", begin(late))
+	c.wantCount(access.EventSupervisedBegun, 0)
+	ch = c.challenged()
+	good := begin(ch)
+	if err := c.bring(good); err != nil {
+		t.Fatal(err)
+	}
 	for end := time.Now().Add(5 * time.Second); !c.walkup.View().Enrolling; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no enrolment began")
 		}
 	}
+	if err := c.bring(good); !refusedBecause(err, errNoChallenge) {
+		t.Errorf("a second time: %v", err)
+	}
+	if err := c.bring(begin(c.challenged())); !refusedBecause(err, errBusy) {
+		t.Errorf("a second one beside it: %v", err)
+	}
+	c.wantCount(access.EventSupervisedBegun, 1)
 	if n, err := c.gallery.Keep(access.PersonID{7}, [][]float32{direction(9)}, c.bundle, c.now+90_000); err != nil || n != 1 { // as the walk-up does
 		t.Fatal(n, err)
 	}

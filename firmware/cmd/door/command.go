@@ -15,13 +15,12 @@ import (
 // else after it.
 type step struct {
 	roster.Step
-	vault    vault.Step
-	places   []int // of the vault's orders, among the command's
-	refused  []roster.Refusal
-	out      []vault.Outcome
-	disable  *bool
-	retire   bool
-	sessions []wire.Supervised
+	vault   vault.Step
+	places  []int // of the vault's orders, among the command's
+	refused []roster.Refusal
+	out     []vault.Outcome
+	disable *bool
+	retire  bool
 }
 
 // command judges a command and carries it out.
@@ -70,8 +69,6 @@ func (h *headquarters) plan(s *step) error {
 			s.vault.Items[vault.Document], s.vault.Restricts = o.Document, true
 		case wire.Trust:
 			s.vault.Restricts = true
-		case wire.Supervised:
-			s.sessions = append(s.sessions, o)
 		case wire.Decommission:
 			s.retire = true
 		}
@@ -141,7 +138,7 @@ func (h *headquarters) forgetAll(s *step) error {
 	for item, value := range map[vault.Item][]byte{vault.Exchange: nil, vault.Document: nil, vault.Retired: {1}} {
 		s.vault.Items[item] = value
 	}
-	s.vault.Restricts, s.sessions = true, nil
+	s.vault.Restricts = true
 	return nil
 }
 
@@ -180,13 +177,6 @@ func (h *headquarters) apply(ctx context.Context, s *step) error {
 	}
 	if s.retire {
 		h.retireNow()
-	}
-	for _, o := range s.sessions {
-		select {
-		case h.enrol <- o:
-		default:
-			s.refuse(-1, wire.KindSupervised, roster.Full) // one waits already
-		}
 	}
 	h.tell(s)
 	h.owed = append(h.owed, s.summary())

@@ -38,7 +38,10 @@ type headquarters struct {
 	door   *kiosk
 	bundle [32]byte // model bundle of the gallery
 	wake   chan struct{}
-	enrol  chan wire.Supervised
+	enrol  chan wire.Supervised // room for one: busy says whether it may be sent
+
+	session sync.Mutex
+	busy    bool // a supervised enrolment runs
 
 	reached, lost, refused, gaps, odd, asked comings // bounds of records
 
@@ -263,6 +266,8 @@ func (h *headquarters) open(ctx context.Context, kind wire.Kind, data []byte) er
 		return h.ask(data)
 	case wire.KindRelease:
 		return h.release(ctx, data)
+	case wire.KindBegin:
+		return h.begin(data)
 	}
 	return roster.ErrKind
 }
@@ -308,8 +313,8 @@ func (h *headquarters) refuse(kind wire.Kind, data []byte, err error) {
 // phrase says an error in words of our own: what came from outside has no place in a record.
 func phrase(err error) string {
 	for _, known := range []error{
-		wire.ErrForged, wire.ErrMisdirected, roster.ErrGap, roster.ErrFork, roster.ErrOlder, roster.ErrLockout, roster.ErrNonce, roster.ErrKind,
-		errPast, errRetired, errUnfit, errForeignRoot, errNoExchange, errNoChallenge, vault.ErrUnacknowledged,
+		wire.ErrForged, wire.ErrMisdirected, roster.ErrGap, roster.ErrFork, roster.ErrOlder, roster.ErrLockout, roster.ErrNonce, roster.ErrKind, roster.ErrTimeless, roster.ErrExpired,
+		errPast, errRetired, errUnfit, errForeignRoot, errNoExchange, errNoChallenge, errBusy, vault.ErrUnacknowledged,
 	} {
 		if errors.Is(err, known) {
 			return clip(known.Error(), 160)

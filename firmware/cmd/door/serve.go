@@ -397,7 +397,7 @@ func (s *server) answer(ctx context.Context, conn *ipc.Conn, m ipc.Message) {
 	case ipc.KindConfirm:
 		var req ipc.Confirm
 		if err = ipc.Decode(m, &req); err == nil {
-			err = s.door.walkup.Confirm(ctx, req.Session, req.Person)
+			err = s.door.walkup.Confirm(ctx, req.Session, req.Person, "")
 		}
 	case ipc.KindReview:
 		var req ipc.Review

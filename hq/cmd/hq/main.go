@@ -53,6 +53,7 @@ func commands() []command {
 		{"receipt", "write the proof that a walk-up stands in the kiosk's log", receiptCommand},
 		{"verify-receipt", "check such a proof with the kiosk's public key alone", verifyReceiptCommand},
 		{"release", "open one door once, from afar", releaseCommand},
+		{"begin", "have a person be enrolled at a kiosk, now", beginCommand},
 		{"lockdown", "lock all doors or one", lockdownCommand},
 		{"disable", "have nobody recognised", disableCommand},
 		{"certificate", "make a certificate for somebody else's broker", certificateCommand},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -51,9 +52,9 @@ without your key. A kiosk that is not connected is not released. KIOSK is its wh
 
 // releaseCommand releases a door from afar.
 func releaseCommand(ctx context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("release", "KIOSK -key FILE [-confirm] -dir DIR", releaseAbout, progress)
+	p := newPage("release", "KIOSK -key FILE [-confirm SESSION] -dir DIR", releaseAbout, progress)
 	file := p.String("key", "", "a releaser's key `file` (required)")
-	confirm := p.Bool("confirm", false, "settle the walk-up that waits for an operator, instead of opening")
+	confirm := p.String("confirm", "", "settle the walk-up of this `session`, as hq events shows it, that waits for an operator, instead of opening")
 	words, err := p.words(args, 1, 1)
 	if err != nil {
 		return err
@@ -75,8 +76,11 @@ func releaseCommand(ctx context.Context, args []string, out, progress io.Writer)
 		}
 	}
 	r := wire.Release{Challenge: c.Challenge.Challenge, Door: c.Challenge.Door, Action: wire.ActionRelease}
-	if *confirm {
-		r.Action = wire.ActionConfirm
+	if *confirm != "" {
+		if waits := access.SessionID(c.Challenge.Waits).String(); c.Challenge.Waits == (wire.Session{}) || waits != *confirm {
+			return fmt.Errorf("session %s waits for no operator there (0/0: none does; it is %s): nothing was signed", *confirm, waits)
+		}
+		r.Action, r.Session = wire.ActionConfirm, c.Challenge.Waits
 	}
 	envelope, err := wire.Sign(key, c.ID, r)
 	if err != nil {
