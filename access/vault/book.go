@@ -14,6 +14,8 @@ type book interface {
 	setValue(bucket string, name, value []byte) error
 	// standing returns generation 0 when nobody is stored under id.
 	standing(id access.PersonID) (State, uint64, error)
+	// references is how many a person has that a bundle made; 0 when nobody is stored under id.
+	references(id access.PersonID, bundle [32]byte) (int, error)
 	setState(id access.PersonID, s State) error
 	put(p Person) error
 	remove(id access.PersonID) error

@@ -12,7 +12,8 @@ const (
 	Exchange Item = "hq exchange" // keys for sealed content, as the TPM wrapped them
 	Document Item = "hq policy"   // the policy document in force
 	Disabled Item = "hq disabled" // present while nobody is to be recognised
-	Retired  Item = "hq retired"  // present once the kiosk was decommissioned
+	Retired  Item = "hq retired"  // present once the kiosk was decommissioned: then nobody is stored any more
+	Pending  Item = "hq pending"  // what the audit log still has to say of commands that are applied
 )
 
 // maxItem is the longest value, bytes: a policy document of 128 KiB and what a program may come to put around it.
@@ -20,10 +21,19 @@ const maxItem = 160 << 10
 
 func (i Item) known() bool {
 	switch i {
-	case Stream, Fleet, Exchange, Document, Disabled, Retired:
+	case Stream, Fleet, Exchange, Document, Disabled, Retired, Pending:
 		return true
 	}
 	return false
+}
+
+// retired is ErrRetired once the kiosk was.
+func retired(b book) error {
+	value, err := b.value(bucketMeta, []byte(Retired))
+	if err == nil && value != nil {
+		err = ErrRetired
+	}
+	return err
 }
 
 // Item returns what was kept last; nil when nothing was.

@@ -32,6 +32,8 @@ var (
 	ErrUnknown = errors.New("person is unknown")
 	// ErrSuperseded means that a person of this or a later generation was deleted, revoked or enrolled already.
 	ErrSuperseded = errors.New("generation is superseded")
+	// ErrRetired means that the kiosk was decommissioned: its vault takes nobody any more.
+	ErrRetired = errors.New("kiosk is decommissioned")
 )
 
 // Options of a vault. Zero values stand for the defaults.
@@ -83,6 +85,8 @@ type Vault struct {
 	people int
 	closed bool
 	sealed *sealing // nil in a plain vault
+
+	turning sync.RWMutex // held alone while the transform changes or goes; taken after mu. A probe waits for it, and for neither disk nor TPM
 }
 
 // Open opens the vault at path, which it makes when absent: a file of mode 0600 in a folder of mode 0700. Wider modes are refused.

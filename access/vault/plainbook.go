@@ -41,6 +41,16 @@ func (b plainBook) standing(id access.PersonID) (State, uint64, error) {
 	return r.State, r.Generation, err
 }
 
+func (b plainBook) references(id access.PersonID, bundle [32]byte) (n int, err error) {
+	r, _, err := b.record(id)
+	for _, ref := range r.References {
+		if ref.Bundle == bundle {
+			n++
+		}
+	}
+	return n, err
+}
+
 func (b plainBook) setState(id access.PersonID, s State) error {
 	r, known, err := b.record(id)
 	if err != nil {

@@ -167,6 +167,9 @@ func (b *sealedBook) value(bucket string, id []byte) ([]byte, error) {
 }
 
 func (b *sealedBook) setValue(bucket string, id, value []byte) error {
+	if bucket == bucketMeta && Item(id) == Exchange {
+		b.dropped = true // what is recorded on its way must not open for whoever finds an earlier key on the disk
+	}
 	if value == nil {
 		return b.drop(bucket, b.seal.name(bucket, id))
 	}
@@ -209,6 +212,16 @@ func (b *sealedBook) record(name []byte) (r sealedPerson, content aead, err erro
 func (b *sealedBook) standing(id access.PersonID) (State, uint64, error) {
 	r, _, err := b.record(b.seal.name(bucketPerson, id[:]))
 	return r.State, r.Generation, err
+}
+
+func (b *sealedBook) references(id access.PersonID, bundle [32]byte) (n int, err error) {
+	r, _, err := b.record(b.seal.name(bucketPerson, id[:]))
+	for _, ref := range r.References {
+		if ref.Bundle == bundle {
+			n++
+		}
+	}
+	return n, err
 }
 
 func (b *sealedBook) setState(id access.PersonID, s State) error {

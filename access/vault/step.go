@@ -14,7 +14,8 @@ import (
 type Order interface {
 	about() (access.PersonID, uint64)
 	// do reports whether anything was changed.
-	do(b book, v *Vault, added *int) (bool, error)
+	do(b book, v *Vault, t *occupancy) (bool, error)
+	// urgency is that of an order which changes something.
 	urgency() urgency
 }
 
@@ -42,6 +43,9 @@ type Step struct {
 	Lockdown *bool           // nil: it stays as it is
 	// Restricts says that to lose what the items say would give something back to somebody: then the counter rises.
 	Restricts bool
+	// Room is for how many more references of Bundle there is room in memory. The zero Bundle has room for as many as the vault.
+	Bundle [32]byte
+	Room   int
 }
 
 // Outcome is what became of an order.
@@ -51,9 +55,9 @@ type Outcome struct {
 }
 
 // Apply carries a step out, durably, and says what became of each order. An order that cannot be carried out keeps none of the others from it. before is
-// asked when everything is decided and nothing is written, and its error calls all of it off; nil asks nobody. After ErrUnacknowledged the step is
-// stored, but not final. before must not call the vault.
-func (v *Vault) Apply(s Step, before func([]Outcome) error) ([]Outcome, error) {
+// asked when everything is decided and nothing is written: it may have further items kept, and its error calls all of it off; nil asks nobody. After
+// ErrUnacknowledged the step is stored, but not final. before must not call the vault. The counter rises for what was changed, not for what was ordered.
+func (v *Vault) Apply(s Step, before func([]Outcome) (map[Item][]byte, error)) ([]Outcome, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	done, err := v.apply(s, before)
@@ -63,37 +67,27 @@ func (v *Vault) Apply(s Step, before func([]Outcome) error) ([]Outcome, error) {
 	return done, err
 }
 
-func (v *Vault) apply(s Step, before func([]Outcome) error) (done []Outcome, err error) {
-	u := quiet
-	if s.Restricts {
-		u = restricting
-	}
+func (v *Vault) apply(s Step, before func([]Outcome) (map[Item][]byte, error)) (done []Outcome, err error) {
+	least := s.urgency()
+	most := least
 	for _, o := range s.Orders {
 		if id, generation := o.about(); id.IsZero() || generation == 0 {
 			return nil, errors.New("an order names no person, or no generation")
 		}
-		u = max(u, o.urgency())
+		most = max(most, o.urgency())
 	}
-	if s.Lockdown != nil {
-		u = max(u, ordinary)
-		if *s.Lockdown {
-			u = restricting
-		}
-	}
-	for i, value := range s.Items {
-		if !i.known() || len(value) > maxItem {
-			return nil, fmt.Errorf("item %q of %d bytes", string(i), len(value))
-		}
-	}
-	added, committed := 0, false
-	err = v.change(u, func(b book) error {
-		done, added, committed = make([]Outcome, len(s.Orders)), 0, false
+	var t occupancy
+	committed := false
+	err = v.weigh(most, func(b book) (u urgency, err error) {
+		done, t, u, committed = make([]Outcome, len(s.Orders)), occupancy{bundle: s.Bundle, room: s.Room}, least, false
 		for i, o := range s.Orders {
-			changed, err := o.do(b, v, &added)
+			changed, err := o.do(b, v, &t)
 			if err != nil && !errors.As(err, new(unfit)) {
-				return err // half of it may be done: none of the step is
+				return u, err // half of it may be done: none of the step is
 			}
-			done[i] = Outcome{changed, err}
+			if done[i] = (Outcome{changed, err}); changed {
+				u = max(u, o.urgency())
+			}
 		}
 		if s.Lockdown != nil {
 			value := []byte(nil)
@@ -101,27 +95,52 @@ func (v *Vault) apply(s Step, before func([]Outcome) error) (done []Outcome, err
 				value = []byte{1}
 			}
 			if err := b.setValue(bucketMeta, []byte(keyLockdown), value); err != nil {
-				return err
+				return u, err
 			}
 		}
-		for i, value := range s.Items {
-			if err := b.setValue(bucketMeta, []byte(i), value); err != nil {
-				return err
-			}
+		if err := setItems(b, s.Items); err != nil {
+			return u, err
 		}
 		if before != nil {
-			if err := before(done); err != nil {
-				return err
+			more, err := before(done)
+			if err == nil {
+				err = setItems(b, more)
+			}
+			if err != nil {
+				return u, err
 			}
 		}
 		committed = true
-		return nil
+		return u, nil
 	})
 	if err == nil || committed && errors.Is(err, ErrUnacknowledged) {
-		v.people += added
+		v.people += t.people
 		return done, err
 	}
 	return nil, err
+}
+
+// urgency is that of what a step changes beside people.
+func (s Step) urgency() urgency {
+	switch {
+	case s.Restricts, s.Lockdown != nil && *s.Lockdown:
+		return restricting
+	case s.Lockdown != nil:
+		return ordinary
+	}
+	return quiet
+}
+
+func setItems(b book, items map[Item][]byte) error {
+	for i, value := range items {
+		if !i.known() || len(value) > maxItem {
+			return fmt.Errorf("item %q of %d bytes", string(i), len(value))
+		}
+		if err := b.setValue(bucketMeta, []byte(i), value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unfit is an error of one order, found before anything was written for it.
@@ -191,18 +210,23 @@ func (s Stand) urgency() urgency {
 	return restricting
 }
 
-func (e Enrol) do(b book, v *Vault, added *int) (bool, error) {
+func (e Enrol) do(b book, v *Vault, t *occupancy) (bool, error) {
 	p := e.Person
 	k, err := look(b, p.ID)
+	if err == nil {
+		err = retired(b)
+	}
 	switch {
+	case errors.Is(err, ErrRetired):
+		return false, unfit{err}
 	case err != nil:
 		return false, err
 	case p.Generation <= k.buried, p.Generation < k.generation, p.Generation < k.stored:
 		return false, superseded(p.Generation, max(k.buried, k.generation, k.stored))
 	case p.Generation == k.stored:
 		return false, nil // it came before; what has been ordered about it since stays
-	case k.stored == 0 && v.people+*added >= v.max:
-		return false, unfit{fmt.Errorf("%w: %d people", ErrFull, v.people+*added)}
+	case k.stored == 0 && v.people+t.people >= v.max:
+		return false, unfit{fmt.Errorf("%w: %d people", ErrFull, v.people+t.people)}
 	}
 	p.State = Active
 	if k.serial != 0 && k.generation == p.Generation {
@@ -211,13 +235,16 @@ func (e Enrol) do(b book, v *Vault, added *int) (bool, error) {
 	if err := p.storable(); err != nil {
 		return false, unfit{err}
 	}
+	if err := t.admit(b, p); err != nil {
+		return false, err
+	}
 	if k.stored == 0 {
-		*added++
+		t.people++
 	}
 	return true, b.put(p)
 }
 
-func (s Stand) do(b book, _ *Vault, _ *int) (bool, error) {
+func (s Stand) do(b book, _ *Vault, _ *occupancy) (bool, error) {
 	k, err := look(b, s.Person)
 	switch {
 	case err != nil:
@@ -247,7 +274,7 @@ func (s Stand) do(b book, _ *Vault, _ *int) (bool, error) {
 	return true, nil
 }
 
-func (f Forget) do(b book, _ *Vault, added *int) (bool, error) {
+func (f Forget) do(b book, _ *Vault, t *occupancy) (bool, error) {
 	k, err := look(b, f.Person)
 	switch {
 	case err != nil:
@@ -258,10 +285,17 @@ func (f Forget) do(b book, _ *Vault, added *int) (bool, error) {
 		return false, nil
 	}
 	if k.stored != 0 {
+		if t.bundle != [32]byte{} {
+			freed, err := b.references(f.Person, t.bundle)
+			if err != nil {
+				return false, err
+			}
+			t.room += freed
+		}
 		if err := b.remove(f.Person); err != nil {
 			return false, err
 		}
-		*added--
+		t.people--
 	}
 	return true, k.bury(b, f.Person, max(f.Generation, k.buried))
 }

@@ -118,11 +118,11 @@ func TestStepIsOneTransaction(t *testing.T) {
 	off := errors.New("not recorded")
 	on := true
 	step := Step{Orders: []Order{Forget{someone(t, 1, 1).ID, 1}}, Items: map[Item][]byte{Stream: {2}}, Lockdown: &on}
-	if _, err := v.Apply(step, func(done []Outcome) error {
+	if _, err := v.Apply(step, func(done []Outcome) (map[Item][]byte, error) {
 		if len(done) != 1 || done[0].Err != nil {
 			t.Errorf("asked with %+v", done)
 		}
-		return off
+		return map[Item][]byte{Pending: {3}}, off
 	}); !errors.Is(err, off) {
 		t.Fatalf("%v, want what called it off", err)
 	}

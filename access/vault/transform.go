@@ -13,8 +13,8 @@ func (v *Vault) Transform(probe []float32) error {
 	if len(probe) != dim {
 		return fmt.Errorf("transform probe: %d components, want %d", len(probe), dim)
 	}
-	v.mu.RLock()
-	defer v.mu.RUnlock()
+	v.turning.RLock()
+	defer v.turning.RUnlock()
 	if v.sealed == nil {
 		return nil
 	}
@@ -42,6 +42,8 @@ func (v *Vault) Locked() bool {
 func (v *Vault) Rekey() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.turning.Lock()
+	defer v.turning.Unlock()
 	s := v.sealed
 	if s == nil {
 		return fmt.Errorf("re-key templates: %w", ErrNotSealed)

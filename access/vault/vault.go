@@ -14,6 +14,8 @@ import (
 func (v *Vault) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.turning.Lock()
+	defer v.turning.Unlock()
 	if v.closed {
 		return nil
 	}
@@ -90,6 +92,9 @@ func (v *Vault) put(p Person) error {
 	}
 	err := v.change(urgency, func(b book) error {
 		committed, added = false, 0
+		if err := retired(b); err != nil {
+			return err
+		}
 		buried, err := tombstone(b, p.ID)
 		if err != nil {
 			return err

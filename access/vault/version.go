@@ -97,31 +97,41 @@ func (v *Vault) view(f func(book) error) error {
 
 // change runs f in one transaction. In a sealed vault: commit with fsync, raise the counter, scrub, return. v.mu is held.
 func (v *Vault) change(u urgency, f func(book) error) error {
+	return v.weigh(u, func(b book) (urgency, error) { return u, f(b) })
+}
+
+// weigh is change where only the transaction shows how urgent it is: f says so, at most as much as most. What changes nothing wears no counter.
+func (v *Vault) weigh(most urgency, f func(book) (urgency, error)) error {
 	if v.closed {
 		return errClosed // its keys are gone
 	}
 	s := v.sealed
 	if s == nil {
-		return v.db.Update(func(tx *bbolt.Tx) error { return f(plainBook{tx}) })
+		return v.db.Update(func(tx *bbolt.Tx) error {
+			_, err := f(plainBook{tx})
+			return err
+		})
 	}
 	// What waits for the counter is raised by itself first: a file of the version that waits exists already, and could stand in for
 	// the one that this change makes if the two shared a raise. When that fails this change is stored, but not acknowledged.
 	var waiting error
 	switch {
-	case s.batched && u == restricting:
+	case s.batched && most == restricting:
 		waiting = v.raiseBatched()
-	case s.head.Version != s.counter && u != quiet:
+	case s.head.Version != s.counter && most != quiet:
 		waiting = s.complete()
 	}
 	at := s.now()
 	next := s.present()
-	raise := s.count(&next, u)
+	var u urgency
+	var raise bool
 	var b *sealedBook
-	err := v.db.Update(func(tx *bbolt.Tx) error {
+	err := v.db.Update(func(tx *bbolt.Tx) (err error) {
 		b = &sealedBook{tx: tx, seal: s.seal, head: &next}
-		if err := f(b); err != nil {
+		if u, err = f(b); err != nil {
 			return err
 		}
+		raise = s.count(&next, u)
 		s.reach("before commit")
 		return b.writeHead()
 	})

@@ -39,6 +39,11 @@ type People struct {
 	store  Store
 	bundle [32]byte
 
+	order sync.Mutex // held while somebody is changed, which may wait for the disk and the TPM; taken before mu
+	// withheld are those whom the Follow that runs is about to take a permission from.
+	withholding sync.Mutex // innermost
+	withheld    map[access.PersonID]bool
+
 	mu      sync.Mutex
 	slab    []float32 // holds the three below
 	probe   []float32 // the turned probe, in use during a search
@@ -136,7 +141,7 @@ func (g *People) Search(probe []float32, bundle [32]byte) (access.Candidate, err
 		return access.Candidate{Second: -1}, err
 	}
 	p := g.persons[r.Owner]
-	c := access.Candidate{Found: true, Person: p.person, Standing: p.standing, Extended: p.extended, Score: r.Score, Second: -1}
+	c := access.Candidate{Found: true, Person: p.person, Standing: g.stands(p), Extended: p.extended, Score: r.Score, Second: -1}
 	if r.Other != match.NoScore {
 		c.Second, c.SecondPerson = r.Other, g.persons[r.OtherOwner].person
 	}
@@ -154,6 +159,8 @@ func (g *People) Keep(p access.PersonID, references [][]float32, bundle [32]byte
 			clear(t)
 		}
 	}()
+	g.order.Lock()
+	defer g.order.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.rows.Len()+len(references) > g.rows.Cap() {
@@ -183,7 +190,7 @@ func (g *People) Look(p access.PersonID) access.Candidate {
 	if !ok {
 		return access.Candidate{Person: p}
 	}
-	return access.Candidate{Person: p, Standing: g.persons[slot].standing, Extended: g.persons[slot].extended}
+	return access.Candidate{Person: p, Standing: g.stands(g.persons[slot]), Extended: g.persons[slot].extended}
 }
 
 // Holds reports whether a permitted person has references of the gallery's bundle.
@@ -191,7 +198,7 @@ func (g *People) Holds(p access.PersonID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	slot, ok := g.slots[p]
-	return ok && g.persons[slot].standing == access.Permitted && g.persons[slot].references > 0
+	return ok && g.stands(g.persons[slot]) == access.Permitted && g.persons[slot].references > 0
 }
 
 // Subject is the person's pseudonym in the audit log on the day of a Unix second.

@@ -10,6 +10,8 @@ import (
 // SetStanding changes what a person may do: durable makes it so in the store, and only when it has does memory follow. Walk-ups wait
 // meanwhile. ErrUnknownPerson when nobody of that id is enrolled.
 func (g *People) SetStanding(p access.PersonID, s access.Standing, durable func() error) error {
+	g.order.Lock()
+	defer g.order.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	slot, ok := g.slots[p]
@@ -27,6 +29,8 @@ func (g *People) SetStanding(p access.PersonID, s access.Standing, durable func(
 // Remove forgets a person and wipes their references, after durable has removed them from the store. The store may know people whom
 // the gallery does not: durable is asked in any case.
 func (g *People) Remove(p access.PersonID, durable func() error) error {
+	g.order.Lock()
+	defer g.order.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := durable(); err != nil {
@@ -38,28 +42,88 @@ func (g *People) Remove(p access.PersonID, durable func() error) error {
 }
 
 // Follow has many people changed at once: durable makes it so in the store, told for how many references there is room, and memory follows for whoever it
-// names, also when it returns an error with them. Walk-ups wait meanwhile. Who cannot be read afterwards is found no more.
+// names, also when it returns an error with them. Other changes wait meanwhile; walk-ups do not: the store may wait for the disk and the TPM. From whom a
+// permission is about to be taken, durable has withheld. Who cannot be read afterwards is found no more.
 func (g *People) Follow(durable func(room int) ([]access.PersonID, error)) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	changed, err := durable(g.rows.Cap() - g.rows.Len())
-	if len(changed) > 0 {
-		g.changes++
-	}
+	g.order.Lock()
+	defer g.order.Unlock()
+	defer g.withhold(nil)
+	changed, err := durable(g.room())
+	present := map[access.PersonID]Enrollee{}
+	defer func() {
+		for _, e := range present {
+			for _, r := range e.References {
+				clear(r)
+			}
+		}
+	}()
 	for _, p := range changed {
 		e, found, readErr := g.store.One(p, g.bundle)
 		if readErr == nil && found {
-			readErr = g.put(e)
-		}
-		for _, r := range e.References {
-			clear(r)
-		}
-		if readErr != nil || !found {
-			g.drop(p)
+			present[p] = e
 		}
 		err = errors.Join(err, readErr)
 	}
+	return errors.Join(err, g.replace(changed, present))
+}
+
+// replace has those who changed be who is present of them, and nobody else.
+func (g *People) replace(changed []access.PersonID, present map[access.PersonID]Enrollee) (err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(changed) > 0 {
+		g.changes++
+	}
+	for _, p := range changed { // all of them first: whoever goes makes room for whoever comes
+		if slot, ok := g.slots[p]; ok {
+			g.rows.RemoveOwner(slot)
+		}
+	}
+	for _, p := range changed {
+		e, ok := present[p]
+		if ok {
+			if putErr := g.put(e); putErr != nil {
+				ok, err = false, errors.Join(err, putErr)
+			}
+		}
+		if !ok {
+			g.drop(p)
+		}
+	}
 	return err
+}
+
+// room is for how many more references there is some.
+func (g *People) room() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.rows.Cap() - g.rows.Len()
+}
+
+// Withhold has these people not be permitted, and nobody else, until the Follow that runs has ended: whoever loses a permission has lost it when it is
+// decided, however long the disk and the TPM take.
+func (g *People) Withhold(people []access.PersonID) {
+	list := make(map[access.PersonID]bool, len(people))
+	for _, p := range people {
+		list[p] = true
+	}
+	g.withhold(list)
+}
+
+func (g *People) withhold(list map[access.PersonID]bool) {
+	g.withholding.Lock()
+	defer g.withholding.Unlock()
+	g.withheld = list
+}
+
+// stands is somebody's standing now.
+func (g *People) stands(p known) access.Standing {
+	g.withholding.Lock()
+	defer g.withholding.Unlock()
+	if g.withheld[p.person] && p.standing == access.Permitted {
+		return access.NotPermitted
+	}
+	return p.standing
 }
 
 // drop wipes whoever is here under that id. The caller holds mu.
@@ -74,6 +138,8 @@ func (g *People) drop(p access.PersonID) {
 // Reload reads everybody anew, after turn has turned the store's references. Walk-ups wait meanwhile. After an error of the reading nobody is
 // enrolled here: references of before compare with nothing.
 func (g *People) Reload(turn func() error) error {
+	g.order.Lock()
+	defer g.order.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := turn(); err != nil {

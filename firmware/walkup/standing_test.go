@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/match"
@@ -215,5 +216,65 @@ func TestFollow(t *testing.T) {
 	s.fail = errors.New("no answer")
 	if err := g.Follow(func(int) ([]access.PersonID, error) { return []access.PersonID{third}, nil }); !errors.Is(err, s.fail) || found(3).Person == third {
 		t.Errorf("who cannot be read back is %+v, %v", found(3), err)
+	}
+}
+
+// While the store changes many people, walk-ups go on: whoever is about to lose a permission has lost it, everybody else is found as before, and another
+// change waits.
+//
+// Control: A22
+func TestPeopleAreFoundWhileTheStoreChanges(t *testing.T) {
+	s := &shelfFake{people: map[access.PersonID]Enrollee{}}
+	g := gallery(t, s, 4)
+	first, second := access.PersonID{1}, access.PersonID{2}
+	for i, p := range []access.PersonID{first, second} {
+		if _, err := g.Keep(p, [][]float32{axis(2*i, 0), axis(2*i+1, 0)}, benchBundle, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found := func(component int, want access.Standing) {
+		t.Helper()
+		answer := make(chan access.Candidate, 1)
+		go func() {
+			c, err := g.Search(axis(component, 0), benchBundle)
+			if err != nil {
+				t.Error(err)
+			}
+			answer <- c
+		}()
+		select {
+		case c := <-answer:
+			if c.Standing != want || g.Look(c.Person).Standing != want || g.Holds(c.Person) != (want == access.Permitted) {
+				t.Errorf("found as %v, want %v", c.Standing, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("a search waits for the store")
+		}
+	}
+	waited := make(chan error, 1)
+	err := g.Follow(func(int) ([]access.PersonID, error) {
+		g.Withhold([]access.PersonID{first})
+		found(0, access.NotPermitted)
+		found(2, access.Permitted)
+		go func() { waited <- g.SetStanding(second, access.Revoked, s.revoke(second)) }()
+		time.Sleep(20 * time.Millisecond)
+		found(2, access.Permitted)
+		return nil, errors.New("called off")
+	})
+	if err == nil {
+		t.Error("an error of the store is lost")
+	}
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+	found(0, access.Permitted) // nothing came of it
+	found(2, access.Revoked)
+	// References are exchanged for others where there is no room for both.
+	if err := g.Follow(func(room int) ([]access.PersonID, error) {
+		s.people[second] = Enrollee{Person: second, Standing: access.Permitted, References: [][]float32{axis(10, 0), axis(11, 0), axis(12, 0)}}
+		delete(s.people, first)
+		return []access.PersonID{second, first, second}, nil
+	}); err != nil || g.rows.Len() != 3 || len(g.persons) != 2 {
+		t.Errorf("%v, %d references of %d people", err, g.rows.Len(), len(g.persons))
 	}
 }

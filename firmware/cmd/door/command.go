@@ -149,8 +149,11 @@ func (h *headquarters) apply(ctx context.Context, s *step) error {
 	var late error
 	change := func() error {
 		err := k.gallery.Follow(func(room int) (changed []access.PersonID, err error) {
-			h.makeRoom(s, room)
-			s.out, err = k.store.Apply(s.vault, func(out []vault.Outcome) error { return k.recordAll(s.permitting(k, out)) })
+			s.vault.Bundle, s.vault.Room = h.bundle, room
+			s.out, err = k.store.Apply(s.vault, func(out []vault.Outcome) (map[vault.Item][]byte, error) {
+				k.gallery.Withhold(s.restricted(out))
+				return nil, k.recordAll(s.permitting(k, out))
+			})
 			if late, err = stored(err); err != nil {
 				return nil, err
 			}
@@ -208,27 +211,4 @@ func (k *kiosk) locked(ctx context.Context, on *bool, change func() error) error
 	}
 	k.degrade("lockdown", k.portal.Lockdown(ctx, false))
 	return nil
-}
-
-// makeRoom leaves out those for whom the gallery has no room.
-func (h *headquarters) makeRoom(s *step, room int) {
-	orders, places := s.vault.Orders, s.places
-	s.vault.Orders, s.places = nil, nil
-	for i, o := range orders {
-		if e, ok := o.(vault.Enrol); ok {
-			for _, r := range e.Person.References {
-				if r.Bundle == h.bundle {
-					room--
-				}
-			}
-			if room < 0 {
-				for _, r := range e.Person.References {
-					r.Template.Wipe()
-				}
-				s.refuse(places[i], wire.KindEnrolment, roster.Full)
-				continue
-			}
-		}
-		s.add(places[i], o)
-	}
 }

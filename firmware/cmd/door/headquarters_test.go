@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"testing"
-	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -284,35 +283,6 @@ func TestRecordsAreFetchedAndAcknowledged(t *testing.T) {
 	}
 }
 
-// Twenty people come in one command and are found at once; whoever has no room is refused, and said to be.
-func TestCommandOfTwentyPeople(t *testing.T) {
-	c := newCentre(t)
-	c.configure("root")
-	c.start()
-	var orders [][]byte
-	for i := range 20 {
-		orders = append(orders, c.enrolment(access.PersonID{byte(i + 1)}, 1, 3*i, 3*i+1, 3*i+2))
-	}
-	began := time.Now()
-	c.give(1, orders...)
-	t.Logf("a command of 20 people takes %v", time.Since(began))
-	for i := range 60 {
-		if f := c.find(i); f.Person != (access.PersonID{byte(i/3 + 1)}) {
-			t.Fatalf("reference %d is found as %v", i, f.Person)
-		}
-	}
-	c.give(1, c.enrolment(access.PersonID{21}, 1, 60, 61, 62), c.enrolment(access.PersonID{22}, 1, 63, 64), c.enrolment(access.PersonID{23}, 1, 65))
-	if c.gallery.Len() != 21 || c.store.Count() != 21 || c.find(60).Person != (access.PersonID{21}) {
-		t.Errorf("%d people in memory, %d in the vault", c.gallery.Len(), c.store.Count())
-	}
-	c.wantCount(access.EventOrderRefused, 2)
-	c.stop()
-	c.start()
-	if c.gallery.Len() != 21 {
-		t.Errorf("%d people after a restart", c.gallery.Len())
-	}
-}
-
 // Whoever floods the kiosk with messages fills neither its log nor its memory, and does not hide a fork.
 func TestFloodOfMessages(t *testing.T) {
 	c := newCentre(t)
@@ -429,31 +399,4 @@ func TestWhatIsWithheldMakesStale(t *testing.T) {
 			}
 		})
 	}
-}
-
-// While the TPM does not answer a restriction holds at once, and is not said to be final: its record comes when it is.
-func TestCommandWhileTheTPMIsAway(t *testing.T) {
-	c := newCentre(t)
-	c.configure("root")
-	c.start()
-	c.give(1, c.enrolment(access.PersonID{1}, 1, 3))
-	c.wantCount(access.EventCommandApplied, 1)
-	if err := c.root.Close(); err != nil {
-		t.Fatal(err)
-	}
-	c.give(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}), c.sign("enroller", c.id, wire.Deletion{Person: [16]byte{1}, Generation: 1, Issued: 1}))
-	if !c.portal.State().Lockdown || c.find(3).Found {
-		t.Error("a restriction waits for the TPM")
-	}
-	c.wantCount(access.EventCommandApplied, 1)
-	sealed := c.sign("server", c.id, wire.Command{Seq: 3, Previous: c.stands().Head(), Content: [32]byte{1}, Exchange: 1, Sealed: []byte{1}})
-	if err := c.bring(sealed); err == nil {
-		t.Error("sealed content was opened without the TPM")
-	}
-	c.stop()
-	c.start()
-	if !c.portal.State().Lockdown || c.find(3).Found || c.stands().Seq != 2 {
-		t.Error("after a restart it does not hold")
-	}
-	c.wantCount(access.EventCommandApplied, 2)
 }

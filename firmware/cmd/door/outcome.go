@@ -57,6 +57,16 @@ func (s *step) permitting(k *kiosk, out []vault.Outcome) (list []access.Record) 
 	return list
 }
 
+// restricted are those from whom something is about to be taken.
+func (s *step) restricted(out []vault.Outcome) (list []access.PersonID) {
+	for i, o := range s.vault.Orders {
+		if _, permits := event(o); !permits && out[i].Changed {
+			list = append(list, about(o))
+		}
+	}
+	return list
+}
+
 func (k *kiosk) aboutPerson(e access.Event, id access.PersonID, detail string) access.Record {
 	r := k.blank(e)
 	r.Subject, r.Detail = k.gallery.Subject(id, r.Wall), detail
