@@ -17,7 +17,6 @@ import (
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/root"
-	"github.com/lintel-access/lintel/sync/roster"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -318,39 +317,6 @@ func TestForeignRootIsRefused(t *testing.T) {
 	}
 	c.wantCount(access.EventHeadquartersForeign, 2)
 	c.wantCount(access.EventTrustChanged, 1)
-}
-
-// The record that a command is applied is written once its change is final, and made up for after a crash before it.
-func TestReceiptOfACommand(t *testing.T) {
-	c := newCentre(t)
-	c.configure("root")
-	c.start()
-	c.hq.mu.Lock()
-	c.hq.owed = append(c.hq.owed, "earlier")
-	c.hq.mu.Unlock()
-	c.give(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))
-	c.wantCount(access.EventCommandApplied, 2)
-	c.stop()
-	c.start()
-	c.wantCount(access.EventCommandApplied, 2)
-	// As if the power had gone between the vault's commit and the record.
-	next := c.chain(0, c.admin(wire.Lockdown{Version: 2, Issued: 1}))
-	c.hq.mu.Lock()
-	s, err := c.hq.roster.Command(next, roster.Means{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept, err := wire.Marshal(s.Next.State())
-	if err == nil {
-		err = c.store.SetItem(vault.Stream, kept)
-	}
-	c.hq.mu.Unlock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.stop()
-	c.start()
-	c.wantCount(access.EventCommandApplied, 3)
 }
 
 // An enrolment at the kiosk begins on an enroller's answer to a challenge of this kiosk, within ten seconds, once, and by nothing else.

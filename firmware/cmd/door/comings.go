@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -12,6 +13,8 @@ import (
 // comings bounds the records of something that comes and goes: a program that dies and is started again for days, or a stranger that
 // knocks at a socket, must not fill the audit log. The zero comings has recorded nothing.
 type comings struct {
+	every time.Duration // after which one more passes; 0: comingsEvery
+
 	mu      sync.Mutex
 	spent   int
 	since   time.Duration // when spent was paid off last
@@ -29,8 +32,9 @@ const (
 func (c *comings) pass(now time.Duration) (detail string, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	paid := int((now - c.since) / comingsEvery)
-	c.since += time.Duration(paid) * comingsEvery
+	every := cmp.Or(c.every, comingsEvery)
+	paid := int((now - c.since) / every)
+	c.since += time.Duration(paid) * every
 	if c.spent = max(0, c.spent-paid); c.spent >= comingsBurst {
 		c.skipped++
 		return "", false

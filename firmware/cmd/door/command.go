@@ -146,13 +146,45 @@ func (h *headquarters) forgetAll(s *step) error {
 // until then, or until a restart.
 func (h *headquarters) apply(ctx context.Context, s *step) error {
 	k := h.door
-	var late error
-	change := func() error {
+	late, err := h.commit(ctx, s)
+	if err != nil {
+		return err
+	}
+	h.roster = s.Next
+	if s.disable != nil {
+		k.disabled.Store(*s.disable)
+		k.found()
+	}
+	if s.retire {
+		h.retireNow()
+	}
+	h.tell(s)
+	if late != nil {
+		k.degrade("vault", late) // the record that the command is applied follows once the change is final
+		h.pay()
+	} else {
+		h.settle()
+	}
+	k.changed()
+	h.greetSoon()
+	return nil
+}
+
+// commit is the one transaction of a command, with what the log has to say of it, and has memory follow. late says that it is not final yet.
+func (h *headquarters) commit(ctx context.Context, s *step) (late, err error) {
+	k := h.door
+	var owed debt
+	err = k.locked(ctx, s.vault.Lockdown, func() error {
 		err := k.gallery.Follow(func(room int) (changed []access.PersonID, err error) {
 			s.vault.Bundle, s.vault.Room = h.bundle, room
 			s.out, err = k.store.Apply(s.vault, func(out []vault.Outcome) (map[vault.Item][]byte, error) {
 				k.gallery.Withhold(s.restricted(out))
-				return nil, k.recordAll(s.permitting(k, out))
+				s.refusing(out)
+				owed = h.owed.with(k.audit.Head(), s.taking(k, out), s.summary(out))
+				if err := k.recordAll(s.permitting(k, out)); err != nil {
+					return nil, err
+				}
+				return owed.items()
 			})
 			if late, err = stored(err); err != nil {
 				return nil, err
@@ -169,28 +201,11 @@ func (h *headquarters) apply(ctx context.Context, s *step) error {
 		}
 		k.degrade("gallery", err) // whoever could not be read back is not found until the next start
 		return nil
+	})
+	if err == nil {
+		h.owed = owed
 	}
-	if err := k.locked(ctx, s.vault.Lockdown, change); err != nil {
-		return err
-	}
-	h.roster = s.Next
-	if s.disable != nil {
-		k.disabled.Store(*s.disable)
-		k.found()
-	}
-	if s.retire {
-		h.retireNow()
-	}
-	h.tell(s)
-	h.owed = append(h.owed, s.summary())
-	if late != nil {
-		k.degrade("vault", late) // the record follows once the change is final
-	} else {
-		h.settle()
-	}
-	k.changed()
-	h.greetSoon()
-	return nil
+	return late, err
 }
 
 // locked makes a change that may set or lift the lockdown: the door is shut before, and opened after it.

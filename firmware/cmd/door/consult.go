@@ -48,6 +48,7 @@ func (k *kiosk) adopt(place root.Headquarters) (*headquarters, error) {
 	}
 	h := &headquarters{
 		door: k, bundle: calibration.Bundle, place: place, retired: k.retired, wake: make(chan struct{}, 1), enrol: make(chan wire.Supervised, 1), made: frames.Now() - exchangeLeast,
+		odd: comings{every: alarmEvery}, certified: comings{every: alarmEvery},
 	}
 	key, err := wire.ParseKey(place.Root)
 	if err != nil {
@@ -90,7 +91,9 @@ func (h *headquarters) restore(key *ecdsa.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	h.owedAtStart()
+	if err := h.restoreDebt(); err != nil {
+		return err
+	}
 	if next, err := h.roster.Renew(h.place.Trust, 0); err == nil { // the file's may be newer, after a repair
 		return h.trust(next)
 	}
@@ -100,15 +103,19 @@ func (h *headquarters) restore(key *ecdsa.PublicKey) error {
 // trust puts another trust document in force, durably first.
 func (h *headquarters) trust(next roster.Roster) error {
 	kept, err := wire.Marshal(next.State())
-	if err == nil {
-		_, err = h.door.store.Apply(vault.Step{Items: map[vault.Item][]byte{vault.Stream: kept}, Restricts: true}, nil)
+	if err != nil {
+		return err
 	}
+	owed := h.owed.with(h.door.audit.Head(), []access.Record{h.door.plain(access.EventTrustChanged, fmt.Sprintf("version %d", next.Trust().Version))})
+	_, err = h.door.store.Apply(vault.Step{Items: map[vault.Item][]byte{vault.Stream: kept}, Restricts: true}, func([]vault.Outcome) (map[vault.Item][]byte, error) {
+		return owed.items()
+	})
 	if late, failed := stored(err); failed != nil {
 		return failed
 	} else if late != nil {
 		h.door.degrade("vault", late)
 	}
-	h.roster = next
-	h.door.note(access.EventTrustChanged, fmt.Sprintf("version %d", next.Trust().Version))
+	h.roster, h.owed = next, owed
+	h.settle()
 	return nil
 }

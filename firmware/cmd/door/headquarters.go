@@ -23,6 +23,7 @@ const (
 	greetEvery   = time.Minute
 	greetSoonest = time.Second      // between two greetings, however much is repeated to us
 	greetedFor   = 30 * time.Second // a nonce is good for
+	alarmEvery   = time.Hour        // after the first few of what may use the log's reserve, or has a file written: it takes years to fill
 	maxGreeted   = 32               // nonces that wait for their answer: as many as are made while one is good
 )
 
@@ -43,7 +44,8 @@ type headquarters struct {
 	session sync.Mutex
 	busy    bool // a supervised enrolment runs
 
-	reached, lost, refused, gaps, odd, asked comings // bounds of records
+	// bounds of records
+	reached, lost, refused, gaps, odd, asked, undone, unfit, idle, certified comings
 
 	carrier sync.Mutex
 	conn    *ipc.Conn // link's; nil while there is none
@@ -57,8 +59,8 @@ type headquarters struct {
 	made       time.Duration // CLOCK_MONOTONIC, when the newest key was made
 	greetings  []greeting
 	challenges []challenge
-	owed       []string // what the record of a command says that is applied, and not final
-	noted      []byte   // the checkpoint that headquarters was told last
+	owed       debt
+	noted      []byte // the checkpoint that headquarters was told last
 }
 
 // greeting is a nonce that waits for headquarters' time.

@@ -18,12 +18,13 @@ import (
 func (k *kiosk) Append(r access.Record) error { return k.fold.take(r) }
 
 // class keeps whoever stands at the door, or sends it messages, from the reserve, however grave what they did: they can do it as often as they like, and
-// what it costs is room for the grants and alarms of others.
+// what it costs is room for the grants and alarms of others. Headquarters' server and whoever carries its messages are no better.
 func class(e access.Event) auditlog.Class {
 	switch e {
 	case access.EventWalkupDenied, access.EventWalkupRetry, access.EventWalkupUncertain, access.EventWalkupLeft,
 		access.EventPresentationRefused, access.EventLampAnswerWrong, access.EventRecurrenceFlagged, access.EventBundleMade, access.EventBundleDropped, access.EventBundleNotMade,
-		access.EventEnvelopeRefused, access.EventStreamGap, access.EventRemoteReleaseAsked:
+		access.EventEnvelopeRefused, access.EventStreamGap, access.EventRemoteReleaseAsked, access.EventRemoteReleaseRefused, access.EventOrderRefused,
+		access.EventPolicyRefused, access.EventCertificateChanged, access.EventHeadquartersReached, access.EventHeadquartersLost:
 		return auditlog.Ordinary
 	}
 	return auditlog.Vital

@@ -3,10 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"sync"
+	"strings"
 
 	"github.com/lintel-access/lintel/access"
-	"github.com/lintel-access/lintel/access/auditlog"
 	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/sync/roster"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -42,19 +41,36 @@ func event(o vault.Order) (e access.Event, permits bool) {
 	return access.EventRevoked, false
 }
 
-// permitting are the records of what is about to be given, and that the kiosk is about to be retired: nobody is permitted unseen.
+// permitting are the records of what is about to be given, by whoever may give more from then on, and that the kiosk is about to be retired: nobody is
+// permitted unseen.
 func (s *step) permitting(k *kiosk, out []vault.Outcome) (list []access.Record) {
 	for i, o := range s.vault.Orders {
 		if e, permits := event(o); permits && out[i].Changed {
 			list = append(list, k.aboutPerson(e, about(o), s.by()))
 		}
 	}
+	for _, e := range s.Effects {
+		switch o := e.Order.(type) {
+		case wire.Trust:
+			list = append(list, k.plain(access.EventTrustChanged, fmt.Sprintf("version %d", o.Version)))
+		case wire.Policy:
+			list = append(list, k.plain(access.EventPolicyChanged, fmt.Sprintf("document of version %d", o.Version)))
+		case wire.Disable:
+			if !o.On {
+				list = append(list, k.plain(access.EventKioskEnabled, s.by()))
+			}
+		}
+	}
 	if s.retire {
-		r := k.blank(access.EventDecommissioned)
-		r.Detail = s.by()
-		list = append(list, r)
+		list = append(list, k.plain(access.EventDecommissioned, s.by()))
 	}
 	return list
+}
+
+func (k *kiosk) plain(e access.Event, detail string) access.Record {
+	r := k.blank(e)
+	r.Detail = detail
+	return r
 }
 
 // restricted are those from whom something is about to be taken.
@@ -76,59 +92,52 @@ func (k *kiosk) aboutPerson(e access.Event, id access.PersonID, detail string) a
 // by names the command in the records of what it brought.
 func (s *step) by() string { return fmt.Sprintf("command %d", s.Seq) }
 
-// recordAll makes many records durable, which share their way to the disk.
-func (k *kiosk) recordAll(list []access.Record) error {
-	errs := make([]error, len(list))
-	var work sync.WaitGroup
-	for i, r := range list {
-		work.Go(func() { errs[i] = k.append(auditlog.Vital, r) })
+// taking are the records of what was taken. They follow the change: nothing is said to be taken that is not.
+func (s *step) taking(k *kiosk, out []vault.Outcome) (list []access.Record) {
+	for i, o := range s.vault.Orders {
+		if e, permits := event(o); !permits && out[i].Changed {
+			list = append(list, k.aboutPerson(e, about(o), s.by()))
+		}
 	}
-	work.Wait()
-	return errors.Join(errs...)
+	if s.disable != nil && *s.disable {
+		list = append(list, k.plain(access.EventKioskDisabled, s.by()))
+	}
+	return list
 }
 
-// tell records what was taken, and what was not done.
+// refusing adds what the vault did not carry out.
+func (s *step) refusing(out []vault.Outcome) {
+	for i, o := range out {
+		if o.Err != nil {
+			s.refuse(s.places[i], 0, why(o.Err))
+		}
+	}
+}
+
+// tell records what was not done: once for a command, and no more often than others may do that who can do it as often as they like. The server alone
+// decides how many orders of nobody it hands on.
 func (h *headquarters) tell(s *step) {
-	k := h.door
-	var list []access.Record
-	plain := func(e access.Event, detail string) {
-		r := k.blank(e)
-		r.Detail = clip(detail, access.MaxDetail)
-		list = append(list, r)
-	}
 	for i, o := range s.vault.Orders {
-		e, permits := event(o)
-		switch out := s.out[i]; {
-		case out.Err != nil:
-			s.refuse(s.places[i], 0, why(out.Err))
-		case out.Changed && !permits:
-			list = append(list, k.aboutPerson(e, about(o), s.by()))
-			if e == access.EventPersonDeleted {
-				k.degrade("lockouts", k.shelf.forget(about(o)))
-			}
+		if _, forgets := o.(vault.Forget); forgets && s.out[i].Changed {
+			h.door.degrade("lockouts", h.door.shelf.forget(about(o)))
 		}
 	}
-	for _, e := range s.Effects {
-		switch o := e.Order.(type) {
-		case wire.Trust:
-			plain(access.EventTrustChanged, fmt.Sprintf("version %d", o.Version))
-		case wire.Policy:
-			plain(access.EventPolicyChanged, fmt.Sprintf("document of version %d", o.Version))
-		case wire.Disable:
-			if o.On {
-				plain(access.EventKioskDisabled, s.by())
-			} else {
-				plain(access.EventKioskEnabled, s.by())
-			}
-		}
-	}
+	var list []string
+	invalid := false
 	for _, r := range s.refused {
-		if r.Why == roster.Invalid {
-			plain(access.EventPolicyRefused, s.by())
-		}
-		plain(access.EventOrderRefused, fmt.Sprintf("%s, order %d: %v", s.by(), r.Place+1, r.Why))
+		list = append(list, fmt.Sprintf("order %d: %v", r.Place+1, r.Why))
+		invalid = invalid || r.Why == roster.Invalid
 	}
-	_ = k.recordAll(list) // the log raises the alarm when it cannot write
+	if invalid {
+		h.note(&h.unfit, access.EventPolicyRefused, s.by())
+	}
+	if n := len(list); n > 0 {
+		const most = 3 // fit into a record
+		if list = list[:min(n, most)]; n > most {
+			list = append(list, fmt.Sprintf("and %d more", n-most))
+		}
+		h.note(&h.undone, access.EventOrderRefused, s.by()+", "+strings.Join(list, ", "))
+	}
 }
 
 // why is the reason for which the vault did not carry an order out.
@@ -142,46 +151,13 @@ func why(err error) roster.Reason {
 	return roster.Unreadable
 }
 
-// summary is the detail of the record that a command is applied.
-func (s *step) summary() string {
+// summary is what the record says that the command is applied; headquarters reads it.
+func (s *step) summary(out []vault.Outcome) owedCommand {
 	changed := len(s.Effects)
-	for _, out := range s.out {
-		if !out.Changed && changed > 0 {
+	for _, o := range out {
+		if !o.Changed && changed > 0 {
 			changed--
 		}
 	}
-	return applied(s.Seq, s.Link) + fmt.Sprintf(" orders=%d changed=%d refused=%d", s.Orders, changed, len(s.refused))
-}
-
-// applied begins the detail of every such record; headquarters reads it.
-func applied(seq uint64, link [32]byte) string { return fmt.Sprintf("seq=%d link=%x", seq, link) }
-
-// settle records the commands that are applied and final: with the counter risen no older file brings back what they took.
-func (h *headquarters) settle() {
-	if len(h.owed) == 0 {
-		return
-	}
-	if err := h.door.store.Settle(); err != nil {
-		return
-	}
-	for _, detail := range h.owed {
-		h.door.note(access.EventCommandApplied, detail)
-	}
-	h.owed = nil
-}
-
-// owedAtStart makes up for the record of the newest command, if the power went before it was written.
-func (h *headquarters) owedAtStart() {
-	s := h.roster.State()
-	if s.Seq == 0 {
-		return
-	}
-	records, _ := tail(h.door.audit, tailRecords) // one too many says the same twice
-	begin := applied(s.Seq, s.Head())
-	for _, r := range records {
-		if r.Event == access.EventCommandApplied && len(r.Detail) >= len(begin) && r.Detail[:len(begin)] == begin {
-			return
-		}
-	}
-	h.door.note(access.EventCommandApplied, begin+" found at the start")
+	return owedCommand{fmt.Sprintf("seq=%d link=%x orders=%d changed=%d refused=%d", s.Seq, s.Link, s.Orders, changed, len(s.refused)), changed == 0}
 }

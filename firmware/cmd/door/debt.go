@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog"
+	"github.com/lintel-access/lintel/access/vault"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+const (
+	// maxOwedRecords is what four commands can come to. More are owed only while the log cannot be written, of which it tells itself.
+	maxOwedRecords = 4 * wire.MaxOrders
+	// maxOwedCommands wait to be final while the TPM is away; the oldest give way, since a later one of the chain stands for them.
+	maxOwedCommands = 64
+)
+
+// debt is what the audit log still has to say of what the vault has applied. The vault takes it in the very transaction: a power cut between the two loses
+// no record, and none is written twice. The zero debt owes nothing.
+type debt struct {
+	From     uint64          `cbor:"1,keyasint"` // records that the log had before: what stands behind them is paid
+	Records  []access.Record `cbor:"2,keyasint"`
+	Commands []owedCommand   `cbor:"3,keyasint"` // that are not on record as final
+	Lost     uint64          `cbor:"4,keyasint"` // records that gave way
+}
+
+type owedCommand struct {
+	Detail string `cbor:"1,keyasint"`
+	Idle   bool   `cbor:"2,keyasint"` // it changed nothing: headquarters' server alone can send as many of them as it likes
+}
+
+func (d debt) empty() bool { return len(d.Records)+len(d.Commands) == 0 && d.Lost == 0 }
+
+// with is the debt with more of it, for a log of so many records.
+func (d debt) with(head uint64, records []access.Record, commands ...owedCommand) debt {
+	if d.empty() {
+		d.From = head
+	}
+	d.Records = append(slices.Clip(d.Records), records...)
+	if over := len(d.Records) - maxOwedRecords; over > 0 {
+		d.Records, d.Lost = d.Records[over:], d.Lost+uint64(over)
+	}
+	d.Commands = slices.Clone(d.Commands)
+	for _, c := range commands {
+		if n := len(d.Commands); n > 0 && d.Commands[n-1].Idle && c.Idle {
+			d.Commands = d.Commands[:n-1] // this one stands for it
+		}
+		d.Commands = append(d.Commands, c)
+	}
+	d.Commands = d.Commands[max(0, len(d.Commands)-maxOwedCommands):]
+	return d
+}
+
+// items are what the vault keeps of a debt.
+func (d debt) items() (map[vault.Item][]byte, error) {
+	data, err := wire.Marshal(d)
+	return map[vault.Item][]byte{vault.Pending: data}, err
+}
+
+// pay writes the records that are owed. Those that find no room stay owed.
+func (h *headquarters) pay() {
+	h.owed.Records = h.door.recordMost(h.owed.Records)
+	if h.owed.Lost > 0 && len(h.owed.Records) == 0 {
+		h.door.note(access.EventEventsLost, fmt.Sprintf("%d records of what headquarters ordered", h.owed.Lost))
+		h.owed.Lost = 0
+	}
+}
+
+// settle pays all that can be paid: the records that commands are applied once they are final, since with the counter risen no older file brings back what
+// they took. It is asked each minute, too.
+func (h *headquarters) settle() {
+	if h.owed.empty() {
+		return
+	}
+	h.pay()
+	if h.door.store.Settle() == nil {
+		h.owed.Commands = slices.DeleteFunc(h.owed.Commands, h.final)
+	}
+	if h.owed.empty() {
+		h.paid()
+	}
+}
+
+// paid has the vault keep no debt. If it kept one that is paid, the next start would find all of it in the log.
+func (h *headquarters) paid() {
+	_, err := h.door.store.Apply(vault.Step{Items: map[vault.Item][]byte{vault.Pending: nil}}, nil)
+	h.door.degrade("paid debt", err)
+}
+
+// final records that a command is, and reports whether it could. The idle ones have no claim on the log's reserve, nor on more of the log than others who
+// may come as often as they like.
+func (h *headquarters) final(c owedCommand) bool {
+	r := h.door.blank(access.EventCommandApplied)
+	r.Detail = c.Detail
+	if !c.Idle {
+		return h.door.append(auditlog.Vital, r) == nil
+	}
+	_, ok := h.idle.pass(frames.Now())
+	return ok && h.door.append(auditlog.Ordinary, r) == nil
+}
+
+// restoreDebt takes up what was owed when the power went, and pays what the log does not say yet.
+func (h *headquarters) restoreDebt() error {
+	kept, err := h.door.store.Item(vault.Pending)
+	if kept == nil || err != nil {
+		return err
+	}
+	var d debt
+	if err := wire.Unmarshal(kept, &d); err != nil {
+		return err
+	}
+	err = eachSince(h.door.audit, d.From, func(said access.Record) {
+		d.Records = slices.DeleteFunc(d.Records, func(r access.Record) bool { return r == said })
+		if said.Event == access.EventCommandApplied {
+			d.Commands = slices.DeleteFunc(d.Commands, func(c owedCommand) bool { return c.Detail == said.Detail })
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if h.owed = d; d.empty() {
+		h.paid()
+	}
+	h.settle()
+	return nil
+}
+
+// eachSince reads the records behind so many, those that can be read.
+func eachSince(log *auditlog.Log, from uint64, f func(access.Record)) error {
+	for head := log.Head(); from < head; {
+		entries, err := log.Read(from, wire.MaxRecords)
+		var lost auditlog.Damage
+		var expired auditlog.Expired
+		switch {
+		case errors.As(err, &lost) && lost.Until > from:
+			from = lost.Until
+			continue
+		case errors.As(err, &expired) && expired.Until > from:
+			from = expired.Until
+			continue
+		case err != nil || len(entries) == 0:
+			return err
+		}
+		for _, e := range entries {
+			var r access.Record
+			if wire.Unmarshal(e.Record, &r) == nil {
+				f(r)
+			}
+		}
+		from += uint64(len(entries))
+	}
+	return nil
+}
+
+// recordAll makes many records durable, which share their way to the disk.
+func (k *kiosk) recordAll(list []access.Record) error {
+	if left := k.recordMost(list); len(left) > 0 {
+		return fmt.Errorf("the audit log does not say %d of %d records", len(left), len(list))
+	}
+	return nil
+}
+
+// recordMost returns those that could not be made durable.
+func (k *kiosk) recordMost(list []access.Record) (left []access.Record) {
+	errs := make([]error, len(list))
+	var work sync.WaitGroup
+	for i, r := range list {
+		work.Go(func() { errs[i] = k.append(auditlog.Vital, r) })
+	}
+	work.Wait()
+	for i, err := range errs {
+		if err != nil {
+			left = append(left, list[i])
+		}
+	}
+	return left
+}

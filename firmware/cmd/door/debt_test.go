@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog"
+	"github.com/lintel-access/lintel/sync/roster"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// cut carries a command out in the vault and writes so many of the records that follow it; then the power goes.
+func (c *centre) cut(command []byte, records int) {
+	c.t.Helper()
+	c.hq.mu.Lock()
+	defer c.hq.mu.Unlock()
+	judged, err := c.hq.roster.Command(command, roster.Means{Open: c.hq.unseal})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	s := step{Step: judged, refused: judged.Refusals}
+	if err = c.hq.plan(&s); err == nil {
+		_, err = c.hq.commit(c.t.Context(), &s)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	owed := c.hq.owed
+	if left := c.recordMost(owed.Records[:min(records, len(owed.Records))]); len(left) > 0 {
+		c.t.Fatalf("%d records could not be written", len(left))
+	}
+	if records > len(owed.Records) {
+		for _, o := range owed.Commands {
+			c.hq.final(o)
+		}
+	}
+	c.before, c.seq = command, c.seq+1
+}
+
+// Wherever the power goes between the vault's commit and the last record, what was taken is on record after the next start, and once.
+//
+// Control: A22
+func TestNoRecordIsLostInACut(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	const cuts = 5 // before the first record, before the second, the third and the fourth, and behind the last
+	for i := range byte(cuts) {
+		c.give(1, c.enrolment(access.PersonID{i + 1}, 1, 2*int(i)), c.enrolment(access.PersonID{i + 101}, 1, 2*int(i)+1))
+		n := uint64(i + 1)
+		c.cut(c.chain(0,
+			c.sign("enroller", c.id, wire.Deletion{Person: [16]byte{i + 1}, Generation: 1, Issued: 1}),
+			c.admin(wire.Standing{Person: [16]byte{i + 101}, Generation: 1, Serial: 1, State: 0, Issued: 1}),
+			c.admin(wire.Disable{Version: n, On: true, Issued: 1}),
+		), int(i))
+		for range 2 {
+			c.stop()
+			c.start()
+			for e, want := range map[access.Event]int{
+				access.EventPersonDeleted: int(n), access.EventPersonSuspended: int(n), access.EventKioskDisabled: int(n), access.EventCommandApplied: int(2 * n),
+				access.EventEnrolled: int(2 * n),
+			} {
+				c.wantCount(e, want)
+			}
+			if kept, err := c.store.Item("hq pending"); err != nil || kept != nil {
+				t.Errorf("cut %d: %d bytes are still owed, %v", i, len(kept), err)
+			}
+		}
+	}
+}
+
+// A debt that cannot be paid does not grow for ever, and says what gave way; commands that changed nothing stand for one another.
+func TestDebtIsBounded(t *testing.T) {
+	var d debt
+	for i := range 1000 {
+		records := []access.Record{{Boot: uint64(i), Event: access.EventPersonDeleted, Detail: fmt.Sprintf("%200d", i)}}
+		d = d.with(uint64(i), records, owedCommand{Detail: fmt.Sprintf("seq=%d", i), Idle: i%3 > 0})
+	}
+	if len(d.Records) != maxOwedRecords || d.Lost != 1000-maxOwedRecords || d.Records[0].Boot != 1000-maxOwedRecords || d.From != 0 {
+		t.Errorf("%d records, %d lost, from %d", len(d.Records), d.Lost, d.From)
+	}
+	if n := len(d.Commands); n != maxOwedCommands || d.Commands[n-1].Detail != "seq=999" || d.Commands[n-2].Detail != "seq=998" || d.Commands[n-3].Detail != "seq=996" {
+		t.Errorf("%d commands, the last %+v", n, d.Commands[n-3:])
+	}
+	if items, err := d.items(); err != nil || len(items["hq pending"]) > 160<<10 {
+		t.Errorf("%d bytes, %v", len(items["hq pending"]), err)
+	}
+	if d := (debt{}).with(7, nil); !d.empty() || d.From != 7 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// Headquarters' server alone fills neither the log nor its reserve: neither with orders of nobody, nor with commands of nothing.
+//
+// Control: A22
+func TestServerFillsNoLog(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	order := c.sign("stranger", c.id, wire.Lockdown{Version: 1, On: true, Issued: 1})
+	c.give(0, order, order, order, order, order)
+	if refused := c.of(t, access.EventOrderRefused); len(refused) != 1 || refused[0].Detail != "command 1, order 1: not granted, order 2: not granted, order 3: not granted, and 2 more" {
+		t.Errorf("recorded %+v", refused)
+	}
+	head, counter := c.audit.Head(), c.version()
+	for range 100 {
+		c.give(0, order, order, c.sign("administrator", c.id, wire.Policy{Version: 1, Document: []byte("rubbish"), Issued: 1}))
+	}
+	if n := c.audit.Head() - head; n > 3*comingsBurst+10 {
+		t.Errorf("%d records of 100 commands", n)
+	}
+	if n := c.version() - counter; n > 1 {
+		t.Errorf("the counter rose by %d", n)
+	}
+	for _, e := range []access.Event{
+		access.EventOrderRefused, access.EventPolicyRefused, access.EventCertificateChanged, access.EventHeadquartersReached, access.EventHeadquartersLost,
+		access.EventRemoteReleaseRefused,
+	} {
+		if class(e) != auditlog.Ordinary {
+			t.Errorf("%q may use the reserve", e)
+		}
+	}
+	// What an operator ordered is on record all the same, and so is the newest command.
+	c.give(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))
+	applied := c.of(t, access.EventCommandApplied)
+	if last := applied[len(applied)-1]; last.Detail != fmt.Sprintf("seq=102 link=%x orders=1 changed=1 refused=0", c.stands().Head()) {
+		t.Errorf("the last is %q", last.Detail)
+	}
+}
+
+// version is that of the TPM's counter.
+func (c *centre) version() uint64 {
+	c.t.Helper()
+	n, err := c.root.Counter()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return n
+}
