@@ -52,6 +52,8 @@ type Ledger interface {
 	Meet(kiosk [32]byte, audit, attestation *ecdsa.PublicKey) error
 	// Ingest takes records in, durably, and returns what may be acknowledged, or nil. After an error the kiosk sends them again by itself.
 	Ingest(kiosk [32]byte, r wire.Records) (*wire.Acknowledge, error)
+	// Applied is the newest command that the kiosk has carried out, by records that it has signed; 0: it has signed for none.
+	Applied(kiosk [32]byte) (seq uint64, link [32]byte, err error)
 }
 
 // Config is what a Fleet is made of.

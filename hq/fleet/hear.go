@@ -76,8 +76,14 @@ func (f *Fleet) greet(ctx context.Context, d *desk, g wire.Greeting) error {
 	if !d.isOnline(now) {
 		d.online = now
 	}
+	d.claimed, d.greeted = g, now
+	if d.kiosk.State == Active {
+		if same, err := f.believe(ctx, d, g, now); err != nil || !same {
+			return err
+		}
+	}
 	progress := g.Seq > d.greeting.Seq || g.Boot != d.greeting.Boot
-	d.greeting, d.greeted = g, now
+	d.greeting = g
 	if progress || d.sent < g.Seq {
 		d.tries = 0
 	}
@@ -90,15 +96,6 @@ func (f *Fleet) greet(ctx context.Context, d *desk, g wire.Greeting) error {
 	head, err := f.newest(ctx, d)
 	if err != nil {
 		return err
-	}
-	same, err := f.agrees(ctx, d, g, head)
-	if err != nil {
-		return err
-	}
-	if !same {
-		why := fmt.Sprintf("stands at command %d, which headquarters never gave it: either headquarters was restored from an old backup, or somebody else has commanded this kiosk", g.Seq)
-		f.alarm(ctx, d, Fork, why)
-		return f.shift(ctx, d, Quarantined, why)
 	}
 	answer, err := f.timely(now, g, d.kiosk.ID, head)
 	if err != nil {
@@ -120,18 +117,60 @@ func (f *Fleet) greet(ctx context.Context, d *desk, g wire.Greeting) error {
 	return err
 }
 
-// agrees reports whether the kiosk stands at a command that headquarters gave it.
-func (f *Fleet) agrees(ctx context.Context, d *desk, g wire.Greeting, head entry) (bool, error) {
-	switch {
-	case g.Seq == 0:
-		return true, nil
-	case g.Seq > head.Seq:
-		return false, nil
-	case g.Seq == head.Seq:
-		return g.Head == head.link(d.kiosk.ID), nil
+// believe reports whether a greeting agrees with what headquarters gave. Nobody has signed it: one that does not agree is an alarm, gets the time and moves
+// nothing. The kiosk is quarantined when its records, which it has signed, say the same.
+func (f *Fleet) believe(ctx context.Context, d *desk, g wire.Greeting, now time.Time) (bool, error) {
+	head, err := f.newest(ctx, d)
+	if err != nil {
+		return false, err
 	}
-	e, err := f.entry(ctx, d, g.Seq)
-	return err == nil && g.Head == e.link(d.kiosk.ID), err
+	same, err := f.agrees(ctx, d, g.Seq, g.Head, head)
+	if err != nil || same {
+		return same, err
+	}
+	seq, link, err := f.applied(d)
+	if err != nil {
+		return false, err
+	}
+	if same, err = f.agrees(ctx, d, seq, link, head); err != nil {
+		return false, err
+	}
+	if !same {
+		why := fmt.Sprintf("stands at command %d, which headquarters never gave it: either headquarters was restored from an old backup, or somebody else has commanded this kiosk", seq)
+		f.alarm(ctx, d, Fork, why)
+		return false, f.shift(ctx, d, Quarantined, why)
+	}
+	f.alarm(ctx, d, Fork, fmt.Sprintf("is said to stand at command %d, which headquarters never gave it; its records say %d: the broker lies, or its records are on their way", g.Seq, seq))
+	answer, err := f.timely(now, g, d.kiosk.ID, head)
+	if err != nil {
+		return false, err
+	}
+	return false, f.say(ctx, d, answer)
+}
+
+// applied is where a kiosk stands by its records.
+func (f *Fleet) applied(d *desk) (seq uint64, link [32]byte, err error) {
+	if f.config.Ledger == nil {
+		return 0, link, nil
+	}
+	return f.config.Ledger.Applied(d.kiosk.ID)
+}
+
+// agrees reports whether headquarters gave the kiosk this command.
+func (f *Fleet) agrees(ctx context.Context, d *desk, seq uint64, link [32]byte, head entry) (bool, error) {
+	switch {
+	case seq == 0:
+		return true, nil
+	case seq > head.Seq:
+		return false, nil
+	case seq == head.Seq:
+		return link == head.link(d.kiosk.ID), nil
+	}
+	e, err := f.entry(ctx, d, seq)
+	if isNone(err) { // before what was adopted
+		return false, nil
+	}
+	return err == nil && link == e.link(d.kiosk.ID), err
 }
 
 // timely is the answer to a nonce. A clock that goes back or that is older than the Trust gives none: a kiosk without an answer is only stale.

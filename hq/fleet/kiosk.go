@@ -95,13 +95,14 @@ type desk struct {
 
 	mu        sync.Mutex
 	kiosk     Kiosk
-	revision  uint64    // of kiosk in the store
-	noted     time.Time // when what it stands at was stored last
-	head      *entry    // newest of its stream; nil: not read yet, and with Seq 0 there is none
-	greeting  wire.Greeting
-	greeted   time.Time // zero: not since the start
-	online    time.Time // since when it greets without a break
-	sent      uint64    // newest command that is on its way
+	revision  uint64        // of kiosk in the store
+	noted     time.Time     // when what it stands at was stored last
+	head      *entry        // newest of its stream; nil: not read yet, and with Seq 0 there is none
+	greeting  wire.Greeting // the last that agrees with what headquarters gave
+	claimed   wire.Greeting // the last of all
+	greeted   time.Time     // zero: not since the start
+	online    time.Time     // since when it greets without a break
+	sent      uint64        // newest command that is on its way
 	sentAt    time.Time
 	tries     int               // since it last greeted
 	presented *x509.Certificate // at its last connection; nil: not seen

@@ -168,8 +168,8 @@ func (f *Fleet) Lift(ctx context.Context, name string) error {
 	return f.lift(ctx, d)
 }
 
-// Adopt has headquarters carry on from the command at which a quarantined kiosk stands, although it never gave it: after headquarters was restored from
-// a backup. Everything that is in force is handed on to the kiosk again; what it knows already it takes for done.
+// Adopt has headquarters carry on from the command at which a quarantined kiosk stands by its own records, although it never gave it: after headquarters
+// was restored from a backup. Everything that is in force is handed on to the kiosk again; what it knows already it takes for done.
 func (f *Fleet) Adopt(ctx context.Context, name string) error {
 	d, err := f.at(name)
 	if err != nil {
@@ -184,7 +184,10 @@ func (f *Fleet) Adopt(ctx context.Context, name string) error {
 }
 
 func (f *Fleet) adopt(ctx context.Context, d *desk) error {
-	g := d.greeting
+	seq, link, err := f.applied(d)
+	if err != nil {
+		return err
+	}
 	if d.kiosk.State != Quarantined {
 		return fmt.Errorf("it is %v, and not quarantined", d.kiosk.State)
 	}
@@ -195,10 +198,13 @@ func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 	if err != nil {
 		return err
 	}
-	if g.Seq <= head.Seq {
-		return fmt.Errorf("it stands at command %d, and headquarters has given other ones up to %d since: provision it anew", g.Seq, head.Seq)
+	if g := d.claimed; g.Seq != seq || g.Head != link {
+		return fmt.Errorf("it is said to stand at command %d, and its signed records say %d: wait a minute for them, or look at the broker", g.Seq, seq)
 	}
-	e := entry{Seq: g.Seq, Adopted: g.Head}
+	if seq <= head.Seq {
+		return fmt.Errorf("it stands at command %d, and headquarters has given other ones up to %d since: provision it anew", seq, head.Seq)
+	}
+	e := entry{Seq: seq, Adopted: link}
 	data, err := wire.Marshal(e)
 	if err != nil {
 		return err
@@ -206,7 +212,8 @@ func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 	if _, err := f.store.Put(ctx, entryKey(d.name, e.Seq), data, 0); err != nil {
 		return err
 	}
-	d.head, d.sent, d.kiosk.Queue = &e, g.Seq, 0
+	d.greeting = d.claimed
+	d.head, d.sent, d.kiosk.Queue = &e, seq, 0
 	refs, err := f.standing(ctx)
 	if err == nil {
 		err = f.extend(ctx, d, refs)

@@ -17,7 +17,7 @@ func TestForkedKioskIsQuarantined(t *testing.T) {
 		"at another command":    func(k *double) { k.head[0]++ },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, false)
+			h, ledger := newSignedHouse(t)
 			k := known(t, h, "front")
 			appendAll(t, h, k, h.enrolment(1))
 			k.until("the order", func() bool { return k.seq == 1 })
@@ -26,6 +26,7 @@ func TestForkedKioskIsQuarantined(t *testing.T) {
 			spoil(k)
 			before := k.times
 			k.mu.Unlock()
+			k.sign(ledger)
 			k.greet()
 			for range 100 {
 				if overview(t, h, k.name).State == Quarantined {
@@ -59,9 +60,41 @@ func TestForkedKioskIsQuarantined(t *testing.T) {
 	}
 }
 
+// A broker forges greetings. What nobody has signed is an alarm; nobody is quarantined or adopted for it, and the kiosk goes on.
+func TestForgedGreetingMovesNothing(t *testing.T) {
+	h, ledger := newSignedHouse(t)
+	k := known(t, h, "front")
+	appendAll(t, h, k, h.enrolment(1))
+	k.until("the order", func() bool { return k.seq == 1 })
+	k.sign(ledger)
+	forged := wire.Greeting{Nonce: [16]byte{1}, Seq: 1 << 40, Head: [32]byte{1}, Trust: 1 << 40, Exchange: 77, Boot: 9, Door: "x"}
+	k.mu.Lock()
+	before := k.times
+	k.mu.Unlock()
+	for range 3 {
+		k.say(forged)
+	}
+	k.until("the time, which it cannot hurt to tell", func() bool { return k.times >= before+3 })
+	ref := h.enrolment(2)
+	appendAll(t, h, k, ref) // without a word of the kiosk
+	k.until("an order", func() bool { return k.orders[ref] == 1 })
+	o := overview(t, h, k.name)
+	if o.State != Active || len(o.Alarms) != 1 || o.Alarms[0].Kind != Fork || !strings.Contains(o.Alarms[0].Text, "records say 1") || o.Known.Seq == forged.Seq {
+		t.Errorf("%v at %d, alarms %v", o.State, o.Known.Seq, o.Alarms)
+	}
+	if err := h.fleet.Quarantine(t.Context(), k.name, "somebody looks"); err != nil {
+		t.Fatal(err)
+	}
+	k.say(forged)
+	time.Sleep(50 * time.Millisecond)
+	if err := h.fleet.Adopt(t.Context(), k.name); err == nil || !strings.Contains(err.Error(), "signed records say 1") {
+		t.Errorf("adopted on a broker's word: %v", err)
+	}
+}
+
 // Headquarters was restored from a backup of before the kiosk was told the last things.
 func TestAdoptedKioskGoesOn(t *testing.T) {
-	h := newHouse(t, false)
+	h, ledger := newSignedHouse(t)
 	k := known(t, h, "front")
 	old := h.enrolment(1)
 	appendAll(t, h, k, old)
@@ -79,6 +112,7 @@ func TestAdoptedKioskGoesOn(t *testing.T) {
 	h.shelf.mu.Lock()
 	h.shelf.queue = [][32]byte{old}
 	h.shelf.mu.Unlock()
+	k.sign(ledger)
 	k.greet()
 	for range 200 {
 		if overview(t, h, k.name).State == Quarantined {

@@ -47,8 +47,8 @@ type Status struct {
 	Signed  uint64           // records that the kiosk has signed for
 	Covered proof.Checkpoint // newest checkpoint all of whose records are here; its Origin is empty when there is none
 	Strange uint64           // records that this program cannot decode
-	Applied uint64           // newest command that the kiosk has recorded as applied; 0: none
-	Trust   uint64           // newest trust document that it has recorded as in force; 0: none
+	Applied Applied          // by records that are vouched for
+	Trust   uint64           // newest trust document that it has recorded as in force, vouched for; 0: none
 	Alarms  []Alarm          // open or over, one of a kind
 }
 
@@ -170,7 +170,7 @@ func (k *kiosk) look(e Entry, now time.Time) {
 	}
 	switch r.Event {
 	case access.EventCommandApplied:
-		s.Applied = max(s.Applied, number(r.Detail, "seq="))
+		s.applied(r.Detail)
 	case access.EventTrustChanged:
 		s.Trust = max(s.Trust, number(r.Detail, "version "))
 	}

@@ -3,8 +3,10 @@ package ledger
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -91,29 +93,33 @@ func TestCatchingUp(t *testing.T) {
 	b.wantRings(t)
 }
 
-// What a kiosk has applied is what its vouched records say, and nothing else that comes.
-func TestAppliedIsWhatIsVouchedFor(t *testing.T) {
+// Where a kiosk stands says a record that it has signed for, and none before that; over a restart, too.
+func TestAppliedCommandIsKnown(t *testing.T) {
 	b := newBench(t)
+	link := func(n byte) string { return strings.Repeat(fmt.Sprintf("%02x", n), 32) }
 	b.log1(t, access.Record{Event: access.EventTrustChanged, Detail: "version 3"})
-	b.log1(t, access.Record{Event: access.EventCommandApplied, Detail: "seq=7 link=00 orders=1 changed=1 refused=0"})
-	b.log1(t, access.Record{Event: access.EventCommandApplied, Detail: "unvouched: seq=90 link=00"})
-	b.log1(t, access.Record{Event: access.EventOrderRefused, Detail: "seq=80 link=00"})
-	b.log1(t, access.Record{Event: access.EventCommandApplied, Detail: "seq=x"})
-	b.sign(t)
-	b.log1(t, access.Record{Event: access.EventCommandApplied, Detail: "seq=8 link=00 orders=1 changed=1 refused=0"})
-	b.mustSend(t, b.report(t, 0, 6), 5)
-	want := func(applied uint64) {
-		t.Helper()
-		if s, err := b.Status(b.id); err != nil || s.Applied != applied || s.Trust != 3 {
-			t.Errorf("command %d and trust %d, want %d and 3; %v", s.Applied, s.Trust, applied, err)
-		}
+	note := func(detail string) {
+		b.log1(t, access.Record{Event: access.EventCommandApplied, Boot: 1, Detail: detail})
 	}
-	want(7)
-	b.reopen(t)
-	want(7)
+	for _, d := range []string{"seq=7 link=" + link(7) + " orders=1 changed=1 refused=0", "seq=6 link=" + link(6), "seq=8 link=0808", unvouched + "seq=9 link=" + link(9), "seq=x", "seq=10"} {
+		note(d)
+	}
 	b.sign(t)
-	b.mustSend(t, b.report(t, 6, 1), 6)
-	want(8)
+	note("seq=11 link=" + link(11))
+	b.mustSend(t, b.report(t, 0, 8), 7)
+	want := Applied{Seq: 7}
+	for i := range want.Link {
+		want.Link[i] = 7
+	}
+	b.reopen(t)
+	if s, err := b.Status(b.id); err != nil || s.Applied != want || s.Trust != 3 {
+		t.Errorf("%+v, %v", s.Applied, err)
+	}
+	b.sign(t)
+	b.mustSend(t, b.report(t, 8, 1), 8)
+	if s, err := b.Status(b.id); err != nil || s.Applied.Seq != 11 {
+		t.Errorf("%+v, %v", s.Applied, err)
+	}
 }
 
 func TestMessagesInAnyOrder(t *testing.T) {

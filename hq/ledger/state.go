@@ -29,8 +29,15 @@ type kept struct {
 	Alarms  []Alarm `cbor:"5,keyasint"` // at most one of a kind
 	Looked  uint64  `cbor:"6,keyasint"` // records that were looked at for what stands below and Booted
 	Strange uint64  `cbor:"7,keyasint"` // records that this program could not decode
-	Applied uint64  `cbor:"8,keyasint"` // newest command that is recorded as applied
+
+	Applied Applied `cbor:"8,keyasint"`
 	Trust   uint64  `cbor:"9,keyasint"` // newest trust document that is recorded as in force
+}
+
+// Applied is the newest command of headquarters that a kiosk has carried out, by its own records; Seq 0: none.
+type Applied struct {
+	Seq  uint64   `cbor:"1,keyasint"`
+	Link [32]byte `cbor:"2,keyasint"`
 }
 
 // signed is a checkpoint whose signature holds, with what the TPM attested of its clock under it.
@@ -161,4 +168,15 @@ func readBounded(dir, name string, most int64) ([]byte, error) {
 		err = fmt.Errorf("%w: file %q has more than %d bytes", ErrDamaged, name, most)
 	}
 	return b, err
+}
+
+// applied takes over what the record of a command says. It begins with words that the kiosk never changes (EVENTS, 1102).
+func (s *kept) applied(detail string) {
+	var a Applied
+	var link string
+	if n, err := fmt.Sscanf(detail, "seq=%d link=%64x", &a.Seq, &link); err != nil || n != 2 || len(link) != len(a.Link) || a.Seq <= s.Applied.Seq {
+		return
+	}
+	copy(a.Link[:], link)
+	s.Applied = a
 }

@@ -38,6 +38,11 @@ func (t taker) Meet(kiosk [32]byte, audit, attestation *ecdsa.PublicKey) error {
 	return t.Add(ledger.Kiosk{ID: kiosk, Audit: audit, Attestation: attestation})
 }
 
+func (t taker) Applied(kiosk [32]byte) (seq uint64, link [32]byte, err error) {
+	s, err := t.Status(kiosk)
+	return s.Applied.Seq, s.Applied.Link, err
+}
+
 // alarm says what is wrong with a kiosk's records, and when it no longer is.
 func (s *served) alarm(kiosk [32]byte, a ledger.Alarm) {
 	s.log.Error("records of a kiosk", "kiosk", wire.Name(kiosk), "alarm", a.Kind.String(), "says", a.Text, "over", !a.Open())

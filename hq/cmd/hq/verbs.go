@@ -162,7 +162,7 @@ func (s *served) list(ctx context.Context, q listRequest) (any, error) {
 }
 
 func show(o fleet.Overview, proven ledger.Status) shown {
-	v := shown{Kiosk: o.Name(), Door: o.Door, State: o.State.String(), Why: o.Why, Seq: proven.Applied, Head: o.Head, Trust: proven.Trust, OwnSeq: o.Known.Seq, OwnTrust: o.Known.Trust, Policy: o.Known.Policy,
+	v := shown{Kiosk: o.Name(), Door: o.Door, State: o.State.String(), Why: o.Why, Seq: proven.Applied.Seq, Head: o.Head, Trust: proven.Trust, OwnSeq: o.Known.Seq, OwnTrust: o.Known.Trust, Policy: o.Known.Policy,
 		Boot: o.Known.Boot, Bundle: fmt.Sprintf("%x", o.Known.Bundle), Exchange: o.Exchange.Number, Says: o.Known.Door, Alarms: []string{}}
 	if !o.Online.IsZero() {
 		v.Online = o.Online.Unix()
