@@ -263,6 +263,7 @@ type double struct {
 	tls         *ecdsa.PrivateKey
 	exchange    *ecdh.PrivateKey
 	number      uint32
+	record      Kiosk
 	certificate wire.Certificate
 	down        chan []byte
 	up          func([]byte)
@@ -285,6 +286,16 @@ type double struct {
 // introduce makes a kiosk known.
 func (h *house) introduce(door string) *double {
 	h.t.Helper()
+	k := newDouble(h.t, h)
+	if err := k.enter(door); err != nil {
+		h.t.Fatal(err)
+	}
+	return k
+}
+
+// newDouble is a kiosk that nobody knows yet.
+func newDouble(t *testing.T, h *house) *double {
+	t.Helper()
 	k := &double{t: h.t, h: h, tls: key(h.t), number: 1, orders: map[[32]byte]int{}, when: map[[32]byte]time.Time{}, trust: h.server.Trust.Version}
 	attestation, err := spki(&key(h.t).PublicKey)
 	if err != nil {
@@ -296,11 +307,13 @@ func (h *house) introduce(door string) *double {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	record := Kiosk{ID: k.id, Attestation: attestation, Release: attestation, Audit: attestation, TLS: public, Exchange: Exchange{Number: 1, Key: k.newExchange()}}
-	if k.certificate, err = h.fleet.admit(h.t.Context(), record, door, ""); err != nil {
-		h.t.Fatal(err)
-	}
+	k.record = Kiosk{ID: k.id, Attestation: attestation, Release: attestation, Audit: attestation, TLS: public, Exchange: Exchange{Number: 1, Key: k.newExchange()}}
 	return k
+}
+
+func (k *double) enter(door string) (err error) {
+	k.certificate, err = k.h.fleet.admit(k.t.Context(), k.record, door, "")
+	return err
 }
 
 func (k *double) newExchange() []byte {

@@ -114,7 +114,7 @@ func (f *Fleet) Submit(ctx context.Context, name string, envelope []byte) error 
 		audience = d.kiosk.ID
 		d.mu.Unlock()
 	}
-	kind, err := f.judge(envelope, audience)
+	kind, state, err := f.judge(envelope, audience)
 	if err != nil {
 		return fmt.Errorf("take order: %w", err)
 	}
@@ -122,11 +122,15 @@ func (f *Fleet) Submit(ctx context.Context, name string, envelope []byte) error 
 	if err := f.keep(ctx, ref, envelope); err != nil {
 		return err
 	}
+	state.ref = ref
 	if name != "" {
+		if err := f.ownTo(ctx, name, kind, state); err != nil {
+			return err
+		}
 		return f.Append(ctx, name, [][32]byte{ref})
 	}
-	if kind == wire.KindPolicy || kind == wire.KindLockdown || kind == wire.KindDisable {
-		if err := f.standFor(ctx, kind.String(), ref); err != nil {
+	if stands(kind) {
+		if err := f.standFor(ctx, kind.String(), state); err != nil {
 			return err
 		}
 	}
@@ -153,60 +157,43 @@ func (f *Fleet) keep(ctx context.Context, ref [32]byte, envelope []byte) error {
 	return err
 }
 
-// standFor remembers an order for all, so that a kiosk that comes later gets it too.
-func (f *Fleet) standFor(ctx context.Context, what string, ref [32]byte) error {
-	key := "standing." + what
-	v, err := f.store.Get(ctx, key)
-	if err != nil && !isNone(err) {
-		return err
-	}
-	_, err = f.store.Put(ctx, key, ref[:], v.Revision)
-	return err
-}
-
-// standing are the orders for all that are in force.
-func (f *Fleet) standing(ctx context.Context) (refs [][32]byte, err error) {
-	for _, what := range []string{wire.KindPolicy.String(), wire.KindLockdown.String(), wire.KindDisable.String()} {
-		v, err := f.store.Get(ctx, "standing."+what)
-		if isNone(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(v.Data) != 32 {
-			return nil, fmt.Errorf("read %q: %d bytes", v.Key, len(v.Data))
-		}
-		refs = append(refs, [32]byte(v.Data))
-	}
-	return refs, nil
-}
+// ahead is how far the clock of whoever signs may be ahead of this machine's. A version is the time in ms, and rules until there is a higher one.
+const ahead = 5 * time.Minute
 
 // judge verifies an order by the Trust in force.
-func (f *Fleet) judge(envelope []byte, audience [32]byte) (wire.Kind, error) {
+func (f *Fleet) judge(envelope []byte, audience [32]byte) (kind wire.Kind, s state, err error) {
 	claim, err := wire.Peek(envelope)
 	if err != nil {
-		return 0, err
+		return 0, s, err
 	}
-	g, err := f.server.Load().Trust.Grant(claim.Key, claim.Kind, f.config.Now().Unix())
+	now := f.config.Now()
+	g, err := f.server.Load().Trust.Grant(claim.Key, claim.Kind, now.Unix())
 	if err != nil {
-		return 0, err
+		return 0, s, err
 	}
 	key, err := wire.ParseKey(g.Key)
 	if err != nil {
-		return 0, err
+		return 0, s, err
 	}
 	switch claim.Kind {
 	case wire.KindDeletion:
 		_, err = wire.Open[wire.Deletion](envelope, key, audience)
 	case wire.KindStanding:
-		_, err = wire.Open[wire.Standing](envelope, key, audience)
+		var o wire.Standing
+		o, err = wire.Open[wire.Standing](envelope, key, audience)
+		s.version = o.Serial
 	case wire.KindLockdown:
-		_, err = wire.Open[wire.Lockdown](envelope, key, audience)
+		var o wire.Lockdown
+		o, err = wire.Open[wire.Lockdown](envelope, key, audience)
+		s.version, s.on = o.Version, o.On
 	case wire.KindDisable:
-		_, err = wire.Open[wire.Disable](envelope, key, audience)
+		var o wire.Disable
+		o, err = wire.Open[wire.Disable](envelope, key, audience)
+		s.version, s.on = o.Version, o.On
 	case wire.KindPolicy:
-		_, err = wire.Open[wire.Policy](envelope, key, audience)
+		var o wire.Policy
+		o, err = wire.Open[wire.Policy](envelope, key, audience)
+		s.version, s.on = o.Version, true
 	case wire.KindApproval:
 		_, err = wire.Open[wire.Approval](envelope, key, audience)
 	case wire.KindDecommission:
@@ -216,7 +203,10 @@ func (f *Fleet) judge(envelope []byte, audience [32]byte) (wire.Kind, error) {
 	default:
 		err = fmt.Errorf("a %v is not handed in this way", claim.Kind)
 	}
-	return claim.Kind, err
+	if most := uint64(max(0, now.Add(ahead).UnixMilli())); err == nil && s.version > most {
+		err = fmt.Errorf("its version is %d, which lies beyond %s: nothing that is signed before then could end it. Set the clock of whoever signed it, or of this machine", s.version, now.UTC().Format(time.DateTime))
+	}
+	return claim.Kind, s, err
 }
 
 // sealTo is the kiosk's key for sealed content, if the kiosk still has the one that headquarters knows.

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/store"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -21,7 +22,15 @@ func (f *Fleet) save(ctx context.Context, d *desk) error {
 	if err != nil {
 		return err
 	}
-	revision, err := f.store.Put(ctx, "kiosk."+d.name, data, d.revision)
+	key := "kiosk." + d.name
+	revision, err := f.store.Put(ctx, key, data, d.revision)
+	if errors.Is(err, store.ErrConflict) { // nobody else writes here: an earlier write that got no answer was made all the same
+		v, failed := f.store.Get(ctx, key)
+		if failed != nil && !isNone(failed) {
+			return failed
+		}
+		revision, err = f.store.Put(ctx, key, data, v.Revision)
+	}
 	if err != nil {
 		return fmt.Errorf("keep kiosk %q: %w", d.name, err)
 	}
@@ -77,10 +86,18 @@ func (f *Fleet) admit(ctx context.Context, k Kiosk, door, replaces string) (wire
 	d := f.desks[name]
 	if d == nil {
 		d = &desk{name: name}
+		f.desks[name] = d // from here on an order for all comes to it, too
 	}
 	f.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.desks[name] = d; d.kiosk.State == 0 {
+			delete(f.desks, name)
+		}
+	}()
 	if d.kiosk.State == 0 {
 		d.kiosk = k
 		d.kiosk.Introduced, d.kiosk.Exchange.Since = now.Unix(), now.Unix()
@@ -95,31 +112,38 @@ func (f *Fleet) admit(ctx context.Context, k Kiosk, door, replaces string) (wire
 	if err != nil {
 		return wire.Certificate{}, err
 	}
-	fresh := d.kiosk.State != Active && d.kiosk.State != Quarantined
+	before := d.kiosk
+	fresh := before.State != Active && before.State != Quarantined
 	d.kiosk.Door, d.kiosk.Issued = door, now.Unix()
 	if fresh {
 		d.kiosk.State, d.kiosk.Why = Active, ""
 	}
-	if err := f.meet(d.kiosk); err != nil {
+	if err := f.enter(ctx, d, fresh); err != nil {
+		d.kiosk = before
 		return wire.Certificate{}, err
-	}
-	if err := f.save(ctx, d); err != nil {
-		return wire.Certificate{}, err
-	}
-	f.mu.Lock()
-	f.desks[name] = d
-	f.mu.Unlock()
-	if fresh {
-		refs, err := f.standing(ctx)
-		if err != nil {
-			return wire.Certificate{}, err
-		}
-		if err := f.extend(ctx, d, refs); err != nil {
-			return wire.Certificate{}, err
-		}
-		f.Nudge()
 	}
 	return c, nil
+}
+
+// enter keeps a kiosk, with what is in force in its stream before: one that is kept has been told of every lockdown, wherever this was cut short.
+func (f *Fleet) enter(ctx context.Context, d *desk, fresh bool) error {
+	if err := f.meet(d.kiosk); err != nil {
+		return err
+	}
+	if !fresh {
+		return f.save(ctx, d)
+	}
+	refs, err := f.standing(ctx, d.name)
+	if err == nil {
+		err = f.extend(ctx, d, refs)
+	}
+	if err == nil {
+		err = f.save(ctx, d)
+	}
+	if err == nil {
+		f.Nudge()
+	}
+	return err
 }
 
 // shift changes what a kiosk is. It is called with the desk's lock held.
@@ -214,7 +238,7 @@ func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 	}
 	d.greeting = d.claimed
 	d.head, d.sent, d.kiosk.Queue = &e, seq, 0
-	refs, err := f.standing(ctx)
+	refs, err := f.standing(ctx, d.name)
 	if err == nil {
 		err = f.extend(ctx, d, refs)
 	}
@@ -240,11 +264,15 @@ func (f *Fleet) become(ctx context.Context, name string, s State, why string, fr
 	return f.shift(ctx, d, s, why)
 }
 
-// Replace gives the door of one kiosk to another: the new one gets every order that the old one was given and that still exists, and the old one is
-// barred.
+// Replace gives the door of one kiosk to another: the new one gets every order for all that the old one was given and that still exists, and the old one
+// is barred. What was signed for the old one alone would be refused by the new one: while the old one is locked down or disabled by such an order, and the
+// new one is not, nothing happens.
 func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 	if old == next {
 		return errors.New("replace kiosk: it is the same one")
+	}
+	if err := f.covers(ctx, old, next); err != nil {
+		return fmt.Errorf("replace kiosk: %w", err)
 	}
 	d, err := f.at(old)
 	if err != nil {
@@ -256,10 +284,16 @@ func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 	if err != nil {
 		return err
 	}
+	seen, err := f.own(ctx, old)
+	if err != nil {
+		return err
+	}
 	var refs [][32]byte
-	seen := map[[32]byte]bool{}
 	for seq := uint64(1); seq <= head.Seq; seq++ {
 		e, err := f.entry(ctx, d, seq)
+		if isNone(err) { // of before it was adopted
+			continue
+		}
 		if err != nil {
 			return err
 		}

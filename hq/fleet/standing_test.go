@@ -1,0 +1,174 @@
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/store"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+func lockdown(version uint64, on bool) wire.Lockdown {
+	return wire.Lockdown{Version: version, On: on, Issued: 1}
+}
+
+func submit(t *testing.T, h *house, name string, envelope []byte) (ref [32]byte) {
+	t.Helper()
+	if err := h.fleet.Submit(t.Context(), name, envelope); err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(envelope)
+}
+
+// A clock of the future would make a lockdown that nobody ends before that time, and an older word one that no kiosk heeds.
+func TestVersionsOfStateAreBounded(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	now := time.Now()
+	future := h.sign(wire.Fleet(), lockdown(uint64(now.Add(ahead+time.Hour).UnixMilli()), true))
+	if err := h.fleet.Submit(t.Context(), "", future); err == nil || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("a version of the future: %v", err)
+	}
+	standing := h.sign(wire.Fleet(), wire.Standing{Person: [16]byte{1}, Generation: 1, Serial: 1<<64 - 1, State: 1, Issued: 1})
+	if err := h.fleet.Submit(t.Context(), "", standing); err == nil {
+		t.Error("a last word about a person was taken")
+	}
+	near := h.sign(wire.Fleet(), lockdown(uint64(now.Add(ahead-time.Minute).UnixMilli()), true))
+	submit(t, h, "", near)
+	submit(t, h, "", near) // to say the same twice is no error
+	for _, to := range []string{"", k.name} {
+		audience := wire.Fleet()
+		if to != "" {
+			audience = k.id
+		}
+		older := h.sign(audience, lockdown(uint64(now.UnixMilli()), false))
+		if err := h.fleet.Submit(t.Context(), to, older); !errors.Is(err, errOlder) {
+			t.Errorf("an older version, for %q: %v", to, err)
+		}
+	}
+}
+
+// A kiosk that takes another's place is shut as that one was, or does not take it; and gets nothing that was signed for the other alone.
+func TestOwnLockdownIsNotLostInReplacement(t *testing.T) {
+	h := newHouse(t, false)
+	old, next := known(t, h, "front"), known(t, h, "spare")
+	everybody := submit(t, h, "", h.sign(wire.Fleet(), wire.Disable{Version: 1, On: false, Issued: 1}))
+	person := submit(t, h, "", h.sign(wire.Fleet(), wire.Standing{Person: [16]byte{1}, Generation: 1, Serial: 1, State: 1, Issued: 1}))
+	own := submit(t, h, old.name, h.sign(old.id, lockdown(5, true)))
+	if err := h.fleet.Replace(t.Context(), old.name, next.name); err == nil || !strings.Contains(err.Error(), "hq lockdown on -kiosk "+next.name) {
+		t.Fatalf("replaced, and its lockdown is lost: %v", err)
+	}
+	if o := overview(t, h, old.name); o.State != Active {
+		t.Fatalf("it is %v", o.State)
+	}
+	its := submit(t, h, next.name, h.sign(next.id, lockdown(6, true)))
+	if err := h.fleet.Replace(t.Context(), old.name, next.name); err != nil {
+		t.Fatal(err)
+	}
+	next.until("what is for all, and its own", func() bool { return next.orders[everybody] > 1 && next.orders[person] > 0 && next.orders[its] == 1 })
+	if next.orders[own] != 0 {
+		t.Error("it was given what was signed for another")
+	}
+	if o := overview(t, h, old.name); o.State != Replaced {
+		t.Errorf("the old one is %v", o.State)
+	}
+}
+
+// What a kiosk alone was told is in force for it after it was adopted.
+func TestAdoptedKioskKeepsItsOwnLockdown(t *testing.T) {
+	h, ledger := newSignedHouse(t)
+	k := known(t, h, "front")
+	own := submit(t, h, k.name, h.sign(k.id, lockdown(5, true)))
+	k.until("the lockdown", func() bool { return k.orders[own] == 1 })
+	k.mu.Lock()
+	k.seq, k.head = 40, [32]byte{40}
+	k.mu.Unlock()
+	k.sign(ledger)
+	k.greet()
+	for range 200 {
+		if overview(t, h, k.name).State == Quarantined {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := h.fleet.Adopt(t.Context(), k.name); err != nil {
+		t.Fatal(err)
+	}
+	k.until("its lockdown again", func() bool { return k.orders[own] == 2 })
+}
+
+// brittle fails at the nth write, and from then on, as if the power went; with late the write is made all the same.
+type brittle struct {
+	Store
+	left int
+	late bool
+}
+
+func (b *brittle) Put(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
+	if b.left--; b.left >= 0 {
+		return b.Store.Put(ctx, key, data, revision)
+	}
+	if b.late {
+		if _, err := b.Store.Put(ctx, key, data, revision); err != nil {
+			return 0, err
+		}
+	}
+	return 0, store.ErrNotStored
+}
+
+// Wherever hq kiosk add is cut short, a kiosk that is known after it has been told of the lockdown.
+func TestAddedKioskIsToldOfLockdownWhereverItIsCutShort(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		for cut := range 4 {
+			h := newHouse(t, false)
+			ref := submit(t, h, "", h.sign(wire.Fleet(), lockdown(1, true)))
+			whole := h.fleet.store
+			k := newDouble(t, h)
+			h.fleet.store = &brittle{whole, cut, late}
+			err := k.enter("front")
+			if (err == nil) != (cut >= 2) {
+				t.Fatalf("cut after %d writes: %v", cut, err)
+			}
+			h.fleet.store = whole
+			if o, _ := h.fleet.List(t.Context()); err != nil && len(o) != 0 {
+				t.Errorf("cut after %d writes, and listed: %+v", cut, o)
+			}
+			h.restart()
+			o, err := h.fleet.List(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(o) == 1 && o[0].Head == 0 {
+				t.Errorf("cut after %d writes (late: %v) it is known, and was not told", cut, late)
+			}
+			if err := k.enter("front"); err != nil {
+				t.Fatal(err)
+			}
+			k.listen()
+			k.greet()
+			k.until("the lockdown", func() bool { return k.orders[ref] > 0 })
+		}
+	}
+}
+
+// A write that got no answer, and was made, does not stand in the way of the next.
+func TestUnansweredWriteBarsNothing(t *testing.T) {
+	h := newHouse(t, false)
+	k := h.introduce("front")
+	whole := h.fleet.store
+	h.fleet.store = &brittle{whole, 0, true}
+	if err := h.fleet.Quarantine(t.Context(), k.name, "why"); !errors.Is(err, store.ErrNotStored) {
+		t.Fatal(err)
+	}
+	h.fleet.store = whole
+	if err := h.fleet.Quarantine(t.Context(), k.name, "why"); err != nil {
+		t.Error(err)
+	}
+	if err := h.fleet.Lift(t.Context(), k.name); err != nil {
+		t.Error(err)
+	}
+}
