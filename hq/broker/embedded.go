@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -79,8 +78,15 @@ func (e *Embedded) start(ctx context.Context) (err error) {
 	if e.issuer, err = nkeys.CreateAccount(); err != nil {
 		return err
 	}
-	secrets := map[string]string{loginHQ: rand.Text(), loginAuth: rand.Text()} // for connections inside this process alone
-	if e.options, err = e.settings(secrets); err != nil {
+	hq, err := nkeys.CreateUser() // both for connections inside this process alone
+	if err != nil {
+		return err
+	}
+	auth, err := nkeys.CreateUser()
+	if err != nil {
+		return err
+	}
+	if e.options, err = e.settings(hq, auth); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(e.config.Dir, 0o700); err != nil {
@@ -109,7 +115,7 @@ func (e *Embedded) start(ctx context.Context) (err error) {
 	if err := a.EnableJetStream(nil, nil); err != nil {
 		return err
 	}
-	if e.nc, err = e.connect(loginHQ, secrets[loginHQ]); err != nil {
+	if e.nc, err = e.connect(loginHQ, hq); err != nil {
 		return err
 	}
 	if e.js, err = jetstream.New(e.nc); err != nil {
@@ -118,7 +124,7 @@ func (e *Embedded) start(ctx context.Context) (err error) {
 	if err := e.streams(ctx); err != nil {
 		return err
 	}
-	if e.auth, err = e.connect(loginAuth, secrets[loginAuth]); err != nil {
+	if e.auth, err = e.connect(loginAuth, auth); err != nil {
 		return err
 	}
 	if _, err = e.auth.Subscribe(server.AuthCalloutSubject, e.answer); err != nil {
@@ -136,8 +142,16 @@ func free(ctx context.Context, address string) error {
 	return l.Close()
 }
 
-func (e *Embedded) settings(secrets map[string]string) (*server.Options, error) {
+func (e *Embedded) settings(hq, auth nkeys.KeyPair) (*server.Options, error) {
 	mqtt, err := e.listener()
+	if err != nil {
+		return nil, err
+	}
+	hqKey, err := hq.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	authKey, err := auth.PublicKey()
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +159,7 @@ func (e *Embedded) settings(secrets map[string]string) (*server.Options, error) 
 	if err != nil {
 		return nil, err
 	}
-	kiosks, auth := server.NewAccount(account), server.NewAccount(authAccount)
+	kiosks, gate := server.NewAccount(account), server.NewAccount(authAccount)
 	return &server.Options{
 		ServerName:         "headquarters",
 		DontListen:         true, // nobody speaks NATS to it from outside
@@ -157,13 +171,10 @@ func (e *Embedded) settings(secrets map[string]string) (*server.Options, error) 
 		JetStreamMaxMemory: 64 << 20,                                    // nothing of ours is kept in memory
 		SyncAlways:         true,                                        // an acknowledgement means that it is on the disk
 		JetStreamLimits:    server.JSLimitOpts{DefaultMaxConsumers: -1}, // 1000 by default, and each kiosk needs one
-		Accounts:           []*server.Account{kiosks, auth},
-		Users: []*server.User{
-			{Username: loginHQ, Password: secrets[loginHQ], Account: kiosks},
-			{Username: loginAuth, Password: secrets[loginAuth], Account: auth},
-		},
-		AuthCallout: &server.AuthCallout{Issuer: issuer, Account: authAccount, AuthUsers: []string{loginHQ, loginAuth}},
-		MQTT:        mqtt,
+		Accounts:           []*server.Account{kiosks, gate},
+		Nkeys:              []*server.NkeyUser{{Nkey: hqKey, Account: kiosks}, {Nkey: authKey, Account: gate}},
+		AuthCallout:        &server.AuthCallout{Issuer: issuer, Account: authAccount, AuthUsers: []string{hqKey, authKey}},
+		MQTT:               mqtt,
 	}, nil
 }
 
@@ -205,8 +216,12 @@ func demanding(c *tls.Config) *tls.Config {
 	return c
 }
 
-func (e *Embedded) connect(user, password string) (*nats.Conn, error) {
-	return nats.Connect("", nats.InProcessServer(e.server), nats.UserInfo(user, password), nats.Name(user), nats.MaxReconnects(0))
+func (e *Embedded) connect(name string, key nkeys.KeyPair) (*nats.Conn, error) {
+	public, err := key.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	return nats.Connect("", nats.InProcessServer(e.server), nats.Nkey(public, key.Sign), nats.Name(name), nats.MaxReconnects(0))
 }
 
 // JetStream is where headquarters keeps its state.

@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -154,6 +156,40 @@ func TestKickedKioskIsGone(t *testing.T) {
 	case <-lost:
 	case <-time.After(5 * time.Second):
 		t.Error("it is still connected")
+	}
+}
+
+// A kiosk is barred while it connects, after it was judged and before its connection could be found: it is not there afterwards.
+func TestKioskBarredWhileItConnectsIsNotThere(t *testing.T) {
+	h := newHouse(t)
+	var e *Embedded
+	barred := false
+	e = h.embedded(t.TempDir(), func(kiosk string, _ *x509.Certificate) error { // one call at a time
+		if barred {
+			return errors.New("barred")
+		}
+		barred = true
+		e.Kick(kiosk)
+		return nil
+	})
+	c := mqtt.NewClient(h.options(e.Address(), name(1), h.certificate(name(1))))
+	if err := wait(c.Connect()); err == nil {
+		t.Error("it is connected")
+		c.Disconnect(0)
+	}
+}
+
+// What the broker says at its start is no warning: somebody would learn to overlook those that are.
+func TestBrokerHasNothingToWarnOf(t *testing.T) {
+	h := newHouse(t)
+	var said bytes.Buffer
+	e, err := Start(t.Context(), Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", TLS: h.tls(), Admit: anybody, Log: slog.New(slog.NewTextHandler(&said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	if said.Len() > 0 {
+		t.Errorf("it says %s", said.Bytes())
 	}
 }
 
