@@ -104,42 +104,6 @@ func (s *shelf) After(_ [32]byte, n uint64) ([][32]byte, uint64, error) {
 	return orders, n + uint64(len(orders)), nil
 }
 
-// signed is a ledger that knows by which command each kiosk has signed that it stands.
-type signed struct {
-	mu   sync.Mutex
-	seq  map[[32]byte]uint64
-	link map[[32]byte][32]byte
-}
-
-func (s *signed) Meet([32]byte, *ecdsa.PublicKey, *ecdsa.PublicKey) error { return nil }
-
-func (s *signed) Ingest([32]byte, wire.Records) (*wire.Acknowledge, error) { return nil, nil }
-
-func (s *signed) Applied(kiosk [32]byte) (uint64, [32]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.seq[kiosk], s.link[kiosk], nil
-}
-
-// sign has a kiosk sign for where it stands.
-func (k *double) sign(s *signed) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seq[k.id], s.link[k.id] = k.seq, k.head
-}
-
-// newSignedHouse is a house with such a ledger.
-func newSignedHouse(t *testing.T) (*house, *signed) {
-	t.Helper()
-	h, s := newHouse(t, false), &signed{seq: map[[32]byte]uint64{}, link: map[[32]byte][32]byte{}}
-	h.stop()
-	h.ledger = s
-	h.start(false)
-	return h, s
-}
-
 // house is headquarters with its state on a disk.
 type house struct {
 	t        *testing.T
@@ -155,6 +119,7 @@ type house struct {
 	fleet    *Fleet
 	clock    func() time.Time
 	later    atomic.Int64 // nanoseconds
+	mended   bool         // its clock
 	stop     func()
 }
 
@@ -218,7 +183,8 @@ func (h *house) start(over bool) {
 			}
 			return e.Blob, nil
 		},
-		Now: func() time.Time { return h.clock().Add(time.Duration(h.later.Load())) }})
+		ClockMended: h.mended,
+		Now:         func() time.Time { return h.clock().Add(time.Duration(h.later.Load())) }})
 	if err != nil {
 		h.t.Fatal(err)
 	}

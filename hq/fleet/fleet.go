@@ -67,7 +67,9 @@ type Config struct {
 	Exchange func(kiosk [32]byte, attestation, release []byte, e wire.Exchange) ([]byte, error)
 	Kick     func(name string) // ends a kiosk's connection; nil: there is no way to
 	Now      func() time.Time
-	Log      *slog.Logger
+	// ClockMended forgets what time kiosks were told: the clock was wrong, and is right now.
+	ClockMended bool
+	Log         *slog.Logger
 }
 
 // Fleet is headquarters' side of all kiosks. Its methods may be called by several goroutines.
@@ -76,6 +78,7 @@ type Fleet struct {
 	store  Store
 	server atomic.Pointer[authority.Server]
 	signed atomic.Int64 // Unix ms of the newest Time
+	kept   atomic.Int64 // of the newest that the store has
 	nudge  chan struct{}
 
 	mu    sync.RWMutex
@@ -109,6 +112,9 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 		if err := f.meet(d.kiosk); err != nil {
 			return nil, fmt.Errorf("open fleet: %w", err)
 		}
+	}
+	if err := f.loadClock(ctx); err != nil {
+		return nil, fmt.Errorf("open fleet: %w", err)
 	}
 	if err := f.loadAlarms(ctx); err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)

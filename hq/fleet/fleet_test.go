@@ -140,6 +140,33 @@ func TestClockThatGoesBackTellsNobodyTheTime(t *testing.T) {
 	h.start(false)
 }
 
+// What time kiosks were told is known after a restart; somebody must say that the clock was wrong then.
+func TestClockThatWentBackOverARestart(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	told := func() int {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return k.times
+	}
+	h.skip(time.Hour)
+	before := told()
+	k.greet()
+	k.until("the time", func() bool { return k.times > before })
+	h.skip(-time.Hour)
+	h.restart()
+	before = told()
+	k.greet()
+	time.Sleep(100 * time.Millisecond)
+	if told() != before {
+		t.Error("kiosks were told a time of before the last that they were told")
+	}
+	h.mended = true
+	h.restart()
+	k.greet()
+	k.until("the time", func() bool { return k.times > before })
+}
+
 func TestLedgersWordReachesTheKiosk(t *testing.T) {
 	h := newHouse(t, false)
 	h.stop()

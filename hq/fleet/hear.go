@@ -97,7 +97,7 @@ func (f *Fleet) greet(ctx context.Context, d *desk, g wire.Greeting) error {
 	if err != nil {
 		return err
 	}
-	answer, err := f.timely(now, g, d.kiosk.ID, head)
+	answer, err := f.timely(ctx, now, g, d.kiosk.ID, head)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (f *Fleet) believe(ctx context.Context, d *desk, g wire.Greeting, now time.
 		return false, f.shift(ctx, d, Quarantined, why)
 	}
 	f.alarm(ctx, d, Fork, fmt.Sprintf("is said to stand at command %d, which headquarters never gave it; its records say %d: the broker lies, or its records are on their way", g.Seq, seq))
-	answer, err := f.timely(now, g, d.kiosk.ID, head)
+	answer, err := f.timely(ctx, now, g, d.kiosk.ID, head)
 	if err != nil {
 		return false, err
 	}
@@ -173,8 +173,9 @@ func (f *Fleet) agrees(ctx context.Context, d *desk, seq uint64, link [32]byte, 
 	return err == nil && link == e.link(d.kiosk.ID), err
 }
 
-// timely is the answer to a nonce. A clock that goes back or that is older than the Trust gives none: a kiosk without an answer is only stale.
-func (f *Fleet) timely(now time.Time, g wire.Greeting, kiosk [32]byte, head entry) (wire.Time, error) {
+// timely is the answer to a nonce. A clock that goes back, over a restart as well, or that is older than the Trust gives none: a kiosk without an answer
+// is only stale.
+func (f *Fleet) timely(ctx context.Context, now time.Time, g wire.Greeting, kiosk [32]byte, head entry) (wire.Time, error) {
 	const tolerance = 2 * time.Second // of several goroutines that answer at the same time
 	if err := authority.CheckClock(now); err != nil {
 		return wire.Time{}, err
@@ -182,7 +183,10 @@ func (f *Fleet) timely(now time.Time, g wire.Greeting, kiosk [32]byte, head entr
 	ms := now.UnixMilli()
 	last := f.signed.Load()
 	if ms < last-tolerance.Milliseconds() || now.Unix() < f.server.Load().Trust.Issued-int64(time.Hour/time.Second) {
-		return wire.Time{}, fmt.Errorf("the clock of this machine went back to %s: no kiosk is told the time", now.UTC().Format(time.RFC3339))
+		return wire.Time{}, fmt.Errorf("the clock of this machine went back to %s: no kiosk is told the time. If it was wrong before, and is right now, hq serve -clock-mended goes on", now.UTC().Format(time.RFC3339))
+	}
+	if err := f.keepClock(ctx, ms); err != nil {
+		return wire.Time{}, err
 	}
 	f.signed.Store(max(last, ms))
 	t := wire.Time{Nonce: g.Nonce, Now: ms, Seq: head.Seq, Trust: f.server.Load().Trust.Version}

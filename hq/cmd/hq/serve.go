@@ -31,6 +31,7 @@ type serveOptions struct {
 	master              string // file
 	names               []string
 	room                int64
+	clockMended         bool
 }
 
 // serveCommand runs headquarters.
@@ -44,6 +45,7 @@ func serveCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	})
 	p.StringVar(&o.remote, "broker", "", "`address` of somebody else's broker, host:port, which kiosks use instead; docs/HQ.md says what it must be set to")
 	p.StringVar(&o.master, "master", "", "`file` of the master key of the people (default DIR/"+masterFile+")")
+	p.BoolVar(&o.clockMended, "clock-mended", false, "this machine's clock was ahead, kiosks were told so, and it is right now")
 	room := p.Int64("room", 0, "`megabytes` that the state may take (default three quarters of what is free)")
 	if _, err := p.words(args, 0, 0); err != nil {
 		return err
@@ -112,7 +114,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 	}
 	defer records.Close()
 	s.records = records
-	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, People: people, Ledger: taker{records}, Kick: b.Kick, Now: time.Now, Log: log})
+	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, People: people, Ledger: taker{records}, Kick: b.Kick, Now: time.Now, ClockMended: o.clockMended, Log: log})
 	if err != nil {
 		return err
 	}
