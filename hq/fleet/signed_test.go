@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"sync"
 	"testing"
 
@@ -42,4 +44,13 @@ func newSignedHouse(t *testing.T) (*house, *signed) {
 	h.ledger = s
 	h.start(false)
 	return h, s
+}
+
+func key(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
 }

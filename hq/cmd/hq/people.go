@@ -42,6 +42,9 @@ func change(name, does, done string, act func(*people.People, people.Listed, peo
 		if err != nil {
 			return err
 		}
+		if name == "resume" && words[0] != who.ID.String() { // who has the vault could give the name of somebody else to whom was suspended
+			return fmt.Errorf("say the whole id of whom to resume, which hq suspend has printed, and no name or number: %w", errUsage)
+		}
 		if err := act(p, who, by); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/draw"
@@ -171,6 +172,9 @@ func TestEnrolFromPhotographs(t *testing.T) {
 	h.must("suspend", "First Example", "-key", h.keys["root"])
 	if out := h.must("people", "list"); strings.Count(out, "\n") != 2 || !strings.Contains(out, "suspended") || !strings.Contains(out, "active") {
 		t.Errorf("list: %q", out)
+	}
+	if _, err := h.run("resume", "First Example", "-key", h.keys["root"]); !errors.Is(err, errUsage) {
+		t.Errorf("a permission was given back to whoever is called so: %v", err)
 	}
 	var shown struct{ Name, Approver, Standing string }
 	if err := json.Unmarshal([]byte(h.must("people", "show", "Example second.jpg", "-json")), &shown); err != nil || shown.Approver != "bob" {
