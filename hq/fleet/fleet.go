@@ -15,7 +15,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -181,8 +180,8 @@ func (f *Fleet) Admit(name string, certificate *x509.Certificate) error {
 }
 
 const (
-	shards  = 4  // goroutines that deal with what kiosks say; a kiosk is always the same one's
-	queued  = 64 // messages that wait for one of them
+	atWork  = 4   // kiosks whose messages are dealt with at a time; each has its turn
+	queued  = 256 // messages of one kiosk that wait for its turn: 65,000 records
 	ticking = time.Second
 	looking = time.Minute // for new orders about people, besides when Nudge says that there are some
 )
@@ -193,11 +192,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer stop()
-	var queues [shards]chan work
-	for i := range queues {
-		queues[i] = make(chan work, queued)
-		all.Go(func() { f.serve(ctx, queues[i]) })
-	}
+	lines, room := map[*desk]chan broker.Message{}, make(chan struct{}, atWork)
 	all.Go(func() { f.tick(ctx) })
 	all.Go(func() { f.handOn(ctx) })
 	for {
@@ -211,33 +206,28 @@ func (f *Fleet) Run(ctx context.Context) error {
 		f.mu.RLock()
 		d := f.desks[m.Kiosk]
 		f.mu.RUnlock()
-		if d == nil || !d.pace.take(f.config.Now()) {
-			f.drop(ctx, d, m)
+		if d == nil {
+			f.acknowledge(m)
 			continue
 		}
-		h := fnv.New32a()
-		h.Write([]byte(m.Kiosk))
+		line := lines[d]
+		if line == nil {
+			line = make(chan broker.Message, queued)
+			lines[d] = line
+			all.Go(func() { f.serve(ctx, d, line, room) })
+		}
+		if !d.pace.take(f.config.Now()) {
+			d.flooded.Store(true)
+			f.acknowledge(m)
+			continue
+		}
 		select {
-		case queues[h.Sum32()%shards] <- work{d, m}:
-		case <-ctx.Done():
-			return nil
+		case line <- m:
+		default: // it says again what is lost; nobody else waits for it here
+			f.config.Log.Warn("message dropped: too many wait", "kiosk", d.name)
+			f.acknowledge(m)
 		}
 	}
-}
-
-type work struct {
-	desk    *desk
-	message broker.Message
-}
-
-// drop lets a message go that is of nobody, or one too many. A kiosk that has lost something says it again.
-func (f *Fleet) drop(ctx context.Context, d *desk, m broker.Message) {
-	if d != nil {
-		d.mu.Lock()
-		f.alarm(ctx, d, Flood, fmt.Sprintf("more than %d messages a second: what is too much is dropped", perSecond))
-		d.mu.Unlock()
-	}
-	f.acknowledge(m)
 }
 
 func (f *Fleet) acknowledge(m broker.Message) {
@@ -246,12 +236,25 @@ func (f *Fleet) acknowledge(m broker.Message) {
 	}
 }
 
-func (f *Fleet) serve(ctx context.Context, q <-chan work) {
+// serve deals with one kiosk's messages, each when it is its turn: who waits for room is let in by age.
+func (f *Fleet) serve(ctx context.Context, d *desk, line <-chan broker.Message, room chan struct{}) {
 	for {
 		select {
-		case w := <-q:
-			f.hear(ctx, w.desk, w.message.Data)
-			f.acknowledge(w.message)
+		case m := <-line:
+			select {
+			case room <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			if d.flooded.Load() {
+				d.mu.Lock()
+				f.alarm(ctx, d, Flood, fmt.Sprintf("more than %d messages a second: what is too much is dropped", perSecond))
+				d.mu.Unlock()
+				d.flooded.Store(false)
+			}
+			f.hear(ctx, d, m.Data)
+			<-room
+			f.acknowledge(m)
 		case <-ctx.Done():
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,40 @@ func TestHostileKioskHarmsNobodyElse(t *testing.T) {
 	}
 	if o := overview(t, h, good.name); o.State != Active || len(o.Alarms) != 0 {
 		t.Errorf("the other one is %v, alarms %v", o.State, o.Alarms)
+	}
+}
+
+// A kiosk whose every message costs headquarters dear, and that says as much as it may, has its turn like the others and no more.
+func TestCostlyKioskStarvesNobody(t *testing.T) {
+	h := newHouse(t, false)
+	h.stop()
+	var slow [32]byte
+	var done atomic.Int32
+	h.ledger = ledgerFunc(func(id [32]byte, _ wire.Records) (*wire.Acknowledge, error) {
+		if id == slow {
+			time.Sleep(50 * time.Millisecond)
+			done.Add(1)
+		}
+		return nil, nil
+	})
+	h.start(false)
+	evil := known(t, h, "front")
+	slow = evil.id
+	// Four others, of which one would have shared a queue with it.
+	others := []*double{known(t, h, "a"), known(t, h, "b"), known(t, h, "c"), known(t, h, "d"), known(t, h, "e"), known(t, h, "f"), known(t, h, "g"), known(t, h, "h")}
+	for from := range uint64(burst - 10) {
+		evil.say(wire.Records{From: from})
+	}
+	began := time.Now()
+	for _, k := range others {
+		k.mu.Lock()
+		before := k.times
+		k.mu.Unlock()
+		k.greet()
+		k.until("the time", func() bool { return k.times > before })
+	}
+	if d, n := time.Since(began), done.Load(); d > 2*time.Second || n > 100 {
+		t.Errorf("the others waited %v, while %d messages of the costly one were dealt with", d, n)
 	}
 }
 

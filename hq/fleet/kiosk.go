@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lintel-access/lintel/sync/wire"
@@ -91,7 +92,8 @@ func spki(public *ecdsa.PublicKey) ([]byte, error) {
 type desk struct {
 	name string
 
-	pace pace // of what the kiosk sends; used by the receiving goroutine alone
+	pace    pace        // of what the kiosk sends; used by the receiving goroutine alone
+	flooded atomic.Bool // it sent too much, which nobody has been told yet
 
 	mu        sync.Mutex
 	kiosk     Kiosk
@@ -125,8 +127,8 @@ type pace struct {
 }
 
 const (
-	perSecond = 300 // messages; a kiosk that drains 100,000 records sends 400, and one that catches up a greeting for each command
-	burst     = 600
+	perSecond = 100 // messages; a kiosk's link sends 66 at most with records, and one that catches up a greeting for each command besides
+	burst     = 400
 )
 
 // take reports whether one more message is within the pace.
