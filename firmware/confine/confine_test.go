@@ -132,6 +132,23 @@ func deeds(dir string, pair [2]int) map[string]func() error {
 			c, err := net.Dial("udp", "127.0.0.1:9")
 			return closing(c, err)
 		},
+		"mptcp": func() error {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+			if err == nil {
+				unix.Close(fd)
+			}
+			return err
+		},
+		"raw":                 socket(unix.AF_INET, unix.SOCK_RAW),
+		"packets of a stream": socket(unix.AF_INET, unix.SOCK_SEQPACKET),
+		"open by message": func() error {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			return unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, &unix.SockaddrInet4{Port: 8884, Addr: [4]byte{127, 0, 0, 1}})
+		},
 		"tcp":         connected("127.0.0.1:8883"),
 		"tcp strange": connected("127.0.0.1:8884"),
 		"tcp serve": func() error {
@@ -291,7 +308,7 @@ func TestProfiles(t *testing.T) {
 		"eye":           append([]string{"read models"}, always...),
 		"door":          append([]string{"unix socket", "serve", "state", "run", "bolt", "lock memory", "reopen device"}, always...),
 		"link":          append([]string{"unix socket", "run"}, always...),
-		"link, network": append([]string{"unix socket", "run", "inet socket", "inet6 socket", "udp", "tcp"}, always...),
+		"link, network": append([]string{"unix socket", "run", "inet socket", "tcp"}, always...),
 		"link, names":   append([]string{"unix socket", "run", "inet socket", "inet6 socket", "udp", "tcp", "names"}, always...),
 		"extractor":     always,
 	}
@@ -375,8 +392,8 @@ func TestProofFailsUnconfined(t *testing.T) {
 		}
 	}
 	capable := []string{"mount", "change the root", "load a module", "load a kernel", "change the clock", "load bpf", "use io_uring",
-		"load a module file", "open by handle", "catch page faults", "signal another process", "use kernel keys", "count performance"}
-	for _, a := range slices.Concat(noAnyone, noNetwork, noSocket, noWriting) {
+		"load a module file", "open by handle", "catch page faults", "signal another process", "use kernel keys", "count performance", "open a raw socket"}
+	for _, a := range slices.Concat(noAnyone, noNetwork, noSocket, noWriting, noOddTransport, noDatagrams) {
 		if err := tryAll([]act{a}, false); err == nil && (os.Getuid() == 0 || !slices.Contains(capable, a.name)) {
 			t.Errorf("%s: fails without confinement too, so it proves nothing", a.name)
 		}

@@ -21,6 +21,8 @@ type grant struct {
 	test   test
 	bits   uint32   // for noneOf and allOf
 	values []uint32 // for oneOf
+	and    *grant   // of the same call, which must pass as well; nil: nothing more
+	or     *grant   // of the same call, which is asked when this one does not pass; nil: nothing else
 }
 
 type test uint8
@@ -82,6 +84,16 @@ func assemble(grants []grant, table *arch.Info) ([]bpf.RawInstruction, error) {
 
 // body is the verdict on a call whose number has matched.
 func (g grant) body(allow, deny bpf.Instruction) []bpf.Instruction {
+	switch {
+	case g.or != nil:
+		first, other := g, g.or.body(allow, deny)
+		first.or = nil
+		return append(instead(first.body(allow, deny), deny), other...)
+	case g.and != nil:
+		first, more := g, g.and.body(allow, deny)
+		first.and = nil
+		return append(instead(first.body(allow, deny), allow), more...)
+	}
 	load := bpf.LoadAbsolute{Off: offArgs + 8*uint32(g.arg), Size: 4}
 	switch g.test {
 	case anything:
@@ -99,6 +111,16 @@ func (g grant) body(allow, deny bpf.Instruction) []bpf.Instruction {
 		return append(body, deny)
 	}
 	return []bpf.Instruction{deny}
+}
+
+// instead has whatever would come to one verdict go on behind the block.
+func instead(block []bpf.Instruction, of bpf.Instruction) []bpf.Instruction {
+	for i, in := range block {
+		if in == of {
+			block[i] = bpf.Jump{Skip: uint32(len(block) - i - 1)}
+		}
+	}
+	return block
 }
 
 // install puts the filter on every thread of the process at once; threads to come inherit it. no_new_privs comes with it.

@@ -80,8 +80,9 @@ type Reach struct {
 const dns = 53
 
 // Link is the profile of the program that talks to strangers. run, which must exist, is where it stages bytes. Without a
-// headquarters to call it needs no network and gets none; with one, TCP to that port and no other. UDP to name servers cannot be told from other UDP: who
-// wants none gives the broker by its address, and a firewall.
+// headquarters to call it needs no network and gets none; with one, TCP to that port and no other, and UDP only if it has a name to look up. UDP to name
+// servers cannot be told from other UDP: who wants none gives the broker by its address, and a firewall. Landlock before version 4 does not know ports;
+// Apply says so.
 func Link(run string, to Reach) Profile {
 	p := Profile{
 		name:      "link",
@@ -92,8 +93,11 @@ func Link(run string, to Reach) Profile {
 	}
 	if to.Port != 0 {
 		p.ports = []uint16{to.Port}
-		p.calls = slices.Concat(changeFiles, dialAnywhere)
-		p.denied = noRawNetwork
+		p.calls = slices.Concat(changeFiles, dial(to.Names))
+		p.denied = slices.Concat(noRawNetwork, noOddTransport)
+		if !to.Names {
+			p.denied = append(p.denied, noDatagrams...)
+		}
 	}
 	if to.Port != 0 && to.Names {
 		p.ports = append(p.ports, dns)
@@ -113,10 +117,25 @@ var (
 		grant{name: "socket", arg: 0, test: oneOf, values: []uint32{unix.AF_UNIX}})
 
 	serveSockets = always("bind", "listen", "accept4")
-
-	dialAnywhere = append(always("connect"),
-		grant{name: "socket", arg: 0, test: oneOf, values: []uint32{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6}})
 )
+
+// dial is what opens TCP, and with datagrams UDP. Every other transport is out: Landlock knows the ports of TCP alone, and a socket of MPTCP would walk past
+// it on kernels before 6.14.
+func dial(datagrams bool) []grant {
+	protocols := &grant{arg: 2, test: oneOf, values: []uint32{0, unix.IPPROTO_TCP}}
+	types := &grant{arg: 1, test: oneOf, values: socketTypes(unix.SOCK_STREAM), and: protocols}
+	if datagrams {
+		udp := &grant{arg: 2, test: oneOf, values: []uint32{0, unix.IPPROTO_UDP}}
+		types.or = &grant{arg: 1, test: oneOf, values: socketTypes(unix.SOCK_DGRAM), and: udp}
+	}
+	return append(always("connect"), grant{name: "socket", arg: 0, test: oneOf, values: []uint32{unix.AF_UNIX},
+		or: &grant{arg: 0, test: oneOf, values: []uint32{unix.AF_INET, unix.AF_INET6}, and: types}})
+}
+
+// socketTypes is a type of socket with the flags that may stand in the same argument.
+func socketTypes(kind uint32) []uint32 {
+	return []uint32{kind, kind | unix.SOCK_CLOEXEC, kind | unix.SOCK_NONBLOCK, kind | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}
+}
 
 // basic is what the Go runtime, glibc's threads and an open socket need. No path can be changed and nothing be started by these.
 func basic() []grant {
@@ -124,7 +143,7 @@ func basic() []grant {
 	return slices.Concat(
 		always(
 			// hot: the filter is walked in this order on kernels without the verdict cache of Linux 5.11
-			"futex", "read", "write", "nanosleep", "clock_nanosleep", "epoll_pwait", "recvmsg", "sendmsg", "sched_yield",
+			"futex", "read", "write", "nanosleep", "clock_nanosleep", "epoll_pwait", "recvmsg", "sched_yield",
 			"rt_sigreturn", "rt_sigprocmask", "madvise", "getpid", "gettid", "clock_gettime",
 			// memory
 			"munmap", "mremap", "brk", "mincore", "membarrier", "rseq",
@@ -133,7 +152,7 @@ func basic() []grant {
 			"sched_setaffinity", "getcpu",
 			// descriptors that are open already
 			"readv", "writev", "pread64", "close", "close_range", "lseek", "fcntl", "dup3", "fstat", "pipe2", "eventfd2", "epoll_create1",
-			"epoll_ctl", "ppoll", "pselect6", "recvfrom", "sendto", "getsockopt", "setsockopt", "getsockname", "getpeername", "shutdown",
+			"epoll_ctl", "ppoll", "pselect6", "recvfrom", "getsockopt", "setsockopt", "getsockname", "getpeername", "shutdown",
 			// looking without touching
 			"statx", "getdents64", "readlinkat", "faccessat", "faccessat2", "getcwd",
 			// harmless facts
@@ -144,6 +163,9 @@ func basic() []grant {
 			// memory that is executable was mapped at start; nothing becomes code later
 			{name: "mmap", arg: 2, test: noneOf, bits: unix.PROT_EXEC},
 			{name: "mprotect", arg: 2, test: noneOf, bits: unix.PROT_EXEC},
+			// no message that opens its own connection: Landlock would not be asked for the port
+			{name: "sendmsg", arg: 2, test: noneOf, bits: unix.MSG_FASTOPEN},
+			{name: "sendto", arg: 3, test: noneOf, bits: unix.MSG_FASTOPEN},
 			// threads, not processes
 			{name: "clone", arg: 0, test: allOf, bits: unix.CLONE_THREAD},
 			// to itself: the runtime's preemption

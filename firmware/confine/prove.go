@@ -63,6 +63,14 @@ var (
 		{"open a vsock socket", unix.SYS_SOCKET, [4]uintptr{unix.AF_VSOCK, noType}},
 		{"open an alg socket", unix.SYS_SOCKET, [4]uintptr{unix.AF_ALG, noType}},
 	}
+	noOddTransport = []act{
+		{"open a multipath socket", unix.SYS_SOCKET, [4]uintptr{unix.AF_INET, noType, unix.IPPROTO_MPTCP}},
+		{"open a raw socket", unix.SYS_SOCKET, [4]uintptr{unix.AF_INET, unix.SOCK_RAW, noType}},
+		{"connect by a message", unix.SYS_SENDTO, [4]uintptr{nowhere, 0, 0, unix.MSG_FASTOPEN}},
+	}
+	noDatagrams = []act{
+		{"open a datagram socket", unix.SYS_SOCKET, [4]uintptr{unix.AF_INET, unix.SOCK_DGRAM, noType}},
+	}
 	noNetwork = append([]act{
 		{"open an internet socket", unix.SYS_SOCKET, [4]uintptr{unix.AF_INET, noType}},
 		{"open an internet 6 socket", unix.SYS_SOCKET, [4]uintptr{unix.AF_INET6, noType}},
