@@ -33,9 +33,14 @@ var (
 	ErrLockout = errors.New("it leaves headquarters no server that may speak")
 	// ErrNonce means that a time answers no greeting of this kiosk, or one for the second time, or too late.
 	ErrNonce = errors.New("it answers no greeting, or too late")
+	// ErrBounds means that a time lies outside the grants of whoever signed it, or before the trust document in force: nobody says it who may.
+	ErrBounds = errors.New("it lies outside the grant of whoever signed it, or before the trust document")
 	// ErrKind means that an envelope is of a kind that has no place where it came.
 	ErrKind = errors.New("envelopes of this kind have no place here")
 )
+
+// issuedSlack is how far the clock of the machine on which the fleet root signs may be ahead of headquarters', seconds.
+const issuedSlack = 3600
 
 // remembered is how many links are kept, so that a command that comes again is told from another one of the same number.
 const remembered = 32
@@ -161,10 +166,18 @@ func granted[T wire.Body](r Roster, envelope []byte, audience [32]byte, now int6
 
 // Answer opens headquarters' answer to a greeting. greeted takes the greeting's nonce, which is good once, and says at which command the kiosk stood
 // then; false when it has no such greeting. behind says that there are commands that the kiosk has not applied. ErrFork when headquarters' stream is not
-// the kiosk's; the time holds all the same.
+// the kiosk's; the time holds all the same. A time is taken only from within the grants of whoever signed it, whatever time the kiosk has.
 func (r Roster) Answer(envelope []byte, now int64, greeted func(nonce [16]byte) (seq uint64, ok bool)) (t wire.Time, behind bool, err error) {
 	if t, _, err = Granted[wire.Time](r, envelope, now); err != nil {
 		return wire.Time{}, false, err
+	}
+	claim, err := wire.Peek(envelope)
+	if err != nil {
+		return wire.Time{}, false, err
+	}
+	told := max(1, t.Now/1000)
+	if _, err := r.trust.Grant(claim.Key, wire.KindTime, told); err != nil || told < r.trust.Issued-issuedSlack {
+		return wire.Time{}, false, ErrBounds
 	}
 	at, ok := greeted(t.Nonce)
 	if !ok {

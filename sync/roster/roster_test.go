@@ -146,26 +146,37 @@ func TestAnswer(t *testing.T) {
 		behind bool
 		want   error
 	}{
-		"even":                    {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 2, Head: head(2)}, "server", self, 2, false, nil},
-		"behind":                  {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 3, Head: head(3)}, "server", self, 2, true, nil},
-		"late, from before":       {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 1, Head: head(1)}, "server", self, 1, false, nil},
-		"put back":                {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 1, Head: head(1)}, "server", self, 2, false, ErrFork},
-		"put back to nothing":     {wire.Time{Nonce: nonce, Now: 1, Trust: 1}, "server", self, 2, false, ErrFork},
-		"another head":            {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 2, Head: head(1)}, "server", self, 2, false, ErrFork},
-		"another head before":     {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 1, Head: head(2)}, "server", self, 1, false, ErrFork},
-		"another's nonce":         {wire.Time{Nonce: [16]byte{8}, Now: 1, Trust: 1, Seq: 2, Head: head(2)}, "server", self, 2, false, ErrNonce},
-		"for another kiosk":       {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 2, Head: head(2)}, "server", other, 2, false, wire.ErrForged},
-		"for the fleet":           {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 2, Head: head(2)}, "server", wire.Fleet(), 2, false, wire.ErrForged},
-		"an administrator's":      {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 2, Head: head(2)}, "administrator", self, 2, false, errAny},
-		"of somebody not granted": {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 2, Head: head(2)}, "stranger", self, 2, false, errAny},
+		"even":                    {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 2, Head: head(2)}, "server", self, 2, false, nil},
+		"behind":                  {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 3, Head: head(3)}, "server", self, 2, true, nil},
+		"late, from before":       {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 1, Head: head(1)}, "server", self, 1, false, nil},
+		"put back":                {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 1, Head: head(1)}, "server", self, 2, false, ErrFork},
+		"put back to nothing":     {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1}, "server", self, 2, false, ErrFork},
+		"another head":            {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 2, Head: head(1)}, "server", self, 2, false, ErrFork},
+		"another head before":     {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 1, Head: head(2)}, "server", self, 1, false, ErrFork},
+		"before the grant":        {wire.Time{Nonce: nonce, Now: (today - 1001) * 1000, Trust: 1, Seq: 2, Head: head(2)}, "server", self, 2, false, ErrBounds},
+		"at the grant's end":      {wire.Time{Nonce: nonce, Now: (today + 1000) * 1000, Trust: 1, Seq: 2, Head: head(2)}, "server", self, 2, false, ErrBounds},
+		"of 1970":                 {wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 2, Head: head(2)}, "server", self, 2, false, ErrBounds},
+		"another's nonce":         {wire.Time{Nonce: [16]byte{8}, Now: today * 1000, Trust: 1, Seq: 2, Head: head(2)}, "server", self, 2, false, ErrNonce},
+		"for another kiosk":       {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 2, Head: head(2)}, "server", other, 2, false, wire.ErrForged},
+		"for the fleet":           {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 2, Head: head(2)}, "server", wire.Fleet(), 2, false, wire.ErrForged},
+		"an administrator's":      {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 2, Head: head(2)}, "administrator", self, 2, false, errAny},
+		"of somebody not granted": {wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 2, Head: head(2)}, "stranger", self, 2, false, errAny},
 	} {
 		_, behind, err := r.Answer(sign(t, c.by, c.to, c.time), today, func(n [16]byte) (uint64, bool) { return c.at, n == nonce })
 		if behind != c.behind || c.want == errAny && err == nil || c.want != errAny && !errors.Is(err, c.want) {
 			t.Errorf("%s: behind %t, %v; want %t, %v", name, behind, err, c.behind, c.want)
 		}
 	}
+	// Nor is one from before the trust document.
+	newer := trust(t, 2)
+	newer.Issued = today + issuedSlack
+	if next, err := r.Renew(sign(t, "root", wire.Fleet(), newer), today); err != nil {
+		t.Error(err)
+	} else if _, _, err := next.Answer(sign(t, "server", self, wire.Time{Nonce: nonce, Now: today*1000 - 1, Trust: 2, Seq: 2, Head: head(2)}), 0, func([16]byte) (uint64, bool) { return 2, true }); !errors.Is(err, ErrBounds) {
+		t.Errorf("before the trust document: %v", err)
+	}
 	// A grant that has ended is of no use; while no time is trusted its dates are not asked.
-	answer := sign(t, "server", self, wire.Time{Nonce: nonce, Now: 1, Trust: 1, Seq: 2, Head: head(2)})
+	answer := sign(t, "server", self, wire.Time{Nonce: nonce, Now: today * 1000, Trust: 1, Seq: 2, Head: head(2)})
 	greeted := func([16]byte) (uint64, bool) { return 2, true }
 	if _, _, err := r.Answer(answer, today+2000, greeted); err == nil {
 		t.Error("a server whose grant has ended tells the time")

@@ -14,18 +14,66 @@ import (
 // seconds astray by then.
 const freshFor = 24 * time.Hour
 
+// How far ahead headquarters may put the clock: by the time that is trusted leases end, and what they kept is erased, and it never goes back.
+const (
+	// correction is what headquarters' own clock may be put right by in all while this kiosk trusts it: NTP on a server that was started with a wrong one.
+	correction = 10 * time.Minute
+	// drift is how much faster than CLOCK_MONOTONIC time may pass: one part in so many, several times what a bad crystal is astray.
+	drift = 1000
+	// leap is how far ahead of the newest time that was vouched for the first one of a start may lie: for so long a kiosk is off in a holiday.
+	leap = 31 * 24 * time.Hour
+	// leapHeld is for how long headquarters has to keep to a time beyond that before it is believed: long enough for whoever reads the alert to act, and
+	// a kiosk that comes from storage works by the time of day on the same day.
+	leapHeld = 4 * time.Hour
+)
+
 // clock is the time of day as headquarters vouches for it, carried on by CLOCK_MONOTONIC. The zero clock was told nothing, and vouches for nothing.
 type clock struct {
 	mu    sync.Mutex
 	told  bool
 	at    time.Time
 	stamp time.Duration // CLOCK_MONOTONIC when it was at
+	first mark          // what was told when the time began to be trusted without a break
+	claim mark          // a leap that headquarters has to keep to
 }
+
+// mark is a time of day, and CLOCK_MONOTONIC when it was.
+type mark struct {
+	at    time.Time
+	stamp time.Duration
+}
+
+// then is what the time of day is by the mark at a later stamp.
+func (m mark) then(stamp time.Duration) time.Time { return m.at.Add(stamp - m.stamp) }
 
 func (c *clock) set(at time.Time, stamp time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.told, c.at, c.stamp = true, at, stamp
+	if !c.told || stamp-c.stamp >= freshFor || at.Before(c.first.at) {
+		c.first = mark{at, stamp}
+	}
+	c.told, c.at, c.stamp, c.claim = true, at, stamp, mark{}
+}
+
+// bounded reports whether a time is no further ahead than this kiosk's own clock allows, while it trusts one.
+func (c *clock) bounded(at time.Time, stamp time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.told || stamp-c.stamp >= freshFor {
+		return true
+	}
+	return !at.After(c.first.then(stamp).Add((stamp-c.first.stamp)/drift + correction))
+}
+
+// held reports whether headquarters has kept to a leap for long enough. fresh says that it is another one than before.
+func (c *clock) held(at time.Time, stamp time.Duration) (held, fresh bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.claim.at.IsZero() || at.Sub(c.claim.then(stamp)).Abs() > correction {
+		c.claim = mark{at, stamp}
+		return false, true
+	}
+	return stamp-c.claim.stamp >= leapHeld, false
 }
 
 // trusted is the time, and false when nobody vouches for it, or has for too long not done so again.
@@ -57,17 +105,31 @@ func (k *kiosk) wall() (time.Time, access.ClockState) {
 // slack is how far a time may lie behind the newest one that was vouched for: it was on its way for as long as a nonce lives.
 const slack = greetedFor
 
-// tell sets the clock to a time that headquarters signed. It never goes back behind what was vouched for in an earlier life of this program.
+// tell sets the clock to a time that headquarters signed. It never goes back behind what was vouched for in an earlier life of this program, and never
+// runs faster than this kiosk's own clock while there is one to compare it with; what leaps after a start is not believed at once.
 func (k *kiosk) tell(at time.Time) error {
-	floor, _ := k.store.Trusted()
+	floor, since := k.store.Trusted()
 	if newest := time.Unix(floor, 0); at.Before(newest) {
 		if at.Before(newest.Add(-slack)) {
 			return errPast
 		}
 		at = newest
 	}
+	now := frames.Now()
+	if !k.clock.bounded(at, now) {
+		return errAhead
+	}
 	_, was := k.clock.trusted()
-	k.clock.set(at, frames.Now())
+	if newest := time.Unix(floor, 0).Add(since); !was && floor != 0 && at.Sub(newest) > leap {
+		switch held, fresh := k.clock.held(at, now); {
+		case fresh:
+			k.noteComing(&k.leaps, access.EventTimeLeapt)
+			fallthrough
+		case !held:
+			return nil
+		}
+	}
+	k.clock.set(at, now)
 	k.stale(k.withheld())
 	if was {
 		return nil

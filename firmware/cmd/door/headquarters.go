@@ -28,6 +28,7 @@ const (
 )
 
 var (
+	errAhead   = errors.New("it lies further ahead than this kiosk's own clock allows")
 	errPast    = errors.New("it lies before a time that was vouched for")
 	errRetired = errors.New("this kiosk is decommissioned")
 	errUnfit   = errors.New("it does not fit this kiosk")
@@ -315,8 +316,8 @@ func (h *headquarters) refuse(kind wire.Kind, data []byte, err error) {
 // phrase says an error in words of our own: what came from outside has no place in a record.
 func phrase(err error) string {
 	for _, known := range []error{
-		wire.ErrForged, wire.ErrMisdirected, roster.ErrGap, roster.ErrFork, roster.ErrOlder, roster.ErrLockout, roster.ErrNonce, roster.ErrKind, roster.ErrTimeless, roster.ErrExpired,
-		errPast, errRetired, errUnfit, errForeignRoot, errNoExchange, errNoChallenge, errBusy, vault.ErrUnacknowledged,
+		wire.ErrForged, wire.ErrMisdirected, roster.ErrGap, roster.ErrFork, roster.ErrOlder, roster.ErrLockout, roster.ErrNonce, roster.ErrBounds, roster.ErrKind, roster.ErrTimeless, roster.ErrExpired,
+		errPast, errAhead, errRetired, errUnfit, errForeignRoot, errNoExchange, errNoChallenge, errBusy, vault.ErrUnacknowledged,
 	} {
 		if errors.Is(err, known) {
 			return clip(known.Error(), 160)

@@ -60,6 +60,7 @@ type kiosk struct {
 	looked bool          // the measurement for debugging was read once, or could not be
 
 	commands, trust missing // that headquarters has
+	leaps           comings
 
 	trouble troubles
 	fold    folder

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/vault"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+func TestTimeRunsNoFasterThanTheKiosksOwnClock(t *testing.T) {
+	told := time.Unix(2_000_000_000, 0)
+	for name, tt := range map[string]struct {
+		after time.Duration // CLOCK_MONOTONIC since the clock was told
+		at    time.Duration // what it is told then, since
+		want  bool
+	}{
+		"at once":                        {0, 0, true},
+		"put right":                      {0, correction, true},
+		"put right by too much":          {0, correction + time.Second, false},
+		"an hour later":                  {time.Hour, time.Hour, true},
+		"an hour later, put right":       {time.Hour, time.Hour + correction + 3*time.Second, true},
+		"an hour later, by too much":     {time.Hour, time.Hour + correction + 4*time.Second, false},
+		"back":                           {time.Hour, -time.Hour, true}, // the vault has the floor
+		"a year, while a day is trusted": {freshFor - 1, 365 * 24 * time.Hour, false},
+		"a year, when none is any more":  {freshFor, 365 * 24 * time.Hour, true},
+	} {
+		var c clock
+		if !c.bounded(told, time.Minute) {
+			t.Fatal("the first time has a bound")
+		}
+		c.set(told, time.Minute)
+		if got := c.bounded(told.Add(tt.at), time.Minute+tt.after); got != tt.want {
+			t.Errorf("%s: %t, want %t", name, got, tt.want)
+		}
+	}
+	// In many steps it comes no further than in one.
+	var c clock
+	c.set(told, 0)
+	at, stamp := told, time.Duration(0)
+	for range 1000 {
+		if stamp += time.Minute; c.bounded(at.Add(time.Minute+correction), stamp) {
+			at = at.Add(time.Minute + correction)
+			c.set(at, stamp)
+		}
+	}
+	if ahead := at.Sub(told) - stamp; ahead > 2*correction {
+		t.Errorf("in many steps it came %v ahead", ahead)
+	}
+}
+
+// One time that the server's key signs, within its grant and all, ends no lease while the kiosk has a time to compare it with, and has nothing erased.
+func TestOneTimeEndsNoLeases(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	if err := c.answer(c.greeting(), c.now); err != nil {
+		t.Fatal(err)
+	}
+	c.give(1, c.enrolment(access.PersonID{1}, 1, 3)) // until c.now+90_000
+	if err := c.answer(c.greeting(), c.now+95_000); !refusedBecause(err, errAhead) {
+		t.Errorf("a jump over all leases: %v", err)
+	}
+	c.refresh()
+	c.sweep()
+	if s, err := c.shelf.state(access.PersonID{1}); err != nil || s != vault.Active || !c.find(3).Found {
+		t.Errorf("the person is %v, %v", s, err)
+	}
+	if at, ok := c.clock.trusted(); !ok || at.Unix() > c.now+60 {
+		t.Errorf("the clock stands at %v", at)
+	}
+	if err := c.answer(c.greeting(), c.now+60); err != nil {
+		t.Errorf("the true time after it: %v", err)
+	}
+}
+
+// After a start there is nothing to compare with: what lies more than a month ahead has to be kept to.
+func TestLeapAfterAStartIsNotBelievedAtOnce(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	if err := c.answer(c.greeting(), c.now); err != nil {
+		t.Fatal(err)
+	}
+	c.stop()
+	c.start()
+	far := time.Unix(c.now, 0).Add(leap + time.Hour)
+	believed := func(at time.Time, want bool) {
+		t.Helper()
+		if err := c.tell(at); err != nil {
+			t.Error(err)
+		}
+		if _, ok := c.clock.trusted(); ok != want {
+			t.Errorf("%v is believed: %t", at, ok)
+		}
+	}
+	keep := func() {
+		c.clock.mu.Lock()
+		c.clock.claim.stamp -= leapHeld
+		c.clock.claim.at = c.clock.claim.at.Add(-leapHeld)
+		c.clock.mu.Unlock()
+	}
+	believed(far, false)
+	believed(far.Add(time.Second), false)
+	c.wantCount(access.EventTimeLeapt, 1)
+	keep()
+	believed(far.Add(leap), false) // to another one
+	c.wantCount(access.EventTimeLeapt, 2)
+	if floor, _ := c.store.Trusted(); floor > c.now+60 {
+		t.Errorf("the vault remembers %d", floor)
+	}
+	believed(time.Unix(c.now+60, 0), true)
+	c.stop()
+	c.start()
+	believed(far, false)
+	keep()
+	believed(far, true)
+	if err := c.tell(time.Unix(c.now, 0)); !errors.Is(err, errPast) {
+		t.Errorf("back again: %v", err)
+	}
+	if frames.Now()-c.clock.stamp > time.Minute {
+		t.Error("the clock was not set")
+	}
+}
+
+// A broker that lets the time through and keeps commands back, or a trust document, is found by what headquarters signs with the time.
+func TestWhatIsWithheldMakesStale(t *testing.T) {
+	for name, what := range map[string]struct {
+		missing func(k *kiosk) *missing
+		change  func(t *wire.Time)
+	}{
+		"commands": {func(k *kiosk) *missing { return &k.commands }, func(t *wire.Time) { t.Seq, t.Head = t.Seq+1, [32]byte{9} }},
+		"trust":    {func(k *kiosk) *missing { return &k.trust }, func(t *wire.Time) { t.Trust++ }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCentre(t)
+			c.configure("root")
+			c.start()
+			trusted, m := false, what.missing(c.kiosk)
+			missing := func() {
+				t.Helper()
+				answer := c.time(c.greeting(), c.now)
+				what.change(&answer)
+				if err := c.bring(c.sign("server", c.id, answer)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			later := func() {
+				m.mu.Lock()
+				m.since -= withheldFor
+				m.mu.Unlock()
+			}
+			missing()
+			if c.aged(&trusted); c.signals().Has(access.SignalStale) {
+				t.Error("stale by what is on its way")
+			}
+			later()
+			if c.aged(&trusted); !c.signals().Has(access.SignalStale) {
+				t.Error("something is kept back, and the kiosk counts as fresh")
+			}
+			missing()
+			if !c.signals().Has(access.SignalStale) {
+				t.Error("the next answer that says so ends it")
+			}
+			if err := c.answer(c.greeting(), c.now); err != nil {
+				t.Fatal(err)
+			}
+			if c.signals().Has(access.SignalStale) {
+				t.Error("nothing is missing, and the kiosk is stale")
+			}
+			// As long as some come, none is kept back.
+			missing()
+			later()
+			m.miss(true, 7)
+			if c.withheld() {
+				t.Error("a kiosk that catches up is stale")
+			}
+		})
+	}
+}
