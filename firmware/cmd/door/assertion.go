@@ -16,8 +16,8 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// maxChallenges wait for an operator at a time; the oldest gives way.
-const maxChallenges = 4
+// maxChallenges wait for an operator at a time, as many as headquarters lets wait; none gives way to others while it is good.
+const maxChallenges = 8
 
 // challenge is what an operator must sign to have the door released. It is kept in memory alone, and good once.
 type challenge struct {
@@ -27,15 +27,20 @@ type challenge struct {
 }
 
 // challenge answers a request for one.
-func (h *headquarters) challenge(request [16]byte) {
+func (h *headquarters) challenge(request [16]byte) error {
 	c := challenge{at: frames.Now()}
+	h.challenges = slices.DeleteFunc(h.challenges, func(o challenge) bool { return c.at-o.at > access.AssertWithin })
+	if len(h.challenges) >= maxChallenges {
+		return errPace
+	}
 	rand.Read(c.value[:])
-	h.challenges = append(h.challenges[max(0, len(h.challenges)+1-maxChallenges):], c)
-	h.note(&h.asked, access.EventRemoteReleaseAsked, "")
 	if p := h.door.walkup.View().Pending; !p.First.IsZero() {
 		c.waits = wire.Session(p.Session)
 	}
+	h.challenges = append(h.challenges, c)
+	h.note(&h.asked, access.EventRemoteReleaseAsked, "")
 	h.say(wire.Challenge{Request: request, Challenge: c.value, Door: h.door.policy.Door, Waits: c.waits})
+	return nil
 }
 
 // spend takes a challenge, which is good once.

@@ -86,12 +86,16 @@ func (h *headquarters) forget(n int) error {
 	return h.keepKeys(h.keys[n:])
 }
 
-// show tells headquarters the newest key.
+// show tells headquarters the newest key. The TPM attests each once in a start, however often it is asked for.
 func (h *headquarters) show() {
-	newest := h.keys[len(h.keys)-1]
-	if e, err := h.door.root.CertifyExchange(newest.Number, newest.Blob); err == nil {
-		h.say(e)
+	if newest := h.keys[len(h.keys)-1]; h.attested.Number != newest.Number {
+		e, err := h.door.root.CertifyExchange(newest.Number, newest.Blob)
+		if err != nil {
+			return
+		}
+		h.attested = e
 	}
+	h.say(h.attested)
 }
 
 // renew makes the next key.
@@ -137,9 +141,14 @@ func (h *headquarters) ask(data []byte) error {
 	if err != nil {
 		return err
 	}
+	switch known, ok := h.requests.admit(a.Request, frames.Now()); {
+	case known:
+		return nil // it came before, and whoever brings it again gets nothing
+	case !ok:
+		return errPace
+	}
 	if a.For == wire.KindChallenge {
-		h.challenge(a.Request)
-		return nil
+		return h.challenge(a.Request)
 	}
 	if a.After != 0 && h.keys[len(h.keys)-1].Number <= a.After {
 		if err := h.renew(); err != nil {

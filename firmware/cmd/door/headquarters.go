@@ -57,8 +57,10 @@ type headquarters struct {
 	roster     roster.Roster
 	retired    bool
 	keys       []exchangeKey
+	attested   wire.Exchange // one of them, as the TPM did; Number 0: none yet
 	made       time.Duration // CLOCK_MONOTONIC, when the newest key was made
 	greetings  []greeting
+	requests   requests
 	challenges []challenge
 	owed       debt
 	noted      []byte // the checkpoint that headquarters was told last
@@ -317,7 +319,7 @@ func (h *headquarters) refuse(kind wire.Kind, data []byte, err error) {
 func phrase(err error) string {
 	for _, known := range []error{
 		wire.ErrForged, wire.ErrMisdirected, roster.ErrGap, roster.ErrFork, roster.ErrOlder, roster.ErrLockout, roster.ErrNonce, roster.ErrBounds, roster.ErrKind, roster.ErrTimeless, roster.ErrExpired,
-		errPast, errAhead, errRetired, errUnfit, errForeignRoot, errNoExchange, errNoChallenge, errBusy, vault.ErrUnacknowledged,
+		errPast, errAhead, errRetired, errUnfit, errForeignRoot, errNoExchange, errNoChallenge, errBusy, errPace, vault.ErrUnacknowledged,
 	} {
 		if errors.Is(err, known) {
 			return clip(known.Error(), 160)
