@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -48,7 +47,7 @@ type Status struct {
 	Covered proof.Checkpoint // newest checkpoint all of whose records are here; its Origin is empty when there is none
 	Strange uint64           // records that this program cannot decode
 	Applied Applied          // by records that are vouched for
-	Trust   uint64           // newest trust document that it has recorded as in force, vouched for; 0: none
+	Trust   uint64           // version of the document in force, by those; 0: none
 	Alarms  []Alarm          // open or over, one of a kind
 }
 
@@ -165,36 +164,19 @@ func (k *kiosk) look(e Entry, now time.Time) {
 		k.alarm(AlarmUnreadable, fmt.Sprintf("record %d", e.Index), nil, now)
 		return
 	}
-	if strings.HasPrefix(r.Detail, unvouched) {
-		return
-	}
-	switch r.Event {
-	case access.EventCommandApplied:
+	if r.Event == access.EventCommandApplied && !strings.HasPrefix(r.Detail, unvouched) {
 		s.applied(r.Detail)
-	case access.EventTrustChanged:
-		s.Trust = max(s.Trust, number(r.Detail, "version "))
 	}
-	if r.Event != access.EventBooted || r.Boot == 0 {
+	if r.Event == access.EventTrustChanged && !strings.HasPrefix(r.Detail, unvouched) {
+		s.trusts(r.Detail)
+	}
+	if r.Event != access.EventBooted || r.Boot == 0 || strings.HasPrefix(r.Detail, unvouched) {
 		return
 	}
 	if r.Boot <= s.Booted {
 		k.alarm(AlarmClone, fmt.Sprintf("record %d says boot %d, after boot %d", e.Index, r.Boot, s.Booted), nil, now)
 	}
 	s.Booted = r.Boot
-}
-
-// number is the one that a detail begins with, behind a word; 0 when it does not.
-func number(detail, word string) uint64 {
-	rest, found := strings.CutPrefix(detail, word)
-	if !found {
-		return 0
-	}
-	digits, _, _ := strings.Cut(rest, " ")
-	n, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // alarm notes an alarm, to be announced once mu is free.

@@ -97,7 +97,6 @@ func TestCatchingUp(t *testing.T) {
 func TestAppliedCommandIsKnown(t *testing.T) {
 	b := newBench(t)
 	link := func(n byte) string { return strings.Repeat(fmt.Sprintf("%02x", n), 32) }
-	b.log1(t, access.Record{Event: access.EventTrustChanged, Detail: "version 3"})
 	note := func(detail string) {
 		b.log1(t, access.Record{Event: access.EventCommandApplied, Boot: 1, Detail: detail})
 	}
@@ -106,19 +105,33 @@ func TestAppliedCommandIsKnown(t *testing.T) {
 	}
 	b.sign(t)
 	note("seq=11 link=" + link(11))
-	b.mustSend(t, b.report(t, 0, 8), 7)
+	b.mustSend(t, b.report(t, 0, 7), 6)
 	want := Applied{Seq: 7}
 	for i := range want.Link {
 		want.Link[i] = 7
 	}
 	b.reopen(t)
-	if s, err := b.Status(b.id); err != nil || s.Applied != want || s.Trust != 3 {
+	if s, err := b.Status(b.id); err != nil || s.Applied != want {
 		t.Errorf("%+v, %v", s.Applied, err)
 	}
 	b.sign(t)
-	b.mustSend(t, b.report(t, 8, 1), 8)
+	b.mustSend(t, b.report(t, 7, 1), 7)
 	if s, err := b.Status(b.id); err != nil || s.Applied.Seq != 11 {
 		t.Errorf("%+v, %v", s.Applied, err)
+	}
+}
+
+func TestTrustInForceIsKnown(t *testing.T) {
+	b := newBench(t)
+	for _, d := range []string{"version 3", "version 2", unvouched + "version 9", "version x"} {
+		b.log1(t, access.Record{Event: access.EventTrustChanged, Boot: 1, Detail: d})
+	}
+	b.sign(t)
+	b.log1(t, access.Record{Event: access.EventTrustChanged, Boot: 1, Detail: "version 4"})
+	b.mustSend(t, b.report(t, 0, 5), 4)
+	b.reopen(t)
+	if s, err := b.Status(b.id); err != nil || s.Trust != 3 {
+		t.Errorf("trust %d, %v", s.Trust, err)
 	}
 }
 

@@ -27,7 +27,7 @@ type kept struct {
 	Newest  signed  `cbor:"3,keyasint"` // newest checkpoint
 	Booted  uint64  `cbor:"4,keyasint"` // boot of the last start that is recorded
 	Alarms  []Alarm `cbor:"5,keyasint"` // at most one of a kind
-	Looked  uint64  `cbor:"6,keyasint"` // records that were looked at for what stands below and Booted
+	Looked  uint64  `cbor:"6,keyasint"` // records that were looked at for Booted and Strange
 	Strange uint64  `cbor:"7,keyasint"` // records that this program could not decode
 
 	Applied Applied `cbor:"8,keyasint"`
@@ -168,6 +168,14 @@ func readBounded(dir, name string, most int64) ([]byte, error) {
 		err = fmt.Errorf("%w: file %q has more than %d bytes", ErrDamaged, name, most)
 	}
 	return b, err
+}
+
+// trusts takes over what the record of a trust document says (EVENTS, 1107).
+func (s *kept) trusts(detail string) {
+	var version uint64
+	if n, err := fmt.Sscanf(detail, "version %d", &version); err == nil && n == 1 {
+		s.Trust = max(s.Trust, version)
+	}
 }
 
 // applied takes over what the record of a command says. It begins with words that the kiosk never changes (EVENTS, 1102).
