@@ -34,10 +34,11 @@ func summary(t *testing.T, v *Vault) string {
 	l, err2 := v.Lockout("front")
 	p, err3 := v.Policy()
 	stream, err4 := v.Item(Stream)
-	if err := errors.Join(err, err2, err3, err4); err != nil {
+	pending, err5 := v.Item(Pending)
+	if err := errors.Join(err, err2, err3, err4, err5); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(&s, "lockdown %v, locked %v, policy %q, stream %x, turn %d", on, l.Locked, p, stream, v.sealed.head.Turn)
+	fmt.Fprintf(&s, "lockdown %v, locked %v, policy %q, stream %x, pending %x, turn %d", on, l.Locked, p, stream, pending, v.sealed.head.Turn)
 	return s.String()
 }
 
@@ -74,7 +75,8 @@ func TestEveryCut(t *testing.T) {
 		{"put suspended", func() error { p := someone(t, 4, 1); p.State = Suspended; return v.Put(p) }},
 		{"re-key", func() error { return v.Rekey() }},
 		{"step", func() error {
-			_, err := v.Apply(Step{Orders: []Order{generation(t, 1, 9), Stand{id(2), 1, 1, Active}}, Items: map[Item][]byte{Stream: {7}}, Restricts: true}, nil)
+			_, err := v.Apply(Step{Orders: []Order{generation(t, 1, 9), Stand{id(2), 1, 1, Active}}, Items: map[Item][]byte{Stream: {7}}, Restricts: true},
+				func([]Outcome) (map[Item][]byte, error) { return map[Item][]byte{Pending: {8}}, nil })
 			return err
 		}},
 		{"delete again", func() error { return v.Delete(id(4), 0) }},

@@ -22,7 +22,7 @@ const (
 	// waiting is how many messages of one kiosk are kept. More are refused to that kiosk alone, which holds them in its own log anyway.
 	waiting = 512
 	// unacknowledged is how many messages are handed out before the first is acknowledged.
-	unacknowledged = 1024 // four kiosks that are as far behind as headquarters lets them be
+	unacknowledged = 1024            // four kiosks that are as far behind as headquarters lets them be
 	again          = 5 * time.Second // a message that was handed out and not acknowledged comes once more
 	fetched        = 32              // messages ahead of Receive, of at most 152 KiB
 )

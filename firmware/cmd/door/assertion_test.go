@@ -14,7 +14,6 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/vault"
-	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/firmware/root"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -151,6 +150,12 @@ func TestExchangeKeysRotate(t *testing.T) {
 	if e := report[wire.Exchange](c); e.Number != 1 {
 		t.Errorf("key %d, want the first", e.Number)
 	}
+	if err := ask(1); !refusedBecause(err, errUnfit) {
+		t.Errorf("another key while nobody knows how old this one is: %v", err)
+	}
+	if err := c.answer(c.greeting(), c.now); err != nil {
+		t.Fatal(err)
+	}
 	if err := ask(1); err != nil {
 		t.Fatal(err)
 	}
@@ -161,10 +166,26 @@ func TestExchangeKeysRotate(t *testing.T) {
 	if err := ask(2); !refusedBecause(err, errUnfit) {
 		t.Errorf("a third key at once: %v", err)
 	}
+	const day = 86_400
+	if err := c.answer(c.greeting(), c.now+day); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(2); !refusedBecause(err, errUnfit) {
+		t.Errorf("a third key after a day that only headquarters' clock has seen: %v", err)
+	}
 	c.give(1, c.enrolment(access.PersonID{1}, 1, 3)) // sealed before headquarters knew of the second
 	late := c.chain(1, c.enrolment(access.PersonID{2}, 1, 5))
 	c.stop()
 	c.start()
+	if err := c.answer(c.greeting(), c.now+day); err != nil {
+		t.Fatal(err)
+	}
+	c.hq.mu.Lock()
+	c.hq.keys[1].Made = c.hq.now() - day + 60
+	c.hq.mu.Unlock()
+	if err := ask(2); !refusedBecause(err, errUnfit) {
+		t.Errorf("a third key within a day, after a restart: %v", err)
+	}
 	c.give(2, c.enrolment(access.PersonID{3}, 1, 7))
 	if keys := c.exchangeKeys(); len(keys) != 1 || keys[0].Number != 2 {
 		t.Errorf("%d keys are kept", len(keys))
@@ -189,11 +210,8 @@ func TestExchangeKeysRotate(t *testing.T) {
 	}
 	// By itself, after its time.
 	c.hq.mu.Lock()
-	c.clock.set(time.Now(), c.hq.made)
 	c.hq.rotate()
 	c.hq.keys[0].Made -= int64(exchangeLife / time.Second)
-	c.hq.made -= exchangeLeast
-	c.clock.set(time.Now(), c.hq.made+exchangeLeast)
 	c.hq.rotate()
 	n := c.hq.keys[len(c.hq.keys)-1].Number
 	c.hq.mu.Unlock()
@@ -216,9 +234,10 @@ func TestCertificateOfTheKiosk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	from := time.Now().Add(-time.Minute)
 	issue := func(name string, key any, by string, until time.Time) []byte {
 		template := &x509.Certificate{
-			SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+			SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		}
 		der, err := x509.CreateCertificate(rand.Reader, template, c.ca, key, c.keys[by])
 		if err != nil {
@@ -248,54 +267,37 @@ func TestCertificateOfTheKiosk(t *testing.T) {
 		}
 	}
 	c.wantCount(access.EventCertificateChanged, 1)
+	// Whoever kept earlier ones, which are good still, takes the kiosk back to none of them, and has nothing recorded or written by them.
+	from = from.Add(time.Second)
+	earlier, good := good, issue(name, public, "ca", soon)
+	if err := c.bring(c.sign("server", c.id, wire.Certificate{Chain: [][]byte{good}})); err != nil {
+		t.Fatal(err)
+	}
+	for _, der := range [][]byte{earlier, issue(name, public, "ca", soon.Add(time.Hour))} {
+		if err := c.bring(c.sign("server", c.id, wire.Certificate{Chain: [][]byte{der}})); !refusedBecause(err, errUnfit) {
+			t.Errorf("one that is not newer: %v", err)
+		}
+	}
+	c.wantCount(access.EventCertificateChanged, 2)
+	// Nor does whoever issues them without end.
+	from = time.Now().Add(-50 * time.Second)
+	taken := 0
+	for range 2 * comingsBurst {
+		from = from.Add(time.Second)
+		der := issue(name, public, "ca", soon)
+		if c.bring(c.sign("server", c.id, wire.Certificate{Chain: [][]byte{der}})) == nil {
+			good = der
+			taken++
+		}
+	}
+	if taken != comingsBurst-2 {
+		t.Errorf("%d more were taken", taken)
+	}
 	c.stop()
 	c.start()
 	var s ipc.Stationed
 	if err := c.call(ipc.KindStation, nil, &s); err != nil || string(s.Certificate[0]) != string(good) {
 		t.Errorf("after a restart: %v", err)
-	}
-}
-
-// A kiosk that is decommissioned has nobody's references, recognises nobody, obeys nobody, and lets people out; its last records go up.
-//
-// Control: A22
-func TestDecommission(t *testing.T) {
-	c := newCentre(t)
-	c.configure("root")
-	c.start()
-	c.give(1, c.enrolment(access.PersonID{1}, 1, 3))
-	c.give(0, c.sign("administrator", wire.Fleet(), wire.Decommission{Issued: 1}))
-	if c.find(3); c.store.Count() != 1 {
-		t.Fatal("a decommission for the fleet was obeyed")
-	}
-	c.give(0, c.admin(wire.Decommission{Issued: 1}))
-	if c.store.Count() != 0 || c.gallery.Len() != 0 || c.serves() {
-		t.Errorf("%d people in the vault, %d in memory, serves %t", c.store.Count(), c.gallery.Len(), c.serves())
-	}
-	for range 2 {
-		if err := c.bring(c.chain(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))); !refusedBecause(err, errRetired) {
-			t.Errorf("a command is answered with %v", err)
-		}
-		before := c.wires.released()
-		c.wires.edges <- board.Edge{Line: board.REX, On: true, Stamp: time.Millisecond}
-		for end := time.Now().Add(5 * time.Second); c.wires.released() == before; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatal("nobody gets out")
-			}
-		}
-		var f ipc.Fetched
-		if err := c.call(ipc.KindFetch, ipc.Fetch{}, &f); err != nil || len(f.Report) == 0 {
-			t.Errorf("records: %v", err)
-		}
-		c.stop()
-		c.start()
-		if c.closed == "" || c.gallery.Len() != 0 {
-			t.Errorf("after a restart: %q, %d people", c.closed, c.gallery.Len())
-		}
-	}
-	c.wantCount(access.EventDecommissioned, 1)
-	if _, err := os.Stat(filepath.Join(c.state, vaultFile)); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -313,17 +315,26 @@ func TestForeignRootIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.start()
-		if c.hq != nil || !c.portal.State().Lockdown {
-			t.Error("another root is obeyed, or a lockdown is gone")
+		if c.hq != nil || !c.portal.State().Lockdown || !c.signals().Has(access.SignalStale) {
+			t.Error("another root is obeyed, a lockdown is gone, or nothing weighs against those who come")
 		}
 		c.stop()
 	}
+	// Nor is a kiosk without the file one that never had a headquarters.
+	if err := os.Remove(filepath.Join(c.state, "root", "headquarters")); err != nil {
+		t.Fatal(err)
+	}
+	c.start()
+	if c.hq != nil || !c.signals().Has(access.SignalStale) {
+		t.Error("headquarters was switched off by removing a file")
+	}
+	c.stop()
 	c.configure("root")
 	c.start()
 	if c.hq == nil || c.stands().Seq != 1 {
 		t.Error("the right root is not obeyed")
 	}
-	c.wantCount(access.EventHeadquartersForeign, 2)
+	c.wantCount(access.EventHeadquartersForeign, 3)
 	c.wantCount(access.EventTrustChanged, 1)
 }
 

@@ -122,18 +122,13 @@ func (h *headquarters) person(o wire.Enrolment) (vault.Person, error) {
 
 // forgetAll has a kiosk that is decommissioned forget everybody, and what it could open more with.
 func (h *headquarters) forgetAll(s *step) error {
-	var everybody []access.PersonID
-	err := h.door.store.States(func(id access.PersonID, _ vault.State) error { everybody = append(everybody, id); return nil })
+	everybody, err := h.door.everybody()
 	if err != nil {
 		return err
 	}
 	s.vault.Orders, s.places = nil, nil
-	for _, id := range everybody {
-		p, err := h.door.store.Get(id, [32]byte{}) // no bundle: no reference is read
-		if err != nil {
-			return err
-		}
-		s.add(-1, vault.Forget{Person: id, Generation: p.Generation})
+	for _, o := range everybody {
+		s.add(-1, o)
 	}
 	for item, value := range map[vault.Item][]byte{vault.Exchange: nil, vault.Document: nil, vault.Retired: {1}} {
 		s.vault.Items[item] = value

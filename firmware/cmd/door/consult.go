@@ -16,32 +16,50 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// consult takes up the headquarters that the kiosk was given, if it was given any. What cannot be believed leaves the kiosk without one.
+// consult takes up the headquarters that the kiosk was given, if it was given any. What cannot be believed leaves the kiosk without one. One that had a
+// headquarters before counts as stale then: whoever takes the file away, or has the log put aside, gains no kiosk that nobody can tell anything.
 func (k *kiosk) consult() {
-	if k.store == nil || k.root == nil || k.notary == nil || k.closed != "" && !k.retired {
+	if k.store == nil || k.closed != "" && !k.retired {
 		return // what it orders could not be carried out, and would be lost
 	}
-	place, found, err := root.ReadHeadquarters(k.state)
-	if !found && err == nil {
+	if k.retired {
+		k.degrade("decommissioning", errors.Join(k.empty(), root.ForgetExchange(k.state))) // a power cut may have come before either
+	}
+	known, err := k.store.Item(vault.Fleet)
+	if k.root == nil || k.notary == nil {
+		k.stale(known != nil || err != nil)
 		return
+	}
+	place, found := root.Headquarters{}, false
+	if err == nil {
+		place, found, err = root.ReadHeadquarters(k.state)
+	}
+	if err == nil && !found {
+		if known == nil {
+			return
+		}
+		err = errGone
 	}
 	var h *headquarters
 	if err == nil {
-		h, err = k.adopt(place)
+		h, err = k.adopt(place, known)
 	}
 	if err != nil {
 		k.note(access.EventHeadquartersForeign, err.Error())
 		k.trouble.set("headquarters", err)
+		k.stale(true)
 		return
 	}
 	k.hq = h
 	k.store.Believe(k.clock.trusted)
 }
 
+var errGone = errors.New("what the disk said about headquarters is gone, and this kiosk has one: run door headquarters again")
+
 var errForeign = errors.New("what the disk says about headquarters is not of the fleet root that this kiosk has adopted")
 
-// adopt has the vault remember the first fleet root: whoever writes to the disk later can put no other in its place.
-func (k *kiosk) adopt(place root.Headquarters) (*headquarters, error) {
+// adopt has the vault remember the first fleet root: whoever writes to the disk later can put no other in its place. known is what it remembers.
+func (k *kiosk) adopt(place root.Headquarters, known []byte) (*headquarters, error) {
 	calibration, err := model.DefaultCalibration()
 	if err != nil {
 		return nil, err
@@ -55,10 +73,6 @@ func (k *kiosk) adopt(place root.Headquarters) (*headquarters, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(place.Root)
-	known, err := k.store.Item(vault.Fleet)
-	if err != nil {
-		return nil, err
-	}
 	if known == nil {
 		k.note(access.EventHeadquartersAdopted, fmt.Sprintf("%x", sum))
 		err = k.store.SetItem(vault.Fleet, sum[:])

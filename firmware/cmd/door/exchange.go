@@ -19,8 +19,9 @@ import (
 const (
 	// exchangeLife is how long one key for sealed content is used: what was recorded on its way opens for nobody once the key is gone.
 	exchangeLife = 91 * 24 * time.Hour
-	// exchangeLeast is how long headquarters waits for another one at least: a TPM makes keys slowly, and wears.
-	exchangeLeast = 10 * time.Minute
+	// exchangeLeast is how long headquarters waits for another one at least: a TPM makes keys slowly, and each wears its counter. What the server's key may
+	// ask for wears it less in ten years than a day's budget of the vault.
+	exchangeLeast = 24 * time.Hour
 )
 
 // exchangeKey is a key for sealed content, as the TPM wrapped it. Two are kept while headquarters may still seal to the older one.
@@ -34,6 +35,10 @@ var errNoExchange = errors.New("it is sealed to a key that this kiosk does not h
 
 // restoreKeys takes up the keys that the vault keeps; before there are any, the one of provisioning.
 func (h *headquarters) restoreKeys() error {
+	if h.retired {
+		h.keys = []exchangeKey{{Number: 1}} // its number stands in greetings
+		return nil
+	}
 	kept, err := h.door.store.Item(vault.Exchange)
 	if err == nil && kept != nil {
 		err = wire.Unmarshal(kept, &h.keys)
@@ -98,17 +103,18 @@ func (h *headquarters) show() {
 	h.say(h.attested)
 }
 
-// renew makes the next key.
+// renew makes the next key, if the one before is old enough by both clocks: headquarters' time alone moves as its server likes, the machine's begins anew with
+// each start.
 func (h *headquarters) renew() error {
-	if now := frames.Now(); now-h.made < exchangeLeast {
+	newest, now := h.keys[len(h.keys)-1], h.now()
+	if now == 0 || now-newest.Made < int64(exchangeLeast/time.Second) || frames.Now()-h.made < exchangeLeast {
 		return errUnfit
 	}
 	blob, err := h.door.root.NewExchange()
 	if err != nil {
 		return err
 	}
-	newest := h.keys[len(h.keys)-1]
-	next := exchangeKey{Number: newest.Number + 1, Blob: blob, Made: h.now()}
+	next := exchangeKey{Number: newest.Number + 1, Blob: blob, Made: now}
 	if err := h.keepKeys([]exchangeKey{newest, next}); err != nil {
 		return err
 	}
@@ -171,13 +177,17 @@ func (h *headquarters) certificate(data []byte) error {
 	if err := h.fits(c.Chain); err != nil {
 		return errors.Join(errUnfit, err)
 	}
+	more, ok := h.certified.pass(frames.Now())
+	if !ok {
+		return errUnfit
+	}
 	place := h.place
 	place.Certificate = c.Chain
 	if err := root.WriteHeadquarters(h.door.state, place); err != nil {
 		return err
 	}
 	h.place = place
-	h.door.note(access.EventCertificateChanged, "")
+	_ = h.door.append(class(access.EventCertificateChanged), h.door.plain(access.EventCertificateChanged, more))
 	return nil
 }
 
@@ -192,6 +202,9 @@ func (h *headquarters) fits(chain [][]byte) error {
 	}
 	if !own.Equal(leaf.PublicKey) || leaf.Subject.CommonName != wire.Name(h.door.root.Identity().Kiosk()) {
 		return errors.New("it is for another key, or another name")
+	}
+	if now, err := x509.ParseCertificate(h.place.Certificate[0]); err == nil && !leaf.NotBefore.After(now.NotBefore) {
+		return errors.New("it was issued before the one in use") // whoever kept it brings it again
 	}
 	at, _ := h.door.wall()
 	o := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}

@@ -29,6 +29,9 @@ func TestWithoutHeadquarters(t *testing.T) {
 	if err := c.call(ipc.KindFetch, ipc.Fetch{}, &ipc.Fetched{}); err == nil {
 		t.Error("records were given away")
 	}
+	if c.signals().Has(access.SignalStale) {
+		t.Error("a kiosk without headquarters misses one")
+	}
 	for e := access.Event(1100); e < 1150; e++ {
 		c.wantCount(e, 0)
 	}
