@@ -36,11 +36,9 @@ type owedCommand struct {
 
 func (d debt) empty() bool { return len(d.Records)+len(d.Commands) == 0 && d.Lost == 0 }
 
-// with is the debt with more of it, for a log of so many records.
+// with is the debt with more of it, for a log of so many records: what was owed before does not stand among them either, or it would be paid.
 func (d debt) with(head uint64, records []access.Record, commands ...owedCommand) debt {
-	if d.empty() {
-		d.From = head
-	}
+	d.From = head
 	d.Records = append(slices.Clip(d.Records), records...)
 	if over := len(d.Records) - maxOwedRecords; over > 0 {
 		d.Records, d.Lost = d.Records[over:], d.Lost+uint64(over)

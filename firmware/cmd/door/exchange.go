@@ -19,8 +19,8 @@ import (
 const (
 	// exchangeLife is how long one key for sealed content is used: what was recorded on its way opens for nobody once the key is gone.
 	exchangeLife = 91 * 24 * time.Hour
-	// exchangeLeast is how long headquarters waits for another one at least: a TPM makes keys slowly, and each wears its counter. What the server's key may
-	// ask for wears it less in ten years than a day's budget of the vault.
+	// exchangeLeast is how long headquarters waits for another one at least: a TPM makes keys slowly, and to keep one and to forget the one before raises its
+	// counter twice: the server's key alone wears it by 2 of the 64 raises that the vault budgets for a day.
 	exchangeLeast = 24 * time.Hour
 )
 
