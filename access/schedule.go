@@ -94,6 +94,9 @@ type Holiday struct {
 // maxWord bounds a name of a policy, in bytes; a person's groups have the same bound on the wire.
 const maxWord = 64
 
+// CheckDoor refuses what can be no name of a door in a Site.
+func CheckDoor(name string) error { return checkWord(name) }
+
 // checkWord lets through small letters, digits and single words joined by hyphens: names that look alike are the same name.
 func checkWord(w string) error {
 	if w == "" || len(w) > maxWord || w[0] == '-' || w[len(w)-1] == '-' {

@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 )
@@ -109,8 +110,8 @@ func (s Site) PermitsAt(door string, groups []string, day Date, minute int) Ruli
 
 func (s *Site) rule(door string, groups []string, day Date, minute int, timed bool) Ruling {
 	none := Ruling{Reason: ReasonNoRule}
-	n := sort.Search(len(s.Doors), func(i int) bool { return s.Doors[i].Name >= door })
-	if n == len(s.Doors) || s.Doors[n].Name != door {
+	n, found := s.find(door)
+	if !found {
 		return none
 	}
 	theirs := s.places(groups)
@@ -167,10 +168,21 @@ func (s *Site) places(groups []string) (set GroupSet) {
 	return set
 }
 
+func (s *Site) find(door string) (place int, found bool) {
+	n := sort.Search(len(s.Doors), func(i int) bool { return s.Doors[i].Name >= door })
+	return n, n < len(s.Doors) && s.Doors[n].Name == door
+}
+
+// Knows reports whether a door is one of the site's.
+func (s Site) Knows(door string) bool {
+	_, found := s.find(door)
+	return found
+}
+
 // Apply is a kiosk's policy with what the site says of its door. It refuses what would switch a protection off or ask for less than the kiosk does.
 func (s Site) Apply(p Policy) (Policy, error) {
-	n := sort.Search(len(s.Doors), func(i int) bool { return s.Doors[i].Name >= p.Door })
-	if n == len(s.Doors) || s.Doors[n].Name != p.Door {
+	n, found := s.find(p.Door)
+	if !found {
 		return p, nil // nobody may pass: its kiosk goes on as it is
 	}
 	return s.Doors[n].apply(p)
@@ -179,6 +191,19 @@ func (s Site) Apply(p Policy) (Policy, error) {
 func (d SiteDoor) apply(p Policy) (Policy, error) {
 	if d.Profile != 0 && d.Profile < p.Profile {
 		return Policy{}, fmt.Errorf("door %q: profile %v is below the kiosk's, %v", d.Name, d.Profile, p.Profile)
+	}
+	for _, t := range []struct {
+		what     string
+		own, get float64
+	}{
+		{"false-match rate", -p.FalseMatchRate, -d.FalseMatchRate}, // a lower rate asks for more
+		{"site offset", float64(p.SiteOffset), float64(d.SiteOffset)},
+		{"margin", float64(p.Margin), float64(d.Margin)},
+		{"learned budget", p.Capture.LearnedBudget, d.LearnedBudget},
+	} {
+		if t.get != 0 && !(t.get >= t.own) {
+			return Policy{}, fmt.Errorf("door %q: %s %.3g asks for less than the kiosk does, %.3g", d.Name, t.what, math.Abs(t.get), math.Abs(t.own))
+		}
 	}
 	p.Profile = max(p.Profile, d.Profile)
 	p.Challenge.NeedRelief = p.Challenge.NeedRelief || d.NeedRelief

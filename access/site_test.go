@@ -49,6 +49,7 @@ func smallSite() Site {
 	}
 }
 
+// Control: U5
 func TestSitePermits(t *testing.T) {
 	s := smallSite()
 	if err := s.Validate(); err != nil {
@@ -229,9 +230,22 @@ func TestSiteApply(t *testing.T) {
 	if !reflect.DeepEqual(p, own) {
 		t.Error("more was changed than the site names")
 	}
-	own.Profile, own.Challenge.NeedRelief = High, true
-	if _, err := s.Apply(own); err == nil {
-		t.Error("a site lowered the profile of a kiosk")
+	for what, lower := range map[string]func(*SiteDoor, *Policy){
+		"profile":        func(_ *SiteDoor, own *Policy) { own.Profile, own.Challenge.NeedRelief = High, true },
+		"rate":           func(d *SiteDoor, own *Policy) { d.FalseMatchRate = own.FalseMatchRate * 1.01 },
+		"offset":         func(d *SiteDoor, own *Policy) { d.SiteOffset = own.SiteOffset / 2 },
+		"margin":         func(d *SiteDoor, own *Policy) { d.Margin = own.Margin / 2 },
+		"learned budget": func(d *SiteDoor, own *Policy) { own.Capture.LearnedBudget, d.LearnedBudget = 0.01, 0.001 },
+	} {
+		own, s := DefaultPolicy(), smallSite()
+		s.Doors[1].Profile = Restricted
+		lower(&s.Doors[1], &own)
+		if _, err := s.Apply(own); err == nil {
+			t.Errorf("a site lowered what a kiosk asks for: %s", what)
+		}
+	}
+	if !s.Knows("front") || s.Knows("fron") || s.Knows("zoo") || (Site{}).Knows("front") {
+		t.Error("a site does not know its doors")
 	}
 	own = DefaultPolicy()
 	own.Door = "elsewhere"

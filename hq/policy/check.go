@@ -59,10 +59,6 @@ func (d *Document) idleDoors(s access.Site, on access.Date) (found []Finding) {
 				found = append(found, odd(d.lines.of("doors.%s.rules[%d]", door.Name, i), "door %q, rule %d ended on %v", door.Name, i+1, r.Until))
 			}
 		}
-		if most := access.DefaultPolicy().FalseMatchRate; door.FalseMatchRate > most {
-			found = append(found, odd(d.lines.of("doors.%s.false-match-rate", door.Name), "door %q takes strangers for somebody %.3g times as often as a kiosk does by itself",
-				door.Name, door.FalseMatchRate/most))
-		}
 	}
 	return found
 }

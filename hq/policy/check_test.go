@@ -107,7 +107,6 @@ func TestOddities(t *testing.T) {
 		{"a zone spelt in two ways", small("[doors.side]\nfrom = \"frond\"\nexit = \"rex\"\nrules = [{ groups = [\"staff\"], schedule = \"always\" }]\n"), `8: warning: no way leads from outside to "frond"`},
 		{"an end that does not come", small("[schedules.s]\nweek.sat = [\"22:00-02:30\"]\n[doors.side]\nexit = \"rex\"\nrules = [{ groups = [\"staff\"], schedule = \"s\" }]\n"), `7: warning: schedule "s" begins or ends at 02:30 on 2027-03-28: the clock goes from 02:00 to 03:00 then`},
 		{"a beginning that comes twice", small("[schedules.s]\nweek.sun = [\"02:30-04:00\"]\n[doors.side]\nexit = \"rex\"\nrules = [{ groups = [\"staff\"], schedule = \"s\" }]\n"), `7: warning: schedule "s" begins or ends at 02:30 on 2027-10-31: the clock goes back from 03:00 to 02:00 then`},
-		{"more strangers", small("[doors.side]\nexit = \"rex\"\nfalse-match-rate = 1e-4\nrules = [{ groups = [\"staff\"], schedule = \"always\" }]\n"), `9: warning: door "side" takes strangers for somebody 10 times as often`},
 	}
 	for _, tt := range tests {
 		b := Build([]byte(tt.text), nil, aMonday)

@@ -274,7 +274,7 @@ func TestRefusals(t *testing.T) {
 		{"a group that there is not", small("[doors.side]\nexit = \"rex\"\nrules = [{ groups = [\"staff\"], schedule = \"always\" }, { groups = [\"stuff\"], schedule = \"always\" }]\n"), "9: error: door \"side\", rule 2: group \"stuff\""},
 		{"no schedule", small("[doors.side]\nexit = \"rex\"\nrules = [{ groups = [\"staff\"] }]\n"), "9: error: door \"side\", rule 1: schedule \"\""},
 		{"an end before the beginning", small("[doors.side]\nexit = \"rex\"\nrules = [{ groups = [\"staff\"], schedule = \"always\", from = 2026-12-02, until = 2026-12-01 }]\n"), "9: error: door \"side\", rule 1: it ends"},
-		{"one stranger in a hundred", small("[doors.side]\nexit = \"rex\"\nfalse-match-rate = 0.01\n"), "7: error: door \"side\": policy: false-match rate 0.01"},
+		{"one stranger in a hundred", small("[doors.side]\nexit = \"rex\"\nfalse-match-rate = 0.01\n"), "7: error: door \"side\": false-match rate 0.01 asks for less"},
 		{"a margin of nothing", small("[doors.side]\nexit = \"rex\"\nmargin = 0\n"), "9: error: door \"side\": margin = 0"},
 		{"a margin that is no number", small("[doors.side]\nexit = \"rex\"\nmargin = nan\n"), "9: error: door \"side\": margin = NaN"},
 		{"a profile", small("[doors.side]\nexit = \"rex\"\nprofile = \"low\"\n"), "9: error: door \"side\": read profile"},
