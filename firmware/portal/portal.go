@@ -79,6 +79,7 @@ type Portal struct {
 
 	// Owned by Run's goroutine.
 	times   access.DoorTimes
+	next    access.DoorTimes                        // in force once the door is at rest
 	timers  [access.HeldOpenTimer + 1]time.Duration // when each runs out; 0 when it does not run
 	used    access.SessionID                        // of the newest Pass
 	session access.SessionID                        // whose release the door is in
@@ -102,7 +103,7 @@ func New(cfg Config) (*Portal, error) {
 		return nil, fmt.Errorf("make portal: %w", err)
 	}
 	p := &Portal{
-		cfg: cfg, times: cfg.Times, calls: make(chan func()), over: make(chan struct{}),
+		cfg: cfg, times: cfg.Times, next: cfg.Times, calls: make(chan func()), over: make(chan struct{}),
 		journal: newJournal(cfg.Recorder, cfg.Now), test: wiring.New(cfg.Board),
 	}
 	p.relay = newRelay(cfg.Lines, cfg.Now, func() { p.note(access.EventReleaseGuarded, p.State().State, "") })
@@ -173,15 +174,26 @@ func (p *Portal) Found(ctx context.Context, lockdown bool) error {
 	})
 }
 
-// SetTimes takes the times of another policy. Timers that run keep theirs.
+// Fits refuses times that this door cannot have.
+func (p *Portal) Fits(t access.DoorTimes) error { return fits(t, p.cfg.Board) }
+
+// SetTimes takes the times of another policy, once the door is closed and secured: whoever passes has the times with which they began.
 func (p *Portal) SetTimes(ctx context.Context, t access.DoorTimes) error {
-	if err := fits(t, p.cfg.Board); err != nil {
+	if err := p.Fits(t); err != nil {
 		return fmt.Errorf("set door times: %w", err)
 	}
 	return p.do(ctx, func() error {
-		p.times = t
+		p.next = t
+		p.rest()
 		return nil
 	})
+}
+
+// rest takes the next times if nobody passes.
+func (p *Portal) rest() {
+	if s := p.point.State; s == access.Secured || s == access.LockedDown {
+		p.times = p.next
+	}
 }
 
 // Ping returns nil once the portal's loop has answered: the proof of life for a watchdog.

@@ -457,6 +457,27 @@ func TestTimesMustFitTheBoard(t *testing.T) {
 		d.press(board.REX, true)
 		d.after(2 * time.Second)
 		d.want(t, access.Secured, false)
+
+		// Whoever passes has the times with which they began.
+		d.press(board.REX, true)
+		stays := times
+		stays.Release, stays.RelockOnOpen = 4*time.Second, !short.RelockOnOpen
+		if err := d.SetTimes(t.Context(), stays); err != nil {
+			t.Fatal(err)
+		}
+		d.press(board.Contact, true)
+		d.want(t, access.Open, !short.RelockOnOpen)
+		d.press(board.Contact, false)
+		d.after(2 * time.Second)
+		d.want(t, access.Secured, false)
+		d.press(board.REX, true)
+		d.press(board.Contact, true)
+		d.want(t, access.Open, short.RelockOnOpen)
+		d.press(board.Contact, false)
+		d.after(4*time.Second - time.Millisecond)
+		d.want(t, access.Released, true)
+		d.after(time.Millisecond)
+		d.want(t, access.Secured, false)
 		if err := d.Ping(t.Context()); err != nil {
 			t.Error(err)
 		}

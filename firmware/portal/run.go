@@ -262,6 +262,7 @@ func (p *Portal) follow(e access.DoorEvent, stamp time.Duration, tell func(Entry
 		p.mu.Lock()
 		p.point = next
 		p.mu.Unlock()
+		p.rest()
 		p.changed()
 	}
 	return p.failed
