@@ -14,6 +14,7 @@ type Enrollee struct {
 	Person     access.PersonID
 	Standing   access.Standing
 	Extended   bool
+	Groups     []string    // of the site's rules, few; nobody changes them
 	References [][]float32 // norm 1, of one bundle, as Transform turns them
 }
 
@@ -59,6 +60,7 @@ type known struct {
 	person     access.PersonID
 	standing   access.Standing
 	extended   bool
+	groups     []string
 	references int
 }
 
@@ -103,7 +105,7 @@ func (g *People) put(e Enrollee) error {
 			return err
 		}
 	}
-	g.persons[slot] = known{e.Person, e.Standing, e.Extended, len(e.References)}
+	g.persons[slot] = known{e.Person, e.Standing, e.Extended, e.Groups, len(e.References)}
 	return nil
 }
 
@@ -175,8 +177,12 @@ func (g *People) Keep(p access.PersonID, references [][]float32, bundle [32]byte
 	if err := g.store.Keep(p, references, bundle, until); err != nil {
 		return 0, err
 	}
+	e, _, err := g.store.One(p, [32]byte{}) // no bundle: only what else the store keeps of them
+	if err != nil {
+		return 0, err
+	}
 	g.changes++
-	if err := g.put(Enrollee{Person: p, Standing: access.Permitted, References: turned}); err != nil {
+	if err := g.put(Enrollee{Person: p, Standing: access.Permitted, Extended: e.Extended, Groups: e.Groups, References: turned}); err != nil {
 		return 0, err
 	}
 	return len(references), nil
@@ -191,6 +197,18 @@ func (g *People) Look(p access.PersonID) access.Candidate {
 		return access.Candidate{Person: p}
 	}
 	return access.Candidate{Person: p, Standing: g.stands(g.persons[slot]), Extended: g.persons[slot].extended}
+}
+
+// Groups are those of a person, for the site's rules; none when nobody of that id is here. They belong to the gallery and must not be changed. It does
+// not allocate.
+func (g *People) Groups(p access.PersonID) []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	slot, ok := g.slots[p]
+	if !ok {
+		return nil
+	}
+	return g.persons[slot].groups
 }
 
 // Holds reports whether a permitted person has references of the gallery's bundle.

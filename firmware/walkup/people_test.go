@@ -42,7 +42,7 @@ func (s *shelfFake) Keep(p access.PersonID, refs [][]float32, _ [32]byte, _ int6
 	if s.fail != nil {
 		return s.fail
 	}
-	e := Enrollee{Person: p, Standing: access.Permitted}
+	e := Enrollee{Person: p, Standing: access.Permitted, Extended: true, Groups: []string{"local"}}
 	for _, r := range refs {
 		turned := slices.Clone(r)
 		_ = s.Transform(turned)
@@ -106,6 +106,9 @@ func TestPeopleFindTheNearestAndTheNextPerson(t *testing.T) {
 	}
 	if n, err := g.Keep(access.PersonID{2}, [][]float32{axis(1, 0)}, benchBundle, 0); n != 1 || err != nil {
 		t.Fatalf("keep: %d, %v", n, err)
+	}
+	if who := g.Look(access.PersonID{2}); !slices.Equal(g.Groups(who.Person), []string{"local"}) || !who.Extended || g.Groups(access.PersonID{1}) != nil || g.Groups(access.PersonID{3}) != nil {
+		t.Errorf("what the store says of somebody just kept is %+v, in %q", who, g.Groups(who.Person))
 	}
 	c, err := g.Search(axis(0, 0.1), benchBundle)
 	if err != nil || c.Person != (access.PersonID{1}) || c.SecondPerson != (access.PersonID{2}) || math.Abs(float64(c.Second)-math.Sin(0.1)) > 1e-5 {
