@@ -105,7 +105,8 @@ func IndicateHint(h Hint) Indication {
 }
 
 // IndicateVerdict is what an outcome looks and sounds like. It is not told the reason, so that attack, unknown, not permitted and
-// locked out cannot but look alike; an unknown verdict denies.
+// locked out cannot but look alike; an unknown verdict denies. So the words of a denial hint at every cause: who comes at the wrong hour, and is known, is
+// told no more than a stranger.
 func IndicateVerdict(v Verdict) Indication {
 	switch v {
 	case Granted:
@@ -115,7 +116,7 @@ func IndicateVerdict(v Verdict) Indication {
 	case Uncertain:
 		return Indication{Amber, Steady, LowBuzz, "Please ask for assistance"}
 	}
-	return Indication{Red, Wink, LowBuzz, "Not recognised"}
+	return Indication{Red, Wink, LowBuzz, "Not recognised or not permitted"}
 }
 
 // IndicateSession is what the walk-up shows. Capturing, Assessing and Comparing look alike: nobody learns how far they came.

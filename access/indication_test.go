@@ -7,7 +7,7 @@ import (
 
 // TestDenialsAlike decides one walk-up for every reason that denies and compares what the person sees and hears.
 func TestDenialsAlike(t *testing.T) {
-	want := Indication{LED: Red, Pattern: Wink, Buzzer: LowBuzz, Text: "Not recognised"}
+	want := Indication{LED: Red, Pattern: Wink, Buzzer: LowBuzz, Text: "Not recognised or not permitted"}
 	good := Question{
 		Session: SessionID{Boot: 1, Number: 1}, Checked: true, Threshold: 0.5, Calibrated: true, Bar: DefaultPolicy().Bar(0), Now: time.Second,
 		Candidate: Candidate{Found: true, Person: PersonID{1}, Standing: Permitted, Score: 0.95, Second: -1},
