@@ -154,6 +154,7 @@ const (
 	EventHeadquartersForeign  Event = 1120
 	EventSupervisedBegun      Event = 1121
 	EventTimeLeapt            Event = 1122
+	EventRulesMissing         Event = 1135
 )
 
 // Severity is how much an event asks for somebody's attention.
@@ -436,6 +437,8 @@ func (e Event) describe() (name string, s Severity) {
 		return "supervised enrolment begun", Notice
 	case EventTimeLeapt:
 		return "headquarters' time leapt", Alert
+	case EventRulesMissing:
+		return "rules missing", Warning
 	}
 	return "", Alert
 }

@@ -139,6 +139,7 @@ var goldenEvents = []struct {
 	{1120, "headquarters foreign", "alert"},
 	{1121, "supervised enrolment begun", "notice"},
 	{1122, "headquarters' time leapt", "alert"},
+	{1135, "rules missing", "warning"},
 }
 
 // TestEventsNeverRenumbered compares every number that an Event can hold with the golden list: a changed number, a number used

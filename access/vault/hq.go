@@ -14,6 +14,8 @@ const (
 	Disabled Item = "hq disabled" // present while nobody is to be recognised
 	Retired  Item = "hq retired"  // present once the kiosk was decommissioned: then nobody is stored any more
 	Pending  Item = "hq pending"  // what the audit log still has to say of commands that are applied
+	Door     Item = "hq door"     // name of the kiosk's door, as the kiosk was first told it with a headquarters
+	InForce  Item = keyPolicy     // what SetPolicy keeps, for whoever changes it together with the document
 )
 
 // maxItem is the longest value, bytes: a policy document of 128 KiB and what a program may come to put around it.
@@ -21,7 +23,7 @@ const maxItem = 160 << 10
 
 func (i Item) known() bool {
 	switch i {
-	case Stream, Fleet, Exchange, Document, Disabled, Retired, Pending:
+	case Stream, Fleet, Exchange, Document, Disabled, Retired, Pending, Door, InForce:
 		return true
 	}
 	return false

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/drivers/tpm"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -25,11 +26,18 @@ type Headquarters struct {
 	Server      string   `cbor:"4,keyasint"` // the name that its certificate must have
 	Trust       []byte   `cbor:"5,keyasint"` // the first trust document, signed by the root; the vault keeps newer ones
 	Certificate [][]byte `cbor:"6,keyasint"` // of the kiosk's TLS key, DER, and what vouches for it
+
+	Door string `cbor:"7,keyasint,omitempty"` // its name in the rules of the site; empty: as the kiosk has it. The vault keeps the first one
 }
 
 func (h Headquarters) validate() error {
 	if h.Version != headquartersVersion || h.Broker == "" || h.Server == "" || len(h.Broker) > 200 || len(h.Server) > 64 {
 		return errors.New("no broker, or no server")
+	}
+	if h.Door != "" {
+		if err := access.CheckDoor(h.Door); err != nil {
+			return err
+		}
 	}
 	if err := (wire.Certificate{Chain: h.Certificate}).Validate(); err != nil {
 		return err

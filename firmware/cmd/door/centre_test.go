@@ -40,6 +40,7 @@ type centre struct {
 	ca     *x509.Certificate
 	bundle [32]byte
 	id     [32]byte
+	door   string // as configure tells it
 
 	*running
 	link *ipc.Client
@@ -92,7 +93,7 @@ func (c *centre) configure(by string) {
 	spki, err := x509.MarshalPKIXPublicKey(&c.keys[by].PublicKey)
 	if err == nil {
 		err = root.WriteHeadquarters(c.state, root.Headquarters{
-			Root: spki, Broker: "hq.example:8883", Server: "hq.example", Trust: c.sign(by, wire.Fleet(), c.trust(1)), Certificate: [][]byte{c.ca.Raw},
+			Root: spki, Broker: "hq.example:8883", Server: "hq.example", Trust: c.sign(by, wire.Fleet(), c.trust(1)), Certificate: [][]byte{c.ca.Raw}, Door: c.door,
 		})
 	}
 	if err != nil {

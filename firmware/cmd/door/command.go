@@ -20,12 +20,23 @@ type step struct {
 	refused []roster.Refusal
 	out     []vault.Outcome
 	disable *bool
+	rules   *rules // of the newest document that is valid
+	unfit   error  // why another one is not
 	retire  bool
 }
 
 // command judges a command and carries it out.
 func (h *headquarters) command(ctx context.Context, data []byte) error {
-	judged, err := h.roster.Command(data, roster.Means{Now: h.now(), Open: h.unseal, Policy: h.door.takePolicy})
+	var s step
+	judged, err := h.roster.Command(data, roster.Means{Now: h.now(), Open: h.unseal, Policy: func(document []byte) error {
+		r, err := h.door.judge(document)
+		if err == nil {
+			s.rules = r
+		} else {
+			s.unfit = err
+		}
+		return err
+	}})
 	if err != nil {
 		return err
 	}
@@ -34,7 +45,7 @@ func (h *headquarters) command(ctx context.Context, data []byte) error {
 		return nil
 	}
 	defer judged.Wipe()
-	s := step{Step: judged, refused: judged.Refusals}
+	s.Step, s.refused = judged, judged.Refusals
 	defer s.wipe()
 	if err := h.plan(&s); err != nil {
 		return err
@@ -66,7 +77,7 @@ func (h *headquarters) plan(s *step) error {
 				s.vault.Items[vault.Disabled], s.vault.Restricts = []byte{1}, true
 			}
 		case wire.Policy:
-			s.vault.Items[vault.Document], s.vault.Restricts = o.Document, true
+			s.vault.Items[vault.Document], s.vault.Items[vault.InForce], s.vault.Restricts = o.Document, s.rules.hash[:], true
 		case wire.Trust:
 			s.vault.Restricts = true
 		case wire.Decommission:
@@ -133,7 +144,7 @@ func (h *headquarters) forgetAll(s *step) error {
 	for item, value := range map[vault.Item][]byte{vault.Exchange: nil, vault.Document: nil, vault.Retired: {1}} {
 		s.vault.Items[item] = value
 	}
-	s.vault.Restricts = true
+	s.vault.Restricts, s.rules = true, nil
 	return nil
 }
 
@@ -149,6 +160,9 @@ func (h *headquarters) apply(ctx context.Context, s *step) error {
 	if s.disable != nil {
 		k.disabled.Store(*s.disable)
 		k.found()
+	}
+	if s.rules != nil {
+		k.degrade("rules of the site", k.enforce(context.WithoutCancel(ctx), s.rules)) // ctx is link's
 	}
 	if s.retire {
 		h.retireNow()

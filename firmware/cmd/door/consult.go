@@ -74,10 +74,13 @@ func (k *kiosk) adopt(place root.Headquarters, known []byte) (*headquarters, err
 	}
 	sum := sha256.Sum256(place.Root)
 	if known == nil {
-		k.note(access.EventHeadquartersAdopted, fmt.Sprintf("%x", sum))
-		err = k.store.SetItem(vault.Fleet, sum[:])
+		k.note(access.EventHeadquartersAdopted, fmt.Sprintf("%x, door %q", sum, k.policy.Door))
+		_, err = k.store.Apply(vault.Step{Items: map[vault.Item][]byte{vault.Fleet: sum[:], vault.Door: []byte(k.policy.Door)}, Restricts: true}, nil)
+		k.governed.Store(true)
 	} else if !bytes.Equal(known, sum[:]) {
 		err = errForeign
+	} else {
+		err = k.isDoor(place.Door)
 	}
 	if err == nil {
 		err = h.restore(key)

@@ -67,6 +67,7 @@ func identityCommand(args []string, out io.Writer) error {
 func headquartersCommand(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("door headquarters", flag.ContinueOnError)
 	state := fs.String("state", "", "state folder of the kiosk (required)")
+	door := fs.String("door", "", "name of this kiosk's door in the rules of the site; it is never another one later (default: "+access.DefaultPolicy().Door+")")
 	key := fs.String("root-key", "", "public key of the fleet root, PEM (required)")
 	broker := fs.String("broker", "", "host:port of the broker (required)")
 	server := fs.String("server", "", "name that the broker's certificate must have (required)")
@@ -90,7 +91,7 @@ func headquartersCommand(args []string, out io.Writer) error {
 	if _, _, err := net.SplitHostPort(*broker); err != nil {
 		return fmt.Errorf("read broker: %q is not host:port", *broker)
 	}
-	h := root.Headquarters{Broker: *broker, Server: *server}
+	h := root.Headquarters{Broker: *broker, Server: *server, Door: *door}
 	if h.Root, err = readBlock(*key, "PUBLIC KEY"); err != nil {
 		return err
 	}

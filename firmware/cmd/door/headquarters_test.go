@@ -172,27 +172,6 @@ func TestCommandsArePutIntoEffect(t *testing.T) {
 	}
 }
 
-// A policy document is refused while nothing can judge it, and put in force when that says that it can be.
-func TestPolicyDocument(t *testing.T) {
-	c := newCentre(t)
-	c.configure("root")
-	c.start()
-	c.give(0, c.admin(wire.Policy{Version: 1, Document: []byte("nobody"), Issued: 1}))
-	c.wantCount(access.EventPolicyRefused, 1)
-	c.hq.mu.Lock()
-	c.takePolicy = func(d []byte) error {
-		if string(d) != "staff" {
-			return errUnfit
-		}
-		return nil
-	}
-	c.hq.mu.Unlock()
-	c.give(0, c.admin(wire.Policy{Version: 3, Document: []byte("rubbish"), Issued: 1}), c.admin(wire.Policy{Version: 2, Document: []byte("staff"), Issued: 1}))
-	if d, err := c.store.Item("hq policy"); err != nil || string(d) != "staff" || c.stands().Policy != 2 {
-		t.Errorf("%q of version %d, %v", d, c.stands().Policy, err)
-	}
-}
-
 // Headquarters reads the very bytes of the log, and lets go only of what it has shown to hold.
 //
 // Control: G4

@@ -93,7 +93,7 @@ func (k *kiosk) blank(e access.Event) access.Record {
 	wall, clock := k.wall()
 	return access.Record{
 		Version: access.RecordVersion, Event: e, Boot: k.boot, Stamp: frames.Now(), Clock: clock,
-		Wall: wall.Unix(), Door: k.policy.Door, Policy: k.hash,
+		Wall: wall.Unix(), Door: k.policy.Door, Policy: k.inForce().hash,
 	}
 }
 

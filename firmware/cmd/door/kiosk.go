@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -22,13 +20,12 @@ import (
 	"github.com/lintel-access/lintel/firmware/root"
 	"github.com/lintel-access/lintel/firmware/walkup"
 	"github.com/lintel-access/lintel/inference/model"
-	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // kiosk is all that door holds, wired together. Its portal works before anything else is there, and whatever else is missing.
 type kiosk struct {
-	policy access.Policy
-	hash   [32]byte // of the policy
+	policy access.Policy // its own; what is in force says rules
+	hash   [32]byte      // of its own policy
 	portal *portal.Portal
 
 	// What it stands on: set by furnish, before whole is closed.
@@ -71,8 +68,11 @@ type kiosk struct {
 
 	clock clock
 	hq    *headquarters // nil without one
-	// takePolicy judges a policy document of headquarters; nil takes none.
-	takePolicy func(document []byte) error
+
+	calibration *model.Calibration
+	rules       atomic.Pointer[rules] // in force; nil: its own policy and nothing else
+	governed    atomic.Bool           // there is a headquarters: without its rules nobody passes
+	unruly      error                 // why the rules that the vault kept are not in force
 
 	eyes, links, strangers comings
 
@@ -87,14 +87,10 @@ func newKiosk(b board.Board, lines portal.Lines) (*kiosk, error) {
 	k.test = newSelfTest(b, k.note, k.found)
 	k.pin.wanted = b.Camera.Bus != ""
 	k.able = func() bool { return k.serves() && !k.portal.View().Testing }
-	if err := k.policy.Validate(); err != nil {
-		return nil, err
-	}
-	encoded, err := wire.Marshal(k.policy)
+	err := k.seal()
 	if err != nil {
 		return nil, err
 	}
-	k.hash = sha256.Sum256(encoded)
 	k.portal, err = portal.New(portal.Config{
 		Board: b, Lines: lines, Recorder: (*recorder)(k), Times: k.policy.Times, Lockdown: true, Now: frames.Now, Changed: k.changed, ReadBack: k.test.readBack,
 	})
@@ -114,6 +110,7 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	if err != nil {
 		return false, err
 	}
+	k.calibration = calibration
 	failures, lockdown, err := k.moveIn(g, calibration.Bundle)
 	if err != nil {
 		return false, err
@@ -122,16 +119,10 @@ func (k *kiosk) furnish(b board.Board, g *ground, lines portal.Lines) (lockdown 
 	k.followFaces(g, calibration.Bundle)
 	k.closed, k.reasons, k.inherit = g.closed, g.reasons, g.takeOver
 	keep := k.keepEvidence(b.Name)
+	w := k.walkups(k.inForce())
 	if k.walkup, err = walkup.New(walkup.Config{
-		Policy: k.policy, PolicyHash: k.hash, Boot: k.boot, Lamps: lamps(b, lines), Door: k.portal, Log: k, Gallery: k.gallery,
-		Threshold: func(bundle [32]byte) (float32, bool) {
-			if bundle != calibration.Bundle {
-				return 0, false
-			}
-			t, err := calibration.Threshold(k.policy.FalseMatchRate)
-			return t, err == nil
-		},
-		MinLearned:     k.test.judgeLearned(k.policy),
+		Policy: w.Policy, PolicyHash: w.PolicyHash, Boot: k.boot, Lamps: lamps(b, lines), Door: k.portal, Log: k, Gallery: k.gallery,
+		Threshold: w.Threshold, MinLearned: w.MinLearned, Objection: w.Objection,
 		Failures:       failures,
 		SaveFailures:   func(f []time.Duration, limited bool) error { return k.shelf.saveFailures(k.policy.Door, f, limited) },
 		PersonFailures: func(id access.PersonID) ([]time.Duration, error) { return k.shelf.failures(person(id)) },
@@ -180,13 +171,16 @@ func (k *kiosk) fromVault(g *ground, bundle [32]byte) (failures []time.Duration,
 		k.boot = boot
 	}
 	k.shelf = &shelf{vault: k.store, boot: k.boot, began: frames.Now()}
+	if k.root != nil { // the vault is sealed, and has room for groups
+		k.shelf.groups = []string{localGroup}
+	}
 	if k.shelf.key, err = k.store.SubjectKey(); err != nil {
 		return nil, false, err
 	}
 	if lockdown, err = k.store.Lockdown(); err != nil {
 		return nil, false, err
 	}
-	if err = k.ordered(g); err != nil {
+	if err = errors.Join(k.ordered(g), k.takeUpRules()); err != nil {
 		return nil, false, err
 	}
 	if failures, err = k.shelf.failures(k.policy.Door); err != nil {
@@ -240,6 +234,9 @@ func (k *kiosk) signDeletion(receipt []byte) ([]byte, error) {
 func (k *kiosk) run(ctx context.Context, s *server) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if err := k.portal.SetTimes(ctx, k.inForce().policy.Times); ctx.Err() == nil {
+		k.degrade("times of the door", err)
+	}
 	var work sync.WaitGroup
 	work.Go(func() { cancel(fmt.Errorf("walk-up: %w", k.walkup.Run(ctx))) })
 	work.Go(func() { cancel(fmt.Errorf("sockets: %w", s.serve(ctx))) })
@@ -286,7 +283,7 @@ func (k *kiosk) gauged(r access.Response, found bool) {
 
 // serves reports whether walk-ups may be granted: whether the kiosk is able to what the policy asks of it.
 func (k *kiosk) serves() bool {
-	return !k.disabled.Load() && k.test.found.Profile().Assurance >= health.Assurance(max(k.policy.Profile, access.Office))
+	return !k.disabled.Load() && k.test.found.Profile().Assurance >= health.Assurance(max(k.inForce().policy.Profile, access.Office))
 }
 
 // found hears that a part was found otherwise than before, and has the door show it when nobody can be recognised any more, or somebody can again.
@@ -365,19 +362,7 @@ func (k *kiosk) booted(g *ground) {
 		k.degrade("policy", k.keepPolicy())
 	}
 	k.consult()
-}
-
-// keepPolicy remembers which policy is in force, and records when it is another than before.
-func (k *kiosk) keepPolicy() error {
-	before, err := k.store.Policy()
-	if err != nil || bytes.Equal(before, k.hash[:]) {
-		return err
-	}
-	if err := k.store.SetPolicy(k.hash[:]); err != nil {
-		return err
-	}
-	k.note(access.EventPolicyChanged, fmt.Sprintf("from %x to %x", before, k.hash))
-	return nil
+	k.governs()
 }
 
 // lockdown sets or lifts the lockdown. It is kept over every restart: the door is shut before that is written, and opened after it,

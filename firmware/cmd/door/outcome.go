@@ -41,8 +41,8 @@ func event(o vault.Order) (e access.Event, permits bool) {
 	return access.EventRevoked, false
 }
 
-// permitting are the records of what is about to be given, by whoever may give more from then on, and that the kiosk is about to be retired: nobody is
-// permitted unseen.
+// permitting are the records of what is about to be given, by enrolment or by rules, by whoever may give more from then on, and that the kiosk is about to
+// be retired: nobody is permitted unseen.
 func (s *step) permitting(k *kiosk, out []vault.Outcome) (list []access.Record) {
 	for i, o := range s.vault.Orders {
 		if e, permits := event(o); permits && out[i].Changed {
@@ -53,13 +53,16 @@ func (s *step) permitting(k *kiosk, out []vault.Outcome) (list []access.Record) 
 		switch o := e.Order.(type) {
 		case wire.Trust:
 			list = append(list, k.plain(access.EventTrustChanged, fmt.Sprintf("version %d", o.Version)))
-		case wire.Policy:
-			list = append(list, k.plain(access.EventPolicyChanged, fmt.Sprintf("document of version %d", o.Version)))
 		case wire.Disable:
 			if !o.On {
 				list = append(list, k.plain(access.EventKioskEnabled, s.by()))
 			}
 		}
+	}
+	if s.rules != nil {
+		r := k.blank(access.EventPolicyChanged)
+		r.Detail = fmt.Sprintf("%s: document of version %d, from %x to %x", s.by(), s.Next.State().Policy, r.Policy, s.rules.hash)
+		list = append(list, r)
 	}
 	if s.retire {
 		list = append(list, k.plain(access.EventDecommissioned, s.by()))
@@ -114,6 +117,9 @@ func (s *step) refusing(out []vault.Outcome) {
 	}
 }
 
+// maxWhy is less than a wire.Refusal may say, bytes.
+const maxWhy = 240
+
 // tell records what was not done: once for a command, and no more often than others may do that who can do it as often as they like. The server alone
 // decides how many orders of nobody it hands on.
 func (h *headquarters) tell(s *step) {
@@ -126,10 +132,13 @@ func (h *headquarters) tell(s *step) {
 	invalid := false
 	for _, r := range s.refused {
 		list = append(list, fmt.Sprintf("order %d: %v", r.Place+1, r.Why))
-		invalid = invalid || r.Why == roster.Invalid
+		if r.Why == roster.Invalid {
+			invalid = true
+			h.say(wire.Refusal{What: r.Kind, Hash: r.Hash, Why: oneLine(s.unfit, maxWhy)})
+		}
 	}
 	if invalid {
-		h.note(&h.unfit, access.EventPolicyRefused, s.by())
+		h.note(&h.unfit, access.EventPolicyRefused, s.by()+": "+oneLine(s.unfit, access.MaxDetail))
 	}
 	if n := len(list); n > 0 {
 		const most = 3 // fit into a record

@@ -18,10 +18,11 @@ import (
 
 // shelf is the vault as the walk-up sees it.
 type shelf struct {
-	vault *vault.Vault
-	boot  uint64
-	began time.Duration // CLOCK_MONOTONIC at the start of this program
-	key   [32]byte      // of the pseudonyms in the audit log
+	vault  *vault.Vault
+	boot   uint64
+	began  time.Duration // CLOCK_MONOTONIC at the start of this program
+	key    [32]byte      // of the pseudonyms in the audit log
+	groups []string      // of those who are enrolled here
 
 	mu      sync.Mutex
 	ordered *wire.Supervised // the enrolment that headquarters ordered, while it runs
@@ -51,7 +52,7 @@ func (s *shelf) One(id access.PersonID, bundle [32]byte) (walkup.Enrollee, bool,
 
 // enrollee takes the references of a person out of their templates, and wipes those.
 func enrollee(p vault.Person) walkup.Enrollee {
-	e := walkup.Enrollee{Person: p.ID, Standing: standing(p.State), Extended: p.Extended}
+	e := walkup.Enrollee{Person: p.ID, Standing: standing(p.State), Extended: p.Extended, Groups: p.Groups}
 	for _, r := range p.References {
 		t := make([]float32, access.ProbeSize)
 		r.Template.Copy(t)
@@ -92,7 +93,7 @@ func (s *shelf) Keep(id access.PersonID, references [][]float32, bundle [32]byte
 	if err != nil && !errors.Is(err, vault.ErrUnknown) {
 		return err
 	}
-	p := vault.Person{ID: id, State: vault.Active, Generation: max(generation, before.Generation) + 1, Until: until}
+	p := vault.Person{ID: id, State: vault.Active, Generation: max(generation, before.Generation) + 1, Until: until, Groups: s.groups}
 	for _, r := range before.References {
 		r.Template.Wipe()
 	}

@@ -43,7 +43,7 @@ func (k *kiosk) status() ipc.Status {
 	s := ipc.Status{
 		Stamp: frames.Now(), Door: door.Point.State, Tamper: door.Point.Tamper, Lockdown: door.Point.Lockdown, Indication: door.Indication,
 		Walkup: w.State, Sighting: w.Sighting, Decisions: w.Outcomes, Enrolling: w.Enrolling, Pending: w.Pending, Eye: w.Eye, Link: k.linked.Load(),
-		People: uint32(k.gallery.Len()), Records: out.Records, Cursor: out.Cursor, Policy: k.hash,
+		People: uint32(k.gallery.Len()), Records: out.Records, Cursor: out.Cursor, Policy: k.inForce().hash,
 	}
 	s.Closed, s.Tested = k.closed != "", w.Gauged
 	if k.trail != nil {
