@@ -218,7 +218,7 @@ func TestLifeOfAHouse(t *testing.T) {
 
 	file, id := s.introduction()
 	add := []string{"kiosk", "add", file, "-dir", s.dir, "-broker", "hq.example:8883", "-out"}
-	if out := s.must(append(add, s.file("told"))...); !strings.Contains(out, "door headquarters") || !strings.Contains(out, wire.Name(id)) {
+	if out := s.must(append(add, s.file("told"))...); !strings.Contains(out, "door headquarters") || !strings.Contains(out, "-door front") || !strings.Contains(out, wire.Name(id)) {
 		t.Errorf("it says %q", out)
 	}
 	for _, name := range []string{"root.pub", "trust.cose", "certificate.pem"} {
@@ -227,6 +227,7 @@ func TestLifeOfAHouse(t *testing.T) {
 		}
 	}
 	s.refused("exist", append(add, s.file("told"))...)
+	s.refused("only small letters", append(add, s.file("spelt"), "-door", "Front door")...)
 	spoilt, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

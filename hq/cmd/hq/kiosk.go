@@ -34,7 +34,7 @@ type kioskOptions struct {
 // kioskCommand is the life of a kiosk.
 func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	o := kioskOptions{page: newPage("kiosk", "add|list|quarantine|lift|adopt|replace|decommission|remove … -dir DIR", kioskAbout, progress)}
-	o.StringVar(&o.door, "door", "", "`name` of the door (add; default: what the kiosk says)")
+	o.StringVar(&o.door, "door", "", "`name` of the door in the rules of the site (add; default: what the kiosk says)")
 	o.StringVar(&o.broker, "broker", "", "`address` at which the kiosk finds headquarters, host:port (add)")
 	o.StringVar(&o.out, "out", "", "new `folder` for what the kiosk is to be told (add)")
 	o.StringVar(&o.replaces, "replaces", "", "`kiosk` that had this TPM before it was provisioned anew, or this door (add)")
@@ -105,8 +105,8 @@ func (o kioskOptions) add(ctx context.Context, file string, out io.Writer) error
 			return err
 		}
 	}
-	return say(out, nil, "kiosk %s is known. On the kiosk, with %s beside it:\n  door headquarters -state STATE -root-key root.pub -broker %s -server %s -trust trust.cose -certificate certificate.pem\n",
-		a.Kiosk, o.out, o.broker, host)
+	return say(out, nil, "kiosk %s is known. On the kiosk, with %s beside it:\n  door headquarters -state STATE -root-key root.pub -broker %s -server %s -trust trust.cose -certificate certificate.pem -door %s\n",
+		a.Kiosk, o.out, o.broker, host, a.Door)
 }
 
 func readMost(path string, most int) ([]byte, error) {

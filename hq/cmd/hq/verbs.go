@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/hq/ledger"
@@ -38,6 +39,7 @@ type added struct {
 	Kiosk string   `cbor:"1,keyasint"`
 	Chain [][]byte `cbor:"2,keyasint"`
 	Trust []byte   `cbor:"3,keyasint"`
+	Door  string   `cbor:"4,keyasint"`
 }
 
 type listRequest struct {
@@ -134,6 +136,9 @@ func (s *served) add(ctx context.Context, q addRequest) (any, error) {
 	if q.Door == "" {
 		q.Door = in.Door
 	}
+	if err := access.CheckDoor(q.Door); err != nil { // the rules of the site could not name it
+		return nil, err
+	}
 	f := s.fleet.Load()
 	if q.Replaces != "" {
 		if q.Replaces, err = f.Find(q.Replaces); err != nil {
@@ -141,7 +146,7 @@ func (s *served) add(ctx context.Context, q addRequest) (any, error) {
 		}
 	}
 	c, err := f.Introduce(ctx, in, q.Door, q.Replaces)
-	return added{wire.Name(in.Kiosk), c.Chain, s.keys.Load().Envelope}, err
+	return added{wire.Name(in.Kiosk), c.Chain, s.keys.Load().Envelope, q.Door}, err
 }
 
 func (s *served) list(ctx context.Context, q listRequest) (any, error) {
