@@ -179,6 +179,21 @@ func (s Site) Knows(door string) bool {
 	return found
 }
 
+// Admits are the groups, sorted, that a rule of the door names, whatever its hours and dates: whoever is in none of them has nothing to be kept for at
+// its kiosk.
+func (s Site) Admits(door string) (groups []string) {
+	n, found := s.find(door)
+	if !found {
+		return nil
+	}
+	for place, g := range s.Groups[:min(len(s.Groups), MaxGroups)] {
+		if slices.ContainsFunc(s.Doors[n].Rules, func(r Rule) bool { return r.Groups.Has(place) }) {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
 // Apply is a kiosk's policy with what the site says of its door. It refuses what would switch a protection off or ask for less than the kiosk does.
 func (s Site) Apply(p Policy) (Policy, error) {
 	n, found := s.find(p.Door)

@@ -255,6 +255,8 @@ func (s Stand) do(b book, _ *Vault, _ *occupancy) (bool, error) {
 		return false, nil
 	case s.Generation <= k.buried, s.Generation < k.stored, s.Generation < k.generation:
 		return false, superseded(s.Generation, max(k.buried, k.stored, k.generation))
+	case s.Generation == k.generation && s.Serial == k.serial && s.State == k.stands:
+		return false, nil // it came before
 	case s.Generation == k.generation && s.Serial <= k.serial:
 		return false, unfit{fmt.Errorf("%w: serial %d, by %d", ErrSuperseded, s.Serial, k.serial)}
 	}

@@ -88,6 +88,9 @@ func TestRevokedByOrder(t *testing.T) {
 	if p, err := v.Get(id, bundle); err != nil || p.State != Active || !slices.Equal(p.Groups, []string{"day", "night"}) || !p.Extended {
 		t.Errorf("%+v, %v", p, err)
 	}
+	apply(nil, Stand{id, 4, 7, Suspended})
+	apply(nil, Stand{id, 4, 7, Suspended}) // headquarters gives it again with the enrolment
+	apply(ErrSuperseded, Stand{id, 4, 7, Active})
 	if err := v.Rekey(); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -65,9 +66,11 @@ func (a *air) silence(name string, on bool) {
 
 // shelf is biometric content in memory.
 type shelf struct {
-	mu    sync.Mutex
-	held  map[[32]byte][]byte
-	queue [][32]byte
+	mu     sync.Mutex
+	held   map[[32]byte][]byte
+	queue  [][32]byte
+	groups map[[32]byte]string // of orders in the queue
+	needs  []Need              // that were asked for
 }
 
 func (s *shelf) put(envelope []byte) [32]byte {
@@ -94,13 +97,20 @@ func (s *shelf) Content(ref [32]byte) ([]byte, bool, bool, error) {
 	return append([]byte(nil), e...), e == nil, true, nil
 }
 
-// After gives every kiosk three orders of the queue at a time.
-func (s *shelf) After(_ [32]byte, n uint64) ([][32]byte, uint64, error) {
+// After gives every kiosk three orders of the queue at a time; those that are in no group, whatever it needs.
+func (s *shelf) After(need Need, n uint64, most int) (wanted [][32]byte, next uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.needs = append(s.needs, need)
 	orders := s.queue[min(n, uint64(len(s.queue))):]
-	orders = orders[:min(3, len(orders))]
-	return orders, n + uint64(len(orders)), nil
+	orders = orders[:min(3, most, len(orders))]
+	for _, o := range orders {
+		group, grouped := s.groups[o]
+		if !grouped && !need.Anew || grouped && slices.Contains(need.Groups, group) && !(need.Anew && slices.Contains(need.Had, group)) {
+			wanted = append(wanted, o)
+		}
+	}
+	return wanted, n + uint64(len(orders)), nil
 }
 
 // house is headquarters with its state on a disk.
@@ -126,7 +136,7 @@ type house struct {
 func newHouse(t *testing.T, over bool) *house {
 	t.Helper()
 	base := t.TempDir()
-	h := &house{t: t, dir: filepath.Join(base, "hq"), safe: filepath.Join(base, "safe"), air: newAir(), shelf: &shelf{held: map[[32]byte][]byte{}}, clock: time.Now}
+	h := &house{t: t, dir: filepath.Join(base, "hq"), safe: filepath.Join(base, "safe"), air: newAir(), shelf: &shelf{held: map[[32]byte][]byte{}, groups: map[[32]byte]string{}}, clock: time.Now}
 	if err := authority.Create(h.dir, h.safe, time.Now()); err != nil {
 		t.Fatal(err)
 	}

@@ -40,9 +40,9 @@ type People interface {
 	// Content returns the order of this hash (SHA-256 of its envelope). gone means that it was destroyed, and never comes back; biometric, that it must
 	// be sealed. An error means that it cannot be had now, one that wraps fs.ErrNotExist that it is lost. The caller may clear the envelope.
 	Content(order [32]byte) (envelope []byte, gone, biometric bool, err error)
-	// After returns the orders that a kiosk needs beyond the first n of the queue, and how far it has looked, which is a bounded way: n when there is
-	// no more. An error that wraps fs.ErrNotExist means that the queue is shorter than n.
-	After(kiosk [32]byte, n uint64) (orders [][32]byte, next uint64, err error)
+	// After returns the orders that a kiosk needs beyond the first n of the queue, of the next most that there are, and how far it has looked: n when
+	// there are no more. An error that wraps fs.ErrNotExist means that the queue is shorter than n.
+	After(need Need, n uint64, most int) (orders [][32]byte, next uint64, err error)
 }
 
 // Ledger takes in what kiosks have recorded.
@@ -76,6 +76,7 @@ type Fleet struct {
 	config Config
 	store  Store
 	server atomic.Pointer[authority.Server]
+	policy atomic.Pointer[inForce]
 	signed atomic.Int64 // Unix ms of the newest Time
 	kept   atomic.Int64 // of the newest that the store has
 	nudge  chan struct{}
@@ -114,6 +115,9 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 	}
 	if err := f.loadClock(ctx); err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
+	}
+	if err := f.loadPolicy(ctx); err != nil {
+		return nil, fmt.Errorf("open fleet: policy: %w", err)
 	}
 	if err := f.loadAlarms(ctx); err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)

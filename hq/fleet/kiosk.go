@@ -111,6 +111,10 @@ type desk struct {
 	asks      map[[16]byte]chan wire.Challenge
 	asked     time.Time // for an exchange key
 	alarms    map[Kind]Alarm
+
+	handed         *handed // nil: not read yet
+	handedRevision uint64  // of it in the store
+	anew           anew
 }
 
 const (

@@ -81,27 +81,6 @@ func (f *Fleet) handOn(ctx context.Context) {
 	}
 }
 
-// follow gives one kiosk what it lacks of the queue. How far it came is kept after the orders are: to append twice does no harm, never does.
-func (f *Fleet) follow(ctx context.Context, d *desk) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for d.kiosk.State == Active || d.kiosk.State == Quarantined {
-		orders, next, err := f.config.People.After(d.kiosk.ID, d.kiosk.Queue)
-		if err != nil || next == d.kiosk.Queue {
-			return err
-		}
-		if err := f.extend(ctx, d, orders); err != nil {
-			return err
-		}
-		f.pump(ctx, d)
-		d.kiosk.Queue = next
-		if err := f.save(ctx, d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Submit takes an order in the clear that an operator has signed, for one kiosk or, with an empty name, for all, and puts it into their streams. It
 // judges the order as a kiosk will: what kiosks would refuse is refused here, where somebody reads why.
 func (f *Fleet) Submit(ctx context.Context, name string, envelope []byte) error {
@@ -115,6 +94,9 @@ func (f *Fleet) Submit(ctx context.Context, name string, envelope []byte) error 
 		d.mu.Unlock()
 	}
 	kind, state, err := f.judge(envelope, audience)
+	if err == nil && kind == wire.KindPolicy && name != "" {
+		err = errors.New("a policy is for every kiosk")
+	}
 	if err != nil {
 		return fmt.Errorf("take order: %w", err)
 	}
@@ -129,7 +111,12 @@ func (f *Fleet) Submit(ctx context.Context, name string, envelope []byte) error 
 		}
 		return f.Append(ctx, name, [][32]byte{ref})
 	}
-	if stands(kind) {
+	if kind == wire.KindPolicy {
+		if err := f.enforce(ctx, state, envelope); err != nil {
+			return err
+		}
+		defer f.Nudge() // those whom it lets in come behind it
+	} else if stands(kind) {
 		if err := f.standFor(ctx, kind.String(), state); err != nil {
 			return err
 		}

@@ -94,6 +94,9 @@ func Diff(want, have []Holding) (drifts []Drift) {
 		both[h.Person] = d
 	}
 	for _, d := range both {
+		if d.Want.State == Revoked && d.Have.Generation == 0 {
+			continue // whoever was revoked before the kiosk needed them is not given to it
+		}
 		if d.Want.Generation != d.Have.Generation || d.Want.State != d.Have.State {
 			drifts = append(drifts, d)
 		}

@@ -320,7 +320,7 @@ func TestSupervised(t *testing.T) {
 	if got := b.assigned(t, lab); len(got) != 0 {
 		t.Fatalf("handed on by itself: %+v", got)
 	}
-	if got := b.assigned(t, Kiosk{ID: [32]byte{2}, Everyone: true}); len(got) != 0 {
+	if got := b.assigned(t, Kiosk{ID: [32]byte{2}, Groups: lab.Groups}); len(got) != 0 {
 		t.Errorf("another kiosk got %+v", got)
 	}
 	envelope, _, biometric, err := b.Content(e.Order)

@@ -37,16 +37,22 @@ func (t *txn) queue(e Entry) error {
 
 // Kiosk says whom a kiosk needs.
 type Kiosk struct {
-	ID       [32]byte
-	Groups   []string // that its door lets in
-	Everyone bool     // its door asks for no group
+	ID     [32]byte
+	Groups []string // that its door lets in at some time
+	// Anew looks a second time at what was looked at for Had, the groups of then: only who is needed since is handed on, and no deletion.
+	Anew bool
+	Had  []string
 }
 
 func (k Kiosk) needs(p Person) bool {
 	if p.At != [32]byte{} {
-		return p.At == k.ID
+		return p.At == k.ID && !k.Anew
 	}
-	return k.Everyone || slices.ContainsFunc(p.Groups, func(g string) bool { return slices.Contains(k.Groups, g) })
+	return meet(p.Groups, k.Groups) && !(k.Anew && meet(p.Groups, k.Had))
+}
+
+func meet(a, b []string) bool {
+	return slices.ContainsFunc(a, func(g string) bool { return slices.Contains(b, g) })
 }
 
 // Assign returns what a kiosk must be given beyond the first entries of the queue, in order, and how long the queue is now: the next call's after. What a
@@ -55,6 +61,7 @@ func (k Kiosk) needs(p Person) bool {
 // means that the queue is shorter than what was handed on.
 func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next uint64, err error) {
 	next = after
+	named := map[[32]byte]bool{}
 	err = p.view(func(t *txn) error {
 		if has := t.bucket(bucketQueue).Sequence(); after > has {
 			return fmt.Errorf("%d orders were handed on, and there are %d: an older %s was put back: %w", after, has, dbFile, fs.ErrNotExist)
@@ -74,8 +81,11 @@ func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next 
 			if err != nil {
 				return err
 			}
-			if next = binary.BigEndian.Uint64(key); wanted {
-				entries = append(entries, e)
+			next = binary.BigEndian.Uint64(key)
+			for _, e := range wanted {
+				if !named[e.Order] {
+					named[e.Order], entries = true, append(entries, e)
+				}
 			}
 		}
 		return nil
@@ -86,41 +96,32 @@ func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next 
 	return entries, next, nil
 }
 
-// Handout is the vault as hq serve hands orders on from it.
-type Handout struct {
-	*People
-	Needs func(kiosk [32]byte) Kiosk // nil: kiosks need nobody, and are given deletions alone
-}
-
-// most is how many entries After looks at, at once.
-const most = 1000
-
-// After is Assign for a kiosk that is known by its id: the hashes of its orders, and how far it has looked, which is n when there is no more.
-func (h Handout) After(kiosk [32]byte, n uint64) (orders [][32]byte, next uint64, err error) {
-	k := Kiosk{ID: kiosk}
-	if h.Needs != nil {
-		k = h.Needs(kiosk)
-	}
-	entries, next, err := h.Assign(k, n, most)
-	for _, e := range entries {
-		orders = append(orders, e.Order)
-	}
-	return orders, next, err
-}
-
-// wants reports whether a kiosk must be given an order, as things are now.
-func (t *txn) wants(k Kiosk, e Entry) (bool, error) {
+// wants is what of an order a kiosk must be given, as things are now: with an enrolment, and before it, what was taken from the person since.
+func (t *txn) wants(k Kiosk, e Entry) ([]Entry, error) {
 	if e.Kind == wire.KindDeletion {
-		return true, nil
+		if k.Anew {
+			return nil, nil
+		}
+		return []Entry{e}, nil
 	}
 	if e.At != [32]byte{} && e.At != k.ID {
-		return false, nil
+		return nil, nil
 	}
 	d, _, _, err := t.person(e.Person)
 	if errors.Is(err, ErrUnknown) || e.Kind == wire.KindSupervised { // it goes with an enroller's answer to a challenge, and never in a command
-		return false, nil
+		return nil, nil
 	}
-	return err == nil && k.needs(d) && (e.Order == d.Order || e.Order == d.Standing), err
+	switch {
+	case err != nil || !k.needs(d):
+		return nil, err
+	case e.Order == d.Standing:
+		return []Entry{e}, nil
+	case e.Order != d.Order || d.State == Revoked: // a kiosk that never had them need not begin now
+		return nil, nil
+	case d.Standing != [32]byte{}: // between the two the kiosk would let them in
+		return []Entry{{Order: d.Standing, Kind: wire.KindStanding, Person: d.ID, Generation: d.Generation, State: d.State}, e}, nil
+	}
+	return []Entry{e}, nil
 }
 
 // Content returns the envelope of an order that Assign named. gone means that it was destroyed, with its person or by a later enrolment; the hash is all

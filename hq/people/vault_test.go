@@ -187,14 +187,49 @@ func TestShorterQueueIsSaid(t *testing.T) {
 	}
 }
 
-func TestHandout(t *testing.T) {
+// A kiosk whose door lets other groups in than before is given those whom it lacks, what was taken from them first, and nobody twice.
+func TestAnew(t *testing.T) {
 	b := start(t)
-	e := b.enrol(t, request("one", "1"))
-	everyone := Handout{b.People, func(id [32]byte) Kiosk { return Kiosk{ID: id, Everyone: true} }}
-	if orders, next, err := everyone.After(lab.ID, 0); err != nil || len(orders) != 1 || orders[0] != e.Order || next != 1 {
-		t.Errorf("%x up to %d, %v", orders, next, err)
+	request := func(name, number string, groups ...string) Request {
+		r := request(name, number)
+		r.Groups = groups
+		return r
 	}
-	if orders, next, err := (Handout{People: b.People}).After(lab.ID, 0); err != nil || len(orders) != 0 || next != 1 {
-		t.Errorf("a kiosk of which nothing is known: %x up to %d, %v", orders, next, err)
+	staff := b.enrol(t, request("one", "1", "staff"))
+	cleaner := b.enrol(t, request("two", "2", "cleaning"))
+	held := b.enrol(t, request("three", "3", "cleaning"))
+	gone := b.enrol(t, request("four", "4", "cleaning"))
+	revoked := b.enrol(t, request("five", "5", "cleaning"))
+	b.enrol(t, request("six", "6", "cleaning", "staff"))
+	for _, err := range []error{b.SetState(held.Person, Suspended, b.root), b.Delete(gone.Person, b.ann), b.SetState(revoked.Person, Revoked, b.root)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	orders := func(k Kiosk) (list [][32]byte) {
+		for _, e := range b.assigned(t, k) {
+			if e.Kind != wire.KindDeletion {
+				list = append(list, e.Order)
+			}
+		}
+		return list
+	}
+	if got := orders(Kiosk{ID: lab.ID}); len(got) != 0 {
+		t.Errorf("a door that lets nobody in is given %x", got)
+	}
+	if got := orders(Kiosk{ID: lab.ID, Groups: []string{"staff"}}); len(got) != 2 || got[0] != staff.Order {
+		t.Errorf("for staff %x", got)
+	}
+	got := b.assigned(t, Kiosk{ID: lab.ID, Groups: []string{"cleaning"}, Anew: true, Had: []string{"staff"}})
+	if len(got) != 4 || got[0].Order != cleaner.Order || got[1].Person != held.Person || got[1].Kind != wire.KindStanding || got[2].Order != held.Order {
+		t.Errorf("anew %+v", got)
+	}
+	for _, e := range got {
+		if e.Kind == wire.KindDeletion || e.Order == revoked.Order || e.Person == staff.Person {
+			t.Errorf("anew it is given %+v", e)
+		}
+	}
+	if got := b.assigned(t, Kiosk{ID: lab.ID, Groups: []string{"staff"}, Anew: true, Had: []string{"cleaning", "staff"}}); len(got) != 0 {
+		t.Errorf("with fewer groups than before it is given %+v", got)
 	}
 }

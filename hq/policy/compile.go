@@ -27,6 +27,7 @@ const zoneYears = 20
 
 // Built is a document with all that comes of it.
 type Built struct {
+	Text     []byte    // as it was given
 	Document *Document // nil when it could not be read
 	Site     access.Site
 	Encoded  []byte // what an administrator may sign; nil when a finding is an error
@@ -36,6 +37,7 @@ type Built struct {
 
 // Build reads, compiles and checks a document as of an instant: the one way to bytes that may come into force. people may be nil.
 func Build(text []byte, people []Person, now time.Time) (b Built) {
+	b.Text = text
 	if b.Document, b.Findings = Read(text); b.Document == nil {
 		return b
 	}

@@ -32,51 +32,58 @@ func kept(t *testing.T, doors ...string) string {
 	}
 	t.Cleanup(func() { l.Close() }) // it stays open: whoever reads needs no leave
 	for i, door := range doors {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		k := ledger.Kiosk{ID: [32]byte{byte(0xa0 + i)}, Audit: &key.PublicKey, Attestation: &key.PublicKey}
-		m := wire.Records{}
-		var hashes []tlog.Hash
-		read := tlog.HashReaderFunc(func(indexes []int64) (list []tlog.Hash, err error) {
-			for _, x := range indexes {
-				list = append(list, hashes[x])
-			}
-			return list, nil
+		keep(t, l, [32]byte{byte(0xa0 + i)}, []access.Record{
+			{Event: access.EventBooted, Boot: 1, Door: door},
+			{Event: access.EventWalkupGranted, Verdict: access.Granted, Reason: access.ReasonAllowed, Session: access.SessionID{Boot: 1, Number: 2}, Door: door},
+			{Event: access.EventDoorForcedOpen, Door: door},
 		})
-		for n, r := range []access.Record{
-			{Event: access.EventBooted, Boot: 1},
-			{Event: access.EventWalkupGranted, Verdict: access.Granted, Reason: access.ReasonAllowed, Session: access.SessionID{Boot: 1, Number: 2}},
-			{Event: access.EventDoorForcedOpen},
-		} {
-			r.Version, r.Door = access.RecordVersion, door
-			data, err := wire.Marshal(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m.Records = append(m.Records, data)
-			more, err := tlog.StoredHashes(int64(n), data, read)
-			if err != nil {
-				t.Fatal(err)
-			}
-			hashes = append(hashes, more...)
-		}
-		root, err := tlog.TreeHash(3, read)
-		if err == nil {
-			m.Checkpoint, err = proof.Checkpoint{Origin: "lintel/" + wire.Name(k.ID), Size: 3, Root: root}.Sign(key)
-		}
-		if err == nil {
-			err = l.Add(k)
-		}
-		if err == nil {
-			_, err = l.Ingest(k.ID, m)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	return state
+}
+
+// keep has a ledger take in all that a kiosk has recorded, under one checkpoint.
+func keep(t *testing.T, l *ledger.Ledger, id [32]byte, records []access.Record) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := ledger.Kiosk{ID: id, Audit: &key.PublicKey, Attestation: &key.PublicKey}
+	m := wire.Records{}
+	var hashes []tlog.Hash
+	read := tlog.HashReaderFunc(func(indexes []int64) (list []tlog.Hash, err error) {
+		for _, x := range indexes {
+			list = append(list, hashes[x])
+		}
+		return list, nil
+	})
+	for n, r := range records {
+		r.Version = access.RecordVersion
+		data, err := wire.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Records = append(m.Records, data)
+		more, err := tlog.StoredHashes(int64(n), data, read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hashes = append(hashes, more...)
+	}
+	size := int64(len(records))
+	root, err := tlog.TreeHash(size, read)
+	if err == nil {
+		m.Checkpoint, err = proof.Checkpoint{Origin: "lintel/" + wire.Name(k.ID), Size: uint64(size), Root: root}.Sign(key)
+	}
+	if err == nil {
+		err = l.Add(k)
+	}
+	if err == nil {
+		_, err = l.Ingest(k.ID, m)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // hq runs a command line.

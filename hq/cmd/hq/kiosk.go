@@ -122,14 +122,22 @@ func readMost(path string, most int) ([]byte, error) {
 	return data, err
 }
 
-func (o kioskOptions) list(ctx context.Context, out io.Writer) error {
+func allKiosks(ctx context.Context, p *page) ([]shown, error) {
 	all := []shown{}
 	for more := true; more; {
-		l, err := ask[listed](ctx, o.page, verbList, listRequest{len(all)})
+		l, err := ask[listed](ctx, p, verbList, listRequest{len(all)})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		all, more = append(all, l.Kiosks...), l.More
+	}
+	return all, nil
+}
+
+func (o kioskOptions) list(ctx context.Context, out io.Writer) error {
+	all, err := allKiosks(ctx, o.page)
+	if err != nil {
+		return err
 	}
 	if o.json {
 		return printJSON(out, all)

@@ -48,7 +48,7 @@ func commands() []command {
 		{"serve", "run headquarters", serveCommand},
 		{"kiosk", "add, list, quarantine, replace, decommission kiosks", kioskCommand},
 	}, peopleCommands(), []command{
-		{"policy", "checks, explains, compares and compiles the rules of a site", runPolicy},
+		{"policy", "checks, explains, compares the rules of a site, and puts them in force", runPolicy},
 		{"events", "show what kiosks have recorded, and what is wrong with it", eventsCommand},
 		{"receipt", "write the proof that a walk-up stands in the kiosk's log", receiptCommand},
 		{"verify-receipt", "check such a proof with the kiosk's public key alone", verifyReceiptCommand},

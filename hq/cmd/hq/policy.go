@@ -16,9 +16,12 @@ import (
 const policyUsage = `usage: hq policy check FILE [-people CSV] [-on DATE]
        hq policy diff OLD NEW [-people CSV] [-on DATE]
        hq policy compile FILE -o OUT [-people CSV] [-on DATE]
+       hq policy push FILE -key FILE -dir DIR …
+       hq policy show -dir DIR …
 
 check says what the rules of a site do and what is wrong or odd about them, diff what would change for whom, compile writes
-what an administrator signs and kiosks decide by. docs/POLICY.md describes the document. The people are CSV: person,groups.
+what an administrator signs and kiosks decide by, push puts it in force, show says what is in force and where; push -h and
+show -h say more. docs/POLICY.md describes the document. The people are CSV: person,groups.
 
 `
 
@@ -30,13 +33,19 @@ type policyOrder struct {
 	now    time.Time
 }
 
-func runPolicy(_ context.Context, args []string, out, progress io.Writer) error {
+func runPolicy(ctx context.Context, args []string, out, progress io.Writer) error {
 	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
 		fmt.Fprint(out, policyUsage)
 		if len(args) == 0 {
 			return errUsage
 		}
 		return flag.ErrHelp
+	}
+	switch args[0] {
+	case "push":
+		return pushPolicy(ctx, args[1:], out, progress)
+	case "show":
+		return showPolicy(ctx, args[1:], out, progress)
 	}
 	does, known := map[string]func(policyOrder, io.Writer) error{"check": checkPolicy, "diff": diffPolicy, "compile": compilePolicy}[args[0]]
 	if !known {
@@ -80,18 +89,25 @@ func readPolicyOrder(args []string, progress io.Writer) (o policyOrder, err erro
 		}
 		o.now = o.now.Add(12 * time.Hour) // that day almost everywhere
 	}
-	if *peopleFile == "" {
-		return o, nil
+	o.people, err = readPeople(*peopleFile)
+	return o, err
+}
+
+// readPeople reads a list of people; no file is nobody.
+func readPeople(file string) ([]policy.Person, error) {
+	if file == "" {
+		return nil, nil
 	}
-	f, err := os.Open(*peopleFile)
+	f, err := os.Open(file)
 	if err != nil {
-		return o, err
+		return nil, err
 	}
 	defer f.Close()
-	if o.people, err = policy.ReadPeople(f); err != nil {
-		return o, fmt.Errorf("%s: %w", *peopleFile, err)
+	people, err := policy.ReadPeople(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return o, nil
+	return people, nil
 }
 
 // buildPolicy builds a file, says what was found, and fails when some of it is an error.

@@ -27,8 +27,18 @@ func (s *served) people() (fleet.People, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Which groups a door lets in is the policy's to say, and each kiosk judges it itself; until headquarters asks the policy, too, each kiosk is given everyone.
-	return people.Handout{People: p, Needs: func(kiosk [32]byte) people.Kiosk { return people.Kiosk{ID: kiosk, Everyone: true} }}, nil
+	return handout{p}, nil
+}
+
+// handout is the vault of people as the fleet sees it.
+type handout struct{ *people.People }
+
+func (h handout) After(n fleet.Need, after uint64, most int) (orders [][32]byte, next uint64, err error) {
+	entries, next, err := h.Assign(people.Kiosk{ID: n.Kiosk, Groups: n.Groups, Anew: n.Anew, Had: n.Had}, after, most)
+	for _, e := range entries {
+		orders = append(orders, e.Order)
+	}
+	return orders, next, err
 }
 
 // taker is the ledger as the fleet sees it.

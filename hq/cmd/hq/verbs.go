@@ -27,6 +27,8 @@ const (
 	verbChallenge = "challenge"
 	verbRelease   = "release"
 	verbBackup    = "backup"
+	verbPolicy    = "policy"      // what is in force
+	verbText      = "policy text" // keep what one is compiled from
 )
 
 type addRequest struct {
@@ -125,6 +127,8 @@ func (s *served) verbs() map[string]hatch.Handler {
 		verbChallenge: hatch.Handle(s.challenge),
 		verbRelease:   hatch.Handle(s.release),
 		verbBackup:    hatch.Handle(s.backup),
+		verbPolicy:    hatch.Handle(s.inForce),
+		verbText:      hatch.Handle(s.keepText),
 	}
 }
 

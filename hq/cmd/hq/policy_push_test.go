@@ -1,0 +1,105 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+func TestPolicyIsPutInForce(t *testing.T) {
+	s := newSite(t)
+	end := s.serve()
+	file, _ := s.introduction()
+	s.must("kiosk", "add", file, "-dir", s.dir, "-broker", "hq.example:8883", "-out", s.file("told"))
+	good := write(t, s.base, "good.toml", sitePolicy)
+	longer := write(t, s.base, "longer.toml", strings.NewReplacer("19:00", "20:00", "doors.front", "doors.back = { exit = \"rex\", rules = [] }\ndoors.front").Replace(sitePolicy))
+	trap := write(t, s.base, "trap.toml", strings.Replace(sitePolicy, `"rex"`, `"none"`, 1))
+
+	s.refused("no policy is in force", "policy", "show", "-dir", s.dir)
+	s.refused("may come into force", "policy", "push", trap, "-yes", "-key", s.file("ada"), "-dir", s.dir)
+	s.refused("agreed", "policy", "push", good, "-key", s.file("ada"), "-dir", s.dir)
+	s.refused("may not sign", "policy", "push", good, "-yes", "-key", s.file("eve"), "-dir", s.dir)
+	s.refused("whose word", "policy", "push", good, "-yes", "-dir", s.dir)
+	if k := s.kiosks(); k[0].Head != 0 {
+		t.Errorf("something was handed on: %+v", k)
+	}
+	if said := s.must("policy", "push", good, "-yes", "-key", s.file("ada"), "-dir", s.dir); !strings.Contains(said, "staff may pass Monday to Friday 07:00–19:00") ||
+		!strings.Contains(said, "is signed") || strings.Contains(said, "attention") {
+		t.Errorf("it says\n%s", said)
+	}
+	if said := s.must("policy", "push", longer, "-yes", "-key", s.file("ada"), "-dir", s.dir); !strings.Contains(said, "front, staff: gains 5 h a week") ||
+		!strings.Contains(said, `no kiosk is at door "back"`) {
+		t.Errorf("it says\n%s", said)
+	}
+	end(9)
+	s.serve()
+	if k := s.kiosks(); k[0].Head != 2 {
+		t.Errorf("%+v", k)
+	}
+	text, err := os.ReadFile(longer)
+	if err != nil || s.must("policy", "show", "-text", "-dir", s.dir) != string(text) {
+		t.Errorf("the text in force is another one, %v", err)
+	}
+	if said := s.must("policy", "show", "-dir", s.dir); !strings.Contains(said, `of "Test", signed by ada`) || !strings.Contains(said, "has not answered; last greeting never") {
+		t.Errorf("it says\n%s", said)
+	}
+	var shown struct{ Kiosks []answer }
+	if err := json.Unmarshal([]byte(s.must("policy", "show", "-json", "-dir", s.dir)), &shown); err != nil || len(shown.Kiosks) != 1 || shown.Kiosks[0].InForce {
+		t.Errorf("%+v, %v", shown, err)
+	}
+}
+
+// What a kiosk made of a policy is read from records that it has signed for, the newest that are about it.
+func TestKiosksAnswerToAPolicy(t *testing.T) {
+	dir := t.TempDir()
+	l, err := ledger.Open(filepath.Join(dir, ledger.Folder), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	changed := func(detail string) access.Record {
+		return access.Record{Event: access.EventPolicyChanged, Detail: detail}
+	}
+	refused := access.Record{Event: access.EventPolicyRefused, Detail: "command 4: another door"}
+	for n, tt := range []struct {
+		name    string
+		records []access.Record
+		taken   int64
+		want    answer
+	}{
+		{"in force", []access.Record{changed("document of version 7"), {Event: access.EventBooted}}, 1, answer{InForce: true, Record: 0}},
+		{"an older one", []access.Record{changed("document of version 6")}, 1, answer{}},
+		{"by a longer number", []access.Record{changed("document of version 70")}, 1, answer{}},
+		{"refused", []access.Record{changed("document of version 6"), refused}, 1, answer{Refused: "command 4: another door", Record: 1}},
+		{"refused and then taken", []access.Record{refused, changed("document of version 7")}, 1, answer{InForce: true, Record: 1}},
+		{"taken, another one refused since", []access.Record{changed("document of version 7"), refused}, 1, answer{InForce: true, Record: 0}},
+		{"before it was pushed", []access.Record{refused}, time.Now().Add(time.Hour).Unix(), answer{}},
+	} {
+		id := [32]byte{byte(n + 1)}
+		keep(t, l, id, tt.records)
+		r, err := ledger.Inspect(filepath.Join(dir, ledger.Folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tt.want.Kiosk = wire.Name(id)
+		if got, err := answered(r, shown{Kiosk: wire.Name(id)}, inForce{Version: 7, Taken: tt.taken}); err != nil || got != tt.want {
+			t.Errorf("%s: %+v, %v, want %+v", tt.name, got, err, tt.want)
+		}
+	}
+	r, err := ledger.Inspect(filepath.Join(dir, ledger.Folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := answered(r, shown{Kiosk: strings.Repeat("ab", 16)}, inForce{Version: 7}); err != nil || got.InForce {
+		t.Errorf("of a kiosk without records: %+v, %v", got, err)
+	}
+}

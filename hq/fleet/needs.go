@@ -1,0 +1,138 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Need says which orders about people a kiosk must be given.
+type Need struct {
+	Kiosk  [32]byte
+	Groups []string // whose members its door lets in at some time
+	// Anew looks a second time at what was looked at for Had, the groups of then: only who is needed since is handed on, and no deletion.
+	Anew bool
+	Had  []string
+}
+
+// handed is for which groups a kiosk has been given what came so far.
+type handed struct {
+	Groups []string `cbor:"1,keyasint"`
+}
+
+func handedKey(name string) string { return "handed." + name }
+
+// anew is how far a kiosk whose door lets in other groups than before has been given those whom it lacks.
+type anew struct {
+	groups []string
+	next   uint64
+}
+
+// atOnce is how many places of the queue are looked at before others have their turn at the kiosk.
+const atOnce = 500
+
+// follow gives one kiosk what it lacks of the queue. How far it came is kept after the orders are: to append twice does no harm, never does.
+func (f *Fleet) follow(ctx context.Context, d *desk) error {
+	for more := true; more; {
+		var err error
+		d.mu.Lock()
+		if d.kiosk.State != Active && d.kiosk.State != Quarantined {
+			more = false
+		} else if more, err = f.followSome(ctx, d); err == nil {
+			f.pump(ctx, d)
+		}
+		d.mu.Unlock()
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followSome reports whether there may be more. Who is no longer needed is nothing to say: the kiosk lets them go by the policy itself.
+func (f *Fleet) followSome(ctx context.Context, d *desk) (more bool, err error) {
+	if err := f.readHanded(ctx, d); err != nil {
+		return false, err
+	}
+	groups := f.policy.Load().admits(d.kiosk.Door)
+	if !slices.Equal(groups, d.handed.Groups) {
+		return f.handAnew(ctx, d, groups)
+	}
+	orders, next, err := f.config.People.After(Need{Kiosk: d.kiosk.ID, Groups: groups}, d.kiosk.Queue, atOnce)
+	if err != nil || next == d.kiosk.Queue {
+		return false, err
+	}
+	if err := f.extend(ctx, d, orders); err != nil {
+		return false, err
+	}
+	d.kiosk.Queue = next
+	return true, f.save(ctx, d)
+}
+
+// handAnew gives a kiosk some of those whom its door begins to let in, among the people whose orders came before.
+func (f *Fleet) handAnew(ctx context.Context, d *desk, groups []string) (more bool, err error) {
+	if !slices.Equal(d.anew.groups, groups) {
+		d.anew = anew{groups: groups}
+	}
+	if left := d.kiosk.Queue - min(d.anew.next, d.kiosk.Queue); left > 0 {
+		need := Need{Kiosk: d.kiosk.ID, Groups: groups, Anew: true, Had: d.handed.Groups}
+		orders, next, err := f.config.People.After(need, d.anew.next, int(min(left, atOnce)))
+		if err != nil {
+			return false, err
+		}
+		if err := f.extend(ctx, d, orders); err != nil {
+			return false, err
+		}
+		if next > d.anew.next { // else the queue is shorter than it was
+			d.anew.next = next
+			return true, nil
+		}
+	}
+	data, err := wire.Marshal(handed{groups})
+	if err != nil {
+		return false, err
+	}
+	if d.handedRevision, err = f.store.Put(ctx, handedKey(d.name), data, d.handedRevision); err != nil {
+		return false, fmt.Errorf("keep whom kiosk %q was given: %w", d.name, err)
+	}
+	d.handed.Groups, d.anew = groups, anew{}
+	return true, nil
+}
+
+// readHanded reads what was kept, once.
+func (f *Fleet) readHanded(ctx context.Context, d *desk) error {
+	if d.handed != nil {
+		return nil
+	}
+	var h handed
+	v, err := f.store.Get(ctx, handedKey(d.name))
+	if err != nil && !isNone(err) {
+		return err
+	}
+	if err == nil {
+		if err := wire.Unmarshal(v.Data, &h); err != nil {
+			return fmt.Errorf("read %q: %w", v.Key, err)
+		}
+	}
+	d.handed, d.handedRevision = &h, v.Revision
+	return nil
+}
+
+// Again gives a kiosk everything that it needs once more, from the first order on: what it has it takes for done.
+func (f *Fleet) Again(ctx context.Context, name string) error {
+	d, err := f.at(name)
+	if err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	was := d.kiosk.Queue
+	d.kiosk.Queue = 0
+	if err := f.save(ctx, d); err != nil {
+		d.kiosk.Queue = was
+		return err
+	}
+	f.Nudge()
+	return nil
+}

@@ -1,0 +1,149 @@
+package fleet
+
+import (
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// document is a site whose front door lets these groups in, and the text that it names.
+func document(t *testing.T, groups ...string) (compiled, text []byte) {
+	t.Helper()
+	text = []byte("front: " + strings.Join(groups, " "))
+	s := access.Site{Format: access.SiteFormat, Text: sha256.Sum256(text), Name: "Test", Groups: []string{"cleaning", "staff"},
+		Zone: access.Zone{Name: "UTC", Offsets: []access.Offset{{From: 1e9}}, Until: 3e9}}
+	r := access.Rule{}
+	for _, g := range groups {
+		r.Groups = r.Groups.Add(slices.Index(s.Groups, g))
+	}
+	s.Doors = []access.SiteDoor{{Name: "front", Rules: []access.Rule{r}}}
+	if len(groups) == 0 {
+		s.Doors[0].Rules = nil
+	}
+	compiled, err := wire.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled, text
+}
+
+// push puts a policy in force, and returns its order.
+func (h *house) push(version uint64, groups ...string) [32]byte {
+	h.t.Helper()
+	compiled, text := document(h.t, groups...)
+	if err := h.fleet.KeepText(h.t.Context(), text); err != nil {
+		h.t.Fatal(err)
+	}
+	envelope := h.sign(wire.Fleet(), wire.Policy{Version: version, Document: compiled, Issued: 1})
+	if err := h.fleet.Submit(h.t.Context(), "", envelope); err != nil {
+		h.t.Fatal(err)
+	}
+	return sha256.Sum256(envelope)
+}
+
+// enqueue hands in somebody's enrolment, of one group.
+func (h *house) enqueue(n byte, group string) [32]byte {
+	ref := h.enrolment(n)
+	h.shelf.mu.Lock()
+	h.shelf.queue, h.shelf.groups[ref] = append(h.shelf.queue, ref), group
+	h.shelf.mu.Unlock()
+	h.fleet.Nudge()
+	return ref
+}
+
+// A kiosk is given whom its door's rules let in: nobody without a policy, and with another one those whom it lacks, each once.
+func TestKioskIsGivenWhomItsDoorLetsIn(t *testing.T) {
+	h := newHouse(t, false)
+	front, side := known(t, h, "front"), known(t, h, "side")
+	var staff, cleaners [][32]byte
+	for n := range byte(4) {
+		staff, cleaners = append(staff, h.enqueue(n, "staff")), append(cleaners, h.enqueue(100+n, "cleaning"))
+	}
+	deletion := h.shelf.put(h.sign(wire.Fleet(), wire.Deletion{Person: [16]byte{9}, Generation: 1, Issued: 1}))
+	h.shelf.mu.Lock()
+	h.shelf.queue = append(h.shelf.queue, deletion)
+	h.shelf.mu.Unlock()
+	h.fleet.Nudge()
+	for _, k := range []*double{front, side} {
+		k.until("the deletion", func() bool { return k.orders[deletion] == 1 })
+		if len(k.orders) != 1 {
+			t.Errorf("without a policy it is given %d orders", len(k.orders))
+		}
+	}
+
+	first := h.push(1, "staff")
+	front.until("the staff", func() bool { return len(front.orders) == 2+len(staff) })
+	if front.order[1] != first || !slices.Equal(front.order[2:], staff) {
+		t.Error("the policy does not come before those whom it lets in, or they came in another order")
+	}
+	h.restart()
+	front.greet()
+	side.greet()
+	second := h.push(2, "cleaning", "staff")
+	front.until("the cleaners", func() bool { return len(front.orders) == 3+len(staff)+len(cleaners) })
+	late := h.enqueue(50, "cleaning")
+	front.until("somebody new", func() bool { return front.orders[late] == 1 })
+	h.push(3, "cleaning")
+	h.push(4)
+	nobody := h.enqueue(51, "staff")
+	back := h.push(5, "staff")
+	front.until("the staff again", func() bool { return front.orders[staff[3]] == 2 && front.orders[nobody] > 0 })
+	for ref, n := range front.orders {
+		switch {
+		case slices.Contains(staff, ref) && n != 2, !slices.Contains(staff, ref) && n != 1:
+			t.Errorf("order %x came %d times", ref[:4], n)
+		}
+	}
+	if i := slices.Index(front.order, back); i < 0 || slices.Contains(front.order[:i], nobody) {
+		t.Error("somebody came before the policy that lets them in")
+	}
+	side.until("all policies", func() bool { return side.orders[second] == 1 && side.orders[back] == 1 })
+	if len(side.orders) != 6 {
+		t.Errorf("a door of which no policy says a word is given %d orders", len(side.orders))
+	}
+	if p, text, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 5 || p.By != "Ada" || string(text) != "front: staff" {
+		t.Errorf("in force is %d by %q, %q, %v", p.Version, p.By, text, err)
+	}
+}
+
+func TestPolicyThatIsNotTaken(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	if p, _, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 0 {
+		t.Errorf("before any policy %+v, %v", p, err)
+	}
+	ref := h.push(5, "staff")
+	k.until("the policy", func() bool { return k.orders[ref] == 1 })
+	good, _ := document(t, "staff")
+	other, _ := document(t, "cleaning")
+	for name, tt := range map[string]struct {
+		to       string
+		policy   wire.Policy
+		audience [32]byte
+		says     string
+	}{
+		"of no form":         {policy: wire.Policy{Version: 6, Document: []byte("staff"), Issued: 1}, says: "put policy in force"},
+		"with a byte behind": {policy: wire.Policy{Version: 6, Document: append(slices.Clone(good), 0), Issued: 1}, says: "put policy in force"},
+		"older":              {policy: wire.Policy{Version: 4, Document: good, Issued: 1}, says: "5 is in force"},
+		"of that version":    {policy: wire.Policy{Version: 5, Document: other, Issued: 1}, says: "5 is in force"},
+		"without its text":   {policy: wire.Policy{Version: 6, Document: other, Issued: 1}, says: "text"},
+		"for one kiosk":      {to: k.name, policy: wire.Policy{Version: 6, Document: good, Issued: 1}, audience: k.id, says: "every kiosk"},
+	} {
+		if err := h.fleet.Submit(t.Context(), tt.to, h.sign(tt.audience, tt.policy)); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v, want it to say %q", name, err, tt.says)
+		}
+	}
+	if o := overview(t, h, k.name); o.Head != 1 {
+		t.Errorf("the stream has %d commands", o.Head)
+	}
+	for _, text := range [][]byte{nil, make([]byte, wire.MaxDocument+1)} {
+		if err := h.fleet.KeepText(t.Context(), text); err == nil {
+			t.Errorf("a text of %d bytes is kept", len(text))
+		}
+	}
+	h.push(5, "staff") // the same again
+}
