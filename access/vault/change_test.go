@@ -27,14 +27,14 @@ func TestRepeatedOrdersWearNoCounter(t *testing.T) {
 		}
 	}
 	apply(0, generation(t, 1, 1), generation(t, 2, 1))
-	apply(1, Stand{first, 1, 1, Suspended}, Forget{second, 1})
+	apply(1, Stand{first, 1, 1, Suspended}, Forget{second, 1, false})
 	apply(1, Stand{first, 1, 2, Active})
 	for range 5 {
-		apply(0, Stand{first, 1, 1, Suspended}, Stand{first, 1, 2, Active}, Forget{second, 1}, generation(t, 2, 1))
+		apply(0, Stand{first, 1, 1, Suspended}, Stand{first, 1, 2, Active}, Forget{second, 1, false}, generation(t, 2, 1))
 	}
 	apply(1, Stand{first, 1, 3, Revoked})
 	apply(0, Stand{first, 1, 3, Revoked})
-	apply(1, Stand{second, 2, 1, Suspended}, Forget{second, 1}) // one of the two is new
+	apply(1, Stand{second, 2, 1, Suspended}, Forget{second, 1, false}) // one of the two is new
 }
 
 // An exchange key that was replaced is nowhere in the file, as soon as the change is acknowledged.
@@ -70,7 +70,7 @@ func TestRetiredVaultTakesNobody(t *testing.T) {
 	if err := v.Put(someone(t, 1, 1)); !errors.Is(err, ErrRetired) {
 		t.Errorf("put: %v", err)
 	}
-	done, err := v.Apply(Step{Orders: []Order{generation(t, 2, 1), Forget{someone(t, 3, 1).ID, 1}}}, nil)
+	done, err := v.Apply(Step{Orders: []Order{generation(t, 2, 1), Forget{someone(t, 3, 1).ID, 1, false}}}, nil)
 	if err != nil || !errors.Is(done[0].Err, ErrRetired) || done[1].Err != nil {
 		t.Errorf("enrolled: %+v, %v", done, err)
 	}
@@ -99,11 +99,11 @@ func TestRoomInMemory(t *testing.T) {
 		with(1, 3, 2), with(1, 3, 1), // nothing to do; superseded
 		with(3, 1, 1),                                                         // 0 left
 		foreign,                                                               // not in memory
-		Forget{access.PersonID{0, 3, 15: 1}, 1},                               // 1 left
+		Forget{access.PersonID{0, 3, 15: 1}, 1, false},                               // 1 left
 		with(1, 4, 3),                                                         // one more: 0 left
 		with(4, 1, 1),                                                         // no room
 		with(1, 1, 4),                                                         // 3 left
-		with(5, 4, 1), with(5, 3, 1), Forget{access.PersonID{0, 9, 15: 1}, 1}, // too many; 0 left
+		with(5, 4, 1), with(5, 3, 1), Forget{access.PersonID{0, 9, 15: 1}, 1, false}, // too many; 0 left
 	}}
 	done, err := v.Apply(step, nil)
 	if err != nil {

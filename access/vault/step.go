@@ -34,6 +34,8 @@ type Stand struct {
 type Forget struct {
 	Person     access.PersonID
 	Generation uint64
+	// Back says that they are let go, not deleted: an enrolment of that generation brings them back.
+	Back bool
 }
 
 // Step is what changes together, in one transaction: all of it or nothing.
@@ -281,6 +283,8 @@ func (f Forget) do(b book, _ *Vault, t *occupancy) (bool, error) {
 	switch {
 	case err != nil:
 		return false, err
+	case f.Back && f.Generation != k.stored:
+		return false, nil
 	case f.Generation < k.stored:
 		return false, superseded(f.Generation, k.stored)
 	case k.stored == 0 && f.Generation <= k.buried:
@@ -298,6 +302,9 @@ func (f Forget) do(b book, _ *Vault, t *occupancy) (bool, error) {
 			return false, err
 		}
 		t.people--
+	}
+	if f.Back {
+		return true, nil
 	}
 	return true, k.bury(b, f.Person, max(f.Generation, k.buried))
 }

@@ -28,13 +28,13 @@ func TestOrdersInWhateverOrder(t *testing.T) {
 		state  State
 		stored uint64 // generation; 0: nobody
 	}{
-		"enrolled and deleted":               {[]Order{generation(t, 1, 1), Forget{id, 1}}, 0, 0},
-		"deleted and lawfully back":          {[]Order{generation(t, 1, 1), Forget{id, 1}, generation(t, 1, 2)}, Active, 2},
+		"enrolled and deleted":               {[]Order{generation(t, 1, 1), Forget{id, 1, false}}, 0, 0},
+		"deleted and lawfully back":          {[]Order{generation(t, 1, 1), Forget{id, 1, false}, generation(t, 1, 2)}, Active, 2},
 		"suspended":                          {[]Order{generation(t, 1, 1), Stand{id, 1, 1, Suspended}}, Suspended, 1},
 		"suspended and resumed":              {[]Order{generation(t, 1, 1), Stand{id, 1, 1, Suspended}, Stand{id, 1, 2, Active}}, Active, 1},
 		"resumed and suspended":              {[]Order{generation(t, 1, 1), Stand{id, 1, 1, Active}, Stand{id, 1, 2, Suspended}}, Suspended, 1},
-		"suspended, then deleted":            {[]Order{generation(t, 1, 1), Stand{id, 1, 1, Suspended}, Forget{id, 1}}, 0, 0},
-		"back after a suspension":            {[]Order{Stand{id, 1, 1, Suspended}, Forget{id, 1}, generation(t, 1, 2)}, Active, 2},
+		"suspended, then deleted":            {[]Order{generation(t, 1, 1), Stand{id, 1, 1, Suspended}, Forget{id, 1, false}}, 0, 0},
+		"back after a suspension":            {[]Order{Stand{id, 1, 1, Suspended}, Forget{id, 1, false}, generation(t, 1, 2)}, Active, 2},
 		"a suspension of a later one counts": {[]Order{generation(t, 1, 1), Stand{id, 2, 1, Suspended}, generation(t, 1, 2)}, Suspended, 2},
 	} {
 		rnd := rand.New(rand.NewPCG(1, 2))
@@ -76,7 +76,7 @@ func TestRevokedByOrder(t *testing.T) {
 	}
 	apply(nil, generation(t, 1, 3))
 	apply(ErrSuperseded, generation(t, 1, 2))
-	apply(ErrSuperseded, Forget{id, 2})
+	apply(ErrSuperseded, Forget{id, 2, false})
 	apply(nil, Stand{id, 3, 1, Revoked})
 	apply(nil, Stand{id, 3, 1, Revoked})
 	apply(ErrSuperseded, Stand{id, 3, 2, Active})
@@ -91,6 +91,18 @@ func TestRevokedByOrder(t *testing.T) {
 	apply(nil, Stand{id, 4, 7, Suspended})
 	apply(nil, Stand{id, 4, 7, Suspended}) // headquarters gives it again with the enrolment
 	apply(ErrSuperseded, Stand{id, 4, 7, Active})
+	apply(nil, Forget{id, 3, true})
+	if p, err := v.Get(id, bundle); err != nil || p.Generation != 4 {
+		t.Errorf("another generation was let go: %+v, %v", p, err)
+	}
+	apply(nil, Forget{id, 4, true})
+	if _, err := v.Get(id, bundle); !errors.Is(err, ErrUnknown) || v.Count() != 0 {
+		t.Errorf("let go, and %v, %d people", err, v.Count())
+	}
+	apply(nil, generation(t, 1, 4))
+	if p, err := v.Get(id, bundle); err != nil || p.State != Suspended {
+		t.Errorf("let go and back: %v, %v", p.State, err)
+	}
 	if err := v.Rekey(); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +132,7 @@ func TestStepIsOneTransaction(t *testing.T) {
 	// What is called off leaves nothing behind, and each restricting step raises.
 	off := errors.New("not recorded")
 	on := true
-	step := Step{Orders: []Order{Forget{someone(t, 1, 1).ID, 1}}, Items: map[Item][]byte{Stream: {2}}, Lockdown: &on}
+	step := Step{Orders: []Order{Forget{someone(t, 1, 1).ID, 1, false}}, Items: map[Item][]byte{Stream: {2}}, Lockdown: &on}
 	if _, err := v.Apply(step, func(done []Outcome) (map[Item][]byte, error) {
 		if len(done) != 1 || done[0].Err != nil {
 			t.Errorf("asked with %+v", done)
@@ -136,7 +148,7 @@ func TestStepIsOneTransaction(t *testing.T) {
 		t.Errorf("stream %v, %v, %d people", s, err, v.Count())
 	}
 	for i, s := range []Step{
-		{Orders: []Order{Forget{someone(t, 2, 1).ID, 1}}}, {Orders: []Order{Stand{someone(t, 3, 1).ID, 1, 1, Suspended}}}, {Lockdown: &on},
+		{Orders: []Order{Forget{someone(t, 2, 1).ID, 1, false}}}, {Orders: []Order{Stand{someone(t, 3, 1).ID, 1, 1, Suspended}}}, {Lockdown: &on},
 		{Items: map[Item][]byte{Disabled: {1}}, Restricts: true},
 	} {
 		before := root.n

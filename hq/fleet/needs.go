@@ -90,15 +90,40 @@ func (f *Fleet) handAnew(ctx context.Context, d *desk, groups []string) (more bo
 			return true, nil
 		}
 	}
+	return true, f.keepHanded(ctx, d, groups)
+}
+
+// narrow is called before a policy is put into a kiosk's stream: the kiosk will let go of all those whom it does not let in, also when another one follows
+// at once. It is called with the desk's lock held.
+func (f *Fleet) narrow(ctx context.Context, d *desk, policy [32]byte) error {
+	if err := f.readHanded(ctx, d); err != nil {
+		return err
+	}
+	p, err := f.readPolicy(ctx, policy)
+	if err != nil {
+		return err
+	}
+	admits := p.admits(d.kiosk.Door)
+	left := slices.DeleteFunc(slices.Clone(d.handed.Groups), func(g string) bool { return !slices.Contains(admits, g) })
+	d.anew = anew{}
+	if len(left) == len(d.handed.Groups) {
+		return nil
+	}
+	return f.keepHanded(ctx, d, left)
+}
+
+func (f *Fleet) keepHanded(ctx context.Context, d *desk, groups []string) error {
 	data, err := wire.Marshal(handed{groups})
 	if err != nil {
-		return false, err
+		return err
 	}
-	if d.handedRevision, err = f.store.Put(ctx, handedKey(d.name), data, d.handedRevision); err != nil {
-		return false, fmt.Errorf("keep whom kiosk %q was given: %w", d.name, err)
+	revision, err := f.store.Put(ctx, handedKey(d.name), data, d.handedRevision)
+	if err != nil {
+		d.handed = nil // it may stand there all the same
+		return fmt.Errorf("keep whom kiosk %q was given: %w", d.name, err)
 	}
-	d.handed.Groups, d.anew = groups, anew{}
-	return true, nil
+	d.handed, d.handedRevision, d.anew = &handed{groups}, revision, anew{}
+	return nil
 }
 
 // readHanded reads what was kept, once.

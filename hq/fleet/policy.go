@@ -130,17 +130,25 @@ func (f *Fleet) loadPolicy(ctx context.Context) error {
 	if err != nil || order.version == 0 {
 		return err
 	}
-	v, err := f.store.Get(ctx, policyKey(order.ref))
+	p, err := f.readPolicy(ctx, order.ref)
+	if err == nil {
+		f.policy.Store(p)
+	}
+	return err
+}
+
+// readPolicy reads a policy that was taken, by the hash of its order.
+func (f *Fleet) readPolicy(ctx context.Context, ref [32]byte) (*inForce, error) {
+	v, err := f.store.Get(ctx, policyKey(ref))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p := &inForce{}
 	if err = wire.Unmarshal(v.Data, &p.Policy); err == nil {
 		p.site, err = site(p.Document)
 	}
 	if err != nil {
-		return fmt.Errorf("read %q: %w", v.Key, err)
+		return nil, fmt.Errorf("read %q: %w", v.Key, err)
 	}
-	f.policy.Store(p)
-	return nil
+	return p, nil
 }

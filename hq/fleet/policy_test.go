@@ -88,7 +88,7 @@ func TestKioskIsGivenWhomItsDoorLetsIn(t *testing.T) {
 	late := h.enqueue(50, "cleaning")
 	front.until("somebody new", func() bool { return front.orders[late] == 1 })
 	h.push(3, "cleaning")
-	h.push(4)
+	none := h.push(4)
 	nobody := h.enqueue(51, "staff")
 	back := h.push(5, "staff")
 	front.until("the staff again", func() bool { return front.orders[staff[3]] == 2 && front.orders[nobody] > 0 })
@@ -105,6 +105,10 @@ func TestKioskIsGivenWhomItsDoorLetsIn(t *testing.T) {
 	if len(side.orders) != 6 {
 		t.Errorf("a door of which no policy says a word is given %d orders", len(side.orders))
 	}
+	// A kiosk lets go of people with each policy in its stream, also when another one follows before headquarters has looked again.
+	appendAll(t, h, front, none)
+	h.fleet.Nudge()
+	front.until("the staff once more", func() bool { return front.orders[staff[3]] == 3 })
 	if p, text, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 5 || p.By != "Ada" || string(text) != "front: staff" {
 		t.Errorf("in force is %d by %q, %q, %v", p.Version, p.By, text, err)
 	}

@@ -82,6 +82,11 @@ func (f *Fleet) extend(ctx context.Context, d *desk, orders [][32]byte) error {
 		if gone {
 			continue // it was withdrawn before anybody was told
 		}
+		if claim, err := wire.Peek(envelope); err == nil && claim.Kind == wire.KindPolicy {
+			if err := f.narrow(ctx, d, ref); err != nil {
+				return err
+			}
+		}
 		if size+len(envelope)+around > budget || len(envelopes) == wire.MaxOrders {
 			if err := flush(); err != nil {
 				return err

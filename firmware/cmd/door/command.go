@@ -78,6 +78,9 @@ func (h *headquarters) plan(s *step) error {
 			}
 		case wire.Policy:
 			s.vault.Items[vault.Document], s.vault.Items[vault.InForce], s.vault.Restricts = o.Document, s.rules.hash[:], true
+			if err := h.letGo(s); err != nil {
+				return err
+			}
 		case wire.Trust:
 			s.vault.Restricts = true
 		case wire.Decommission:

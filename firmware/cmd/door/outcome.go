@@ -99,7 +99,11 @@ func (s *step) by() string { return fmt.Sprintf("command %d", s.Seq) }
 func (s *step) taking(k *kiosk, out []vault.Outcome) (list []access.Record) {
 	for i, o := range s.vault.Orders {
 		if e, permits := event(o); !permits && out[i].Changed {
-			list = append(list, k.aboutPerson(e, about(o), s.by()))
+			detail := s.by()
+			if f, ok := o.(vault.Forget); ok && f.Back {
+				detail += ": no rule of this door is about them"
+			}
+			list = append(list, k.aboutPerson(e, about(o), detail))
 		}
 	}
 	if s.disable != nil && *s.disable {

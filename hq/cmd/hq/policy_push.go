@@ -125,7 +125,7 @@ func strangers(s access.Site, kiosks []shown) string {
 		}
 		known[k.Door] = true
 		if !slices.ContainsFunc(s.Doors, func(d access.SiteDoor) bool { return d.Name == k.Door }) {
-			fmt.Fprintf(&b, "attention: kiosk %s is at door %q, of which this says nothing: nobody will pass there\n", k.Kiosk, k.Door)
+			fmt.Fprintf(&b, "attention: kiosk %s is at door %q, of which this says nothing: it will refuse it, and headquarters gives it nobody\n", k.Kiosk, k.Door)
 		}
 	}
 	for _, d := range s.Doors {
@@ -228,7 +228,8 @@ func answered(r *ledger.Reader, k shown, p inForce) (answer, error) {
 		var version uint64
 		switch rec := e.Decoded; rec.Event {
 		case access.EventPolicyChanged:
-			if n, _ := fmt.Sscanf(rec.Detail, "document of version %d", &version); n == 1 && version == p.Version {
+			_, of, _ := strings.Cut(rec.Detail, "document of ")
+			if n, _ := fmt.Sscanf(of, "version %d", &version); n == 1 && version == p.Version {
 				a.InForce, a.Refused, a.Record = true, "", e.Index
 				return false
 			}

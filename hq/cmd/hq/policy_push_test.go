@@ -79,6 +79,7 @@ func TestKiosksAnswerToAPolicy(t *testing.T) {
 		{"in force", []access.Record{changed("document of version 7"), {Event: access.EventBooted}}, 1, answer{InForce: true, Record: 0}},
 		{"an older one", []access.Record{changed("document of version 6")}, 1, answer{}},
 		{"by a longer number", []access.Record{changed("document of version 70")}, 1, answer{}},
+		{"in other words", []access.Record{changed("command 9: document of version 7, from 00 to 11")}, 1, answer{InForce: true}},
 		{"refused", []access.Record{changed("document of version 6"), refused}, 1, answer{Refused: "command 4: another door", Record: 1}},
 		{"refused and then taken", []access.Record{refused, changed("document of version 7")}, 1, answer{InForce: true, Record: 1}},
 		{"taken, another one refused since", []access.Record{changed("document of version 7"), refused}, 1, answer{InForce: true, Record: 0}},
