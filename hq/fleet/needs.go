@@ -144,20 +144,3 @@ func (f *Fleet) readHanded(ctx context.Context, d *desk) error {
 	d.handed, d.handedRevision = &h, v.Revision
 	return nil
 }
-
-// Again gives a kiosk everything that it needs once more, from the first order on: what it has it takes for done.
-func (f *Fleet) Again(ctx context.Context, name string) error {
-	d, err := f.at(name)
-	if err != nil {
-		return err
-	}
-	defer d.mu.Unlock()
-	was := d.kiosk.Queue
-	d.kiosk.Queue = 0
-	if err := f.save(ctx, d); err != nil {
-		d.kiosk.Queue = was
-		return err
-	}
-	f.Nudge()
-	return nil
-}

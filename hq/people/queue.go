@@ -96,6 +96,39 @@ func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next 
 	return entries, next, nil
 }
 
+// Entries are all orders about people that were ever queued, in order.
+func (p *People) Entries() (all []Entry, err error) {
+	err = p.view(func(t *txn) error {
+		return t.bucket(bucketQueue).ForEach(func(key, v []byte) error {
+			var e Entry
+			plain, _, _, err := t.unseal(bucketQueue, key, v)
+			if err == nil {
+				err = wire.Unmarshal(plain, &e)
+			}
+			all = append(all, e)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read queue: %w", err)
+	}
+	return all, nil
+}
+
+// Deletion is the newest order to have a person forgotten; ErrUnknown when there is none.
+func (p *People) Deletion(id access.PersonID) (Entry, error) {
+	all, err := p.Entries()
+	if err != nil {
+		return Entry{}, err
+	}
+	for _, e := range slices.Backward(all) {
+		if e.Kind == wire.KindDeletion && e.Person == id {
+			return e, nil
+		}
+	}
+	return Entry{}, fmt.Errorf("%w: no deletion of %v was ordered", ErrUnknown, id)
+}
+
 // wants is what of an order a kiosk must be given, as things are now: with an enrolment, and before it, what was taken from the person since.
 func (t *txn) wants(k Kiosk, e Entry) ([]Entry, error) {
 	if e.Kind == wire.KindDeletion {

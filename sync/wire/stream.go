@@ -63,11 +63,19 @@ func (c Command) Link(kiosk [32]byte) [32]byte {
 
 // ContentOf is the hash of orders that stand together in a command.
 func ContentOf(orders [][]byte) [32]byte {
+	hashes := make([][32]byte, len(orders))
+	for i, o := range orders {
+		hashes[i] = sha256.Sum256(o)
+	}
+	return ContentOfHashes(hashes)
+}
+
+// ContentOfHashes is ContentOf orders of which only the SHA-256 are at hand.
+func ContentOfHashes(orders [][32]byte) [32]byte {
 	h := sha256.New()
 	h.Write([]byte("lintel content 1\x00"))
 	for _, o := range orders {
-		sum := sha256.Sum256(o)
-		h.Write(sum[:])
+		h.Write(o[:])
 	}
 	return [32]byte(h.Sum(nil))
 }

@@ -48,6 +48,8 @@ func commands() []command {
 		{"serve", "run headquarters", serveCommand},
 		{"kiosk", "add, list, quarantine, replace, decommission kiosks", kioskCommand},
 	}, peopleCommands(), []command{
+		{"forgotten", "say which kiosks may still hold somebody who was deleted, and write the proofs of the others", forgottenCommand},
+		{"roster", "compare whom a kiosk holds with whom it should hold", rosterCommand},
 		{"policy", "checks, explains, compares the rules of a site, and puts them in force", runPolicy},
 		{"events", "show what kiosks have recorded, and what is wrong with it", eventsCommand},
 		{"receipt", "write the proof that a walk-up stands in the kiosk's log", receiptCommand},

@@ -30,6 +30,10 @@ its log, at this place, when it signed the checkpoint. Take the key from provisi
 Exit status 0 means that the receipt holds.
 
   hq verify-receipt -key KEYFILE FILE
+  hq verify-receipt -key KEYFILE -operator PUBLICKEY FILE
+
+With -operator the file is a proof that "hq forgotten" wrote: that the kiosk has carried out the deletion that the operator with this
+public key has signed.
 
 `
 
@@ -141,6 +145,7 @@ func saveNew(path string, data []byte) error {
 func verifyReceiptCommand(_ context.Context, args []string, out, _ io.Writer) error {
 	fs := flag.NewFlagSet("hq verify-receipt", flag.ContinueOnError)
 	keyFile := fs.String("key", "", "file of the kiosk's public audit key (required)")
+	operator := fs.String("operator", "", "file of the public key of whoever signed the deletion, of which the file is the proof")
 	if err := parseLedgerFlags(fs, args, out, verifyReceiptUsage); err != nil {
 		return err
 	}
@@ -154,6 +159,9 @@ func verifyReceiptCommand(_ context.Context, args []string, out, _ io.Writer) er
 	name, key, err := proof.ParseVerifierKey(strings.TrimSuffix(string(line), "\n"))
 	if err != nil {
 		return fmt.Errorf("read key %q: %w", *keyFile, err)
+	}
+	if *operator != "" {
+		return verifyDeletion(out, fs.Arg(0), *operator, key)
 	}
 	receipt, err := readAtMost(fs.Arg(0), proof.MaxReceipt)
 	if err != nil {

@@ -29,6 +29,9 @@ const (
 	verbBackup    = "backup"
 	verbPolicy    = "policy"      // what is in force
 	verbText      = "policy text" // keep what one is compiled from
+	verbPlaced    = "placed"      // where an order stands in a kiosk's stream
+	verbCommands  = "commands"    // of a kiosk's stream
+	verbAppend    = "append"      // orders that are known to a kiosk's stream
 )
 
 type addRequest struct {
@@ -129,6 +132,9 @@ func (s *served) verbs() map[string]hatch.Handler {
 		verbBackup:    hatch.Handle(s.backup),
 		verbPolicy:    hatch.Handle(s.inForce),
 		verbText:      hatch.Handle(s.keepText),
+		verbPlaced:    hatch.Handle(s.placed),
+		verbCommands:  hatch.Handle(s.commands),
+		verbAppend:    hatch.Handle(s.append),
 	}
 }
 

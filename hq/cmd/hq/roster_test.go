@@ -1,0 +1,185 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/extract"
+	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/hq/people"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// oneFace makes of a photograph a reference that is along the axis of its first byte.
+type oneFace struct{}
+
+func (oneFace) References(_ context.Context, photos [][]byte) (all []extract.Result, err error) {
+	for _, p := range photos {
+		r := make([]float32, wire.ReferenceBytes/4)
+		r[p[0]] = 1
+		all = append(all, extract.Result{Outcome: extract.Extracted, Reference: r, Quality: 1})
+	}
+	return all, nil
+}
+
+// enrol enrols somebody without photographs, as eve.
+func (s *site) enrol(p *people.People, n byte, group string) access.PersonID {
+	s.t.Helper()
+	by, err := (&office{dir: s.dir, key: s.file("eve")}).operator()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	done, err := p.Enrol(s.t.Context(), people.Request{Name: fmt.Sprint("person ", n), Groups: []string{group}, Until: time.Now().Add(time.Hour), Consent: "C-1",
+		Proofing: []byte("seen"), Photos: [][]byte{{n}}}, by, oneFace{}, people.Rules{Bundle: [32]byte{7}, Same: .5, Alike: .4})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return done.Person
+}
+
+// records puts a ledger of these records of a kiosk in the place of what headquarters has, and returns the kiosk's public key as a file.
+func (s *site) records(id [32]byte, list ...access.Record) string {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	l, err := ledger.Open(filepath.Join(dir, ledger.Folder), ledger.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	keep(s.t, l, id, list)
+	l.Close()
+	place := filepath.Join(s.dir, ledger.Folder, wire.Name(id))
+	if err := os.RemoveAll(place); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.CopyFS(place, os.DirFS(filepath.Join(dir, ledger.Folder, wire.Name(id)))); err != nil {
+		s.t.Fatal(err)
+	}
+	return filepath.Join(place, "audit.pub")
+}
+
+// Whom a kiosk holds, and whom it has forgotten, is what it has signed for, and nothing else.
+//
+// Control: S6
+func TestRosterAndWhoIsForgotten(t *testing.T) {
+	s := newSite(t)
+	s.must("people", "init", "-dir", s.dir)
+	s.serve()
+	file, id := s.introduction()
+	s.must("kiosk", "add", file, "-dir", s.dir, "-broker", "hq.example:8883", "-out", s.file("told"))
+	s.must("policy", "push", write(t, s.base, "good.toml", sitePolicy), "-yes", "-key", s.file("ada"), "-dir", s.dir)
+	o := office{dir: s.dir, master: filepath.Join(s.dir, masterFile)}
+	p, err := o.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stays, goes, other := s.enrol(p, 1, "staff"), s.enrol(p, 2, "staff"), s.enrol(p, 3, "visitors")
+	p2 := &page{dir: s.dir}
+	head := func(want uint64) (all []commandAt) {
+		t.Helper()
+		for range 200 {
+			o.tell(t.Context(), os.Stderr)
+			got, err := ask[commandPage](t.Context(), p2, verbCommands, commandsRequest{Kiosk: wire.Name(id)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all = got.Commands; uint64(len(all)) == want {
+				return all
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Fatalf("the stream has %d commands, want %d", len(all), want)
+		return nil
+	}
+	all := head(2)
+	if len(all[1].Orders) != 2 || !all[0].Policy || fmt.Sprint(all[0].Admits) != "[staff]" {
+		t.Fatalf("%+v", all)
+	}
+	applied := func(c commandAt, refused int) access.Record {
+		return access.Record{Event: access.EventCommandApplied, Detail: fmt.Sprintf("seq=%d link=%x orders=%d changed=0 refused=%d", c.Seq, c.Link, len(c.Orders), refused)}
+	}
+	refusal := func(detail string) access.Record {
+		return access.Record{Event: access.EventOrderRefused, Detail: detail}
+	}
+	diff := func(want ...string) string {
+		t.Helper()
+		said := s.must("roster", "diff", "front", "-dir", s.dir)
+		for _, w := range want {
+			if !strings.Contains(said, w) {
+				t.Errorf("it does not say %q:\n%s", w, said)
+			}
+		}
+		if strings.Contains(said, other.String()) {
+			t.Errorf("it speaks of somebody whom the door does not let in:\n%s", said)
+		}
+		return said
+	}
+	diff("command 0 of 2", "2 people differ", stays.String()+"  is not held; should be generation 1, active")
+	s.records(id, applied(all[0], 0), applied(all[1], 0))
+	diff("command 2 of 2", "0 people differ")
+	s.records(id, applied(all[0], 0), refusal("command 2, order 2: no room"), applied(all[1], 1))
+	diff("1 people differ", goes.String()+"  is not held")
+	if said := s.must("roster", "diff", "front", "-mend", "-dir", s.dir); !strings.Contains(said, "1 orders are given to it again") {
+		t.Errorf("it says\n%s", said)
+	}
+	all = head(3)
+	s.records(id, applied(all[0], 0), refusal("command 2, order 2: no room"), applied(all[1], 1), applied(all[2], 0))
+	diff("command 3 of 3", "0 people differ")
+	forged := all[2]
+	forged.Link[0] ^= 1
+	s.records(id, applied(forged, 0))
+	s.refused("somebody else has commanded it", "roster", "diff", "front", "-dir", s.dir)
+	s.records(id, applied(commandAt{Seq: 9, Link: forged.Link}, 0))
+	s.refused("never gave it", "roster", "diff", "front", "-dir", s.dir)
+
+	// Somebody is deleted.
+	forgotten := func(want string, more ...string) string {
+		t.Helper()
+		said := s.must(append([]string{"forgotten", goes.String(), "-dir", s.dir}, more...)...)
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q:\n%s", want, said)
+		}
+		return said
+	}
+	s.refused("no deletion", "forgotten", goes.String(), "-dir", s.dir)
+	s.must("delete", goes.String(), "-key", s.file("eve"), "-dir", s.dir)
+	c := head(4)[3]
+	s.records(id, applied(all[0], 0), applied(all[1], 0), applied(all[2], 0))
+	forgotten("1 of 1 kiosks may still hold " + goes.String())
+	diff("1 people differ", goes.String()+"  is generation 1, active; should be not held")
+	key := s.records(id, applied(c, 0))
+	forgotten("0 of 1 kiosks", "-out", s.file("proofs"))
+	forgotten("0 of 1 kiosks")
+	proof := filepath.Join(s.file("proofs"), wire.Name(id)+".deletion")
+	if said := s.must("verify-receipt", "-key", key, "-operator", s.file("eve")+".pub", proof); !strings.Contains(said, "has forgotten person "+goes.String()) || !strings.Contains(said, "proof holds") {
+		t.Errorf("it says %s", said)
+	}
+	s.refused("does not hold", "verify-receipt", "-key", key, "-operator", s.file("ada")+".pub", proof)
+	whole, err := os.ReadFile(proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(whole); i += 7 {
+		spoilt := append([]byte(nil), whole...)
+		spoilt[i] ^= 1
+		if _, err := s.do("verify-receipt", "-key", key, "-operator", s.file("eve")+".pub", write(t, s.base, "spoilt", string(spoilt))); err == nil {
+			t.Fatalf("with byte %d changed it holds", i)
+		}
+	}
+	s.records(id, refusal("command 4, order 1: not granted"), applied(c, 1))
+	forgotten(`REFUSED the deletion (record 1): "not granted"`)
+	s.records(id, applied(commandAt{Seq: c.Seq, Link: sha256.Sum256(nil), Orders: c.Orders}, 0))
+	forgotten("HAS APPLIED ANOTHER COMMAND 4")
+	s.records(id, access.Record{Event: access.EventCommandApplied, Detail: fmt.Sprintf("seq=4 link=%x found at the start", c.Link)})
+	forgotten("1 of 1 kiosks")
+	s.records(id, applied(commandAt{Seq: c.Seq, Link: c.Link}, 0)) // its content was withheld
+	forgotten("1 of 1 kiosks")
+}

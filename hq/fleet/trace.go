@@ -1,0 +1,107 @@
+package fleet
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+)
+
+// Command is what a kiosk was or will be given at one place of its stream, without what the orders say.
+type Command struct {
+	Seq      uint64
+	Previous [32]byte
+	Link     [32]byte
+	Orders   [][32]byte // SHA-256 of their envelopes
+	// Policy says that one of them is a policy; then the kiosk keeps people of the groups Admits alone.
+	Policy bool
+	Admits []string
+}
+
+// pageOfCommands is how many commands Commands returns at most: 64 of 64 orders are what one message holds.
+const pageOfCommands = 64
+
+// Commands are those of a kiosk's stream behind a place, from the first on, at most a page of them; none: there are no more.
+func (f *Fleet) Commands(ctx context.Context, name string, after uint64) (list []Command, err error) {
+	d, err := f.at(name)
+	if err != nil {
+		return nil, err
+	}
+	defer d.mu.Unlock()
+	head, err := f.newest(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	policies, err := f.admitted(ctx, d.kiosk.Door)
+	if err != nil {
+		return nil, err
+	}
+	for seq := after + 1; seq <= head.Seq && len(list) < pageOfCommands; seq++ {
+		e, err := f.entry(ctx, d, seq)
+		if isNone(err) && head.Seq > 0 && list == nil {
+			continue // before a command that was adopted nothing is known
+		}
+		if err != nil {
+			return nil, err
+		}
+		c := e.traced(d.kiosk.ID)
+		for _, ref := range e.Orders {
+			if groups, is := policies[ref]; is {
+				c.Policy, c.Admits = true, groups
+			}
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+func (e entry) traced(kiosk [32]byte) Command {
+	return Command{Seq: e.Seq, Previous: e.Previous, Link: e.link(kiosk), Orders: e.Orders}
+}
+
+// admitted is whom each policy that was ever taken lets in at a door, by the hashes of their orders.
+func (f *Fleet) admitted(ctx context.Context, door string) (map[[32]byte][]string, error) {
+	all, err := f.store.List(ctx, "policy")
+	if err != nil {
+		return nil, err
+	}
+	by := map[[32]byte][]string{}
+	for _, v := range all {
+		ref, err := hex.DecodeString(strings.TrimPrefix(v.Key, "policy."))
+		if err != nil || len(ref) != 32 {
+			continue
+		}
+		p, err := f.readPolicy(ctx, [32]byte(ref))
+		if err != nil {
+			return nil, err
+		}
+		by[[32]byte(ref)] = p.admits(door)
+	}
+	return by, nil
+}
+
+// Placed is the last command of a kiosk's stream that has an order; Seq 0: none has.
+func (f *Fleet) Placed(ctx context.Context, name string, order [32]byte) (Command, error) {
+	d, err := f.at(name)
+	if err != nil {
+		return Command{}, err
+	}
+	defer d.mu.Unlock()
+	head, err := f.newest(ctx, d)
+	if err != nil {
+		return Command{}, err
+	}
+	for seq := head.Seq; seq > 0; seq-- {
+		e, err := f.entry(ctx, d, seq)
+		if isNone(err) || err == nil && e.Adopted != [32]byte{} {
+			break
+		}
+		if err != nil {
+			return Command{}, err
+		}
+		if slices.Contains(e.Orders, order) {
+			return e.traced(d.kiosk.ID), nil
+		}
+	}
+	return Command{}, nil
+}
