@@ -77,6 +77,7 @@ type Fleet struct {
 	store  Store
 	server atomic.Pointer[authority.Server]
 	policy atomic.Pointer[inForce]
+	clear  sync.Map     // hashes of the orders that are kept in the clear, here
 	signed atomic.Int64 // Unix ms of the newest Time
 	kept   atomic.Int64 // of the newest that the store has
 	nudge  chan struct{}
@@ -114,6 +115,9 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 		}
 	}
 	if err := f.loadClock(ctx); err != nil {
+		return nil, fmt.Errorf("open fleet: %w", err)
+	}
+	if err := f.loadClear(ctx); err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
 	}
 	if err := f.loadPolicy(ctx); err != nil {

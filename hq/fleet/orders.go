@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/lintel-access/lintel/sync/wire"
@@ -19,12 +20,9 @@ func orderKey(ref [32]byte) string { return "order." + hex.EncodeToString(ref[:]
 
 // content finds an order. The caller may clear what it gets when it is biometric.
 func (f *Fleet) content(ctx context.Context, ref [32]byte) (envelope []byte, gone, biometric bool, err error) {
-	v, err := f.store.Get(ctx, orderKey(ref))
-	if err == nil {
-		return v.Data, false, false, nil
-	}
-	if !isNone(err) {
-		return nil, false, false, err
+	if _, here := f.clear.Load(ref); here {
+		v, err := f.store.Get(ctx, orderKey(ref))
+		return v.Data, false, false, err
 	}
 	if f.config.People == nil {
 		return nil, false, false, fmt.Errorf("order %x is not known", ref[:6])
@@ -137,11 +135,28 @@ func (f *Fleet) Broadcast(ctx context.Context, orders [][32]byte) error {
 }
 
 func (f *Fleet) keep(ctx context.Context, ref [32]byte, envelope []byte) error {
-	if _, err := f.store.Get(ctx, orderKey(ref)); err == nil || !isNone(err) {
+	_, err := f.store.Get(ctx, orderKey(ref))
+	if isNone(err) {
+		_, err = f.store.Put(ctx, orderKey(ref), envelope, 0)
+	}
+	if err == nil {
+		f.clear.Store(ref, nil)
+	}
+	return err
+}
+
+// loadClear learns which orders are kept in the clear: asking the store for each order of ten thousand people would take longer than sending them.
+func (f *Fleet) loadClear(ctx context.Context) error {
+	all, err := f.store.List(ctx, "order")
+	if err != nil {
 		return err
 	}
-	_, err := f.store.Put(ctx, orderKey(ref), envelope, 0)
-	return err
+	for _, v := range all {
+		if ref, err := hex.DecodeString(strings.TrimPrefix(v.Key, "order.")); err == nil && len(ref) == sha256.Size {
+			f.clear.Store([32]byte(ref), nil)
+		}
+	}
+	return nil
 }
 
 // ahead is how far the clock of whoever signs may be ahead of this machine's. A version is the time in ms, and rules until there is a higher one.

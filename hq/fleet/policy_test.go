@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +56,20 @@ func (h *house) enqueue(n byte, group string) [32]byte {
 	return ref
 }
 
+// handed is for which groups a kiosk has been given everybody.
+func (h *house) handed(k *double) string {
+	d, err := h.fleet.at(k.name)
+	if err != nil {
+		h.t.Error(err)
+		return ""
+	}
+	defer d.mu.Unlock()
+	if d.handed == nil {
+		return ""
+	}
+	return fmt.Sprint(d.handed.Groups)
+}
+
 // A kiosk is given whom its door's rules let in: nobody without a policy, and with another one those whom it lacks, each once.
 func TestKioskIsGivenWhomItsDoorLetsIn(t *testing.T) {
 	h := newHouse(t, false)
@@ -80,6 +95,7 @@ func TestKioskIsGivenWhomItsDoorLetsIn(t *testing.T) {
 	if front.order[1] != first || !slices.Equal(front.order[2:], staff) {
 		t.Error("the policy does not come before those whom it lets in, or they came in another order")
 	}
+	front.until("that to be kept", func() bool { return h.handed(front) == "[staff]" }) // a restart before it would give them once more
 	h.restart()
 	front.greet()
 	side.greet()
