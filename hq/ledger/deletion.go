@@ -45,7 +45,7 @@ func (d Deletion) verify(kiosk, operator *ecdsa.PublicKey) (who wire.Deletion, a
 	if at, err = proof.VerifyReceipt(d.Receipt, kiosk); err != nil {
 		return who, at, err
 	}
-	said, ok := ReadApplied(at.Record)
+	said, ok := ReadDone(at.Record)
 	link := wire.Command{Seq: d.Seq, Previous: d.Previous, Content: wire.ContentOfHashes(d.Orders)}.Link(d.Kiosk)
 	switch {
 	case !ok:

@@ -21,7 +21,7 @@ for: the newest command that it has applied, by a record under its own checkpoin
 
 // walked is a kiosk as its own vouched records have it.
 type walked struct {
-	applied ledger.Applied
+	applied ledger.Done
 	record  uint64               // that says so
 	refused map[[2]uint64]string // by command and place in it
 	empty   map[uint64]bool      // commands whose content was withheld: somebody in it had been deleted
@@ -124,7 +124,7 @@ func drifted(d people.Drift) string {
 func walk(r *ledger.Reader, kiosk string) (w walked, err error) {
 	w.refused, w.empty = map[[2]uint64]string{}, map[uint64]bool{}
 	err = r.Back(kiosk, func(e ledger.Event) bool {
-		if a, ok := ledger.ReadApplied(e.Decoded); ok {
+		if a, ok := ledger.ReadDone(e.Decoded); ok {
 			if w.empty[a.Seq] = a.Told && a.Orders == 0; a.Seq > w.applied.Seq {
 				w.applied, w.record = a, e.Index
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/lintel-access/lintel/access"
 )
 
-// Applied is a kiosk's word that it has carried out a command of headquarters, for good: a record of access.EventCommandApplied.
-type Applied struct {
+// Done is a kiosk's word that it has carried out a command of headquarters, for good: a record of access.EventCommandApplied.
+type Done struct {
 	Seq  uint64
 	Link string // in hexadecimal
 	// Told is false of a record that was made up for after a power cut: then the rest is not known.
@@ -22,8 +22,8 @@ var (
 	refusedForm = regexp.MustCompile(`^command ([0-9]{1,20}), order ([0-9]{1,5}): (.*)$`)
 )
 
-// ReadApplied reads what such a record says.
-func ReadApplied(r access.Record) (a Applied, ok bool) {
+// ReadDone reads what such a record says.
+func ReadDone(r access.Record) (a Done, ok bool) {
 	m := appliedForm.FindStringSubmatch(r.Detail)
 	if r.Event != access.EventCommandApplied || m == nil {
 		return a, false
@@ -69,7 +69,7 @@ type Outcome struct {
 func (r *Reader) Order(kiosk string, seq uint64, link [32]byte, place, orders int) (o Outcome, err error) {
 	found := false
 	err = r.Back(kiosk, func(e Event) bool {
-		if a, ok := ReadApplied(e.Decoded); ok {
+		if a, ok := ReadDone(e.Decoded); ok {
 			switch {
 			case a.Seq < seq:
 				return false
