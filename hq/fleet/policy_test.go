@@ -165,5 +165,4 @@ func TestPolicyThatIsNotTaken(t *testing.T) {
 			t.Errorf("a text of %d bytes is kept", len(text))
 		}
 	}
-	h.push(5, "staff") // the same again
 }
