@@ -84,7 +84,7 @@ func (p Person) GoString() string { return p.String() }
 // holds reports whether headquarters itself has references of the person.
 func (p Person) holds() bool { return len(p.References) > 0 }
 
-// supervisedUntil is until when the enrolment of somebody who is enrolled at a kiosk may be begun.
+// supervisedUntil is when the kiosk stops waiting for somebody who is enrolled there.
 func (p Person) supervisedUntil() time.Time { return time.Unix(p.Issued, 0).Add(supervisedFor) }
 
 // Bounds of what is kept of a person.

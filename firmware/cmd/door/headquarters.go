@@ -174,6 +174,11 @@ func (h *headquarters) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-h.door.notary.made: // what is urgent reaches headquarters, signed for, within seconds
+			h.mu.Lock()
+			h.point()
+			h.mu.Unlock()
+			continue
 		case <-h.wake:
 		case <-tick.C:
 			h.door.aged(&trusted)

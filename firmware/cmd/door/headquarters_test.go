@@ -265,6 +265,22 @@ func TestRecordsAreFetchedAndAcknowledged(t *testing.T) {
 	}
 }
 
+// What is urgent is signed for within seconds, and headquarters has the signature without having to wait for the minute.
+func TestUrgentRecordsAreSignedForAtOnce(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	c.greeting()
+	if err := c.lockdown(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	for head := c.audit.Head(); ; {
+		if p, err := proof.ClaimedCheckpoint(report[wire.Records](c).Checkpoint); err == nil && p.Size >= head {
+			return
+		}
+	}
+}
+
 // Whoever floods the kiosk with messages fills neither its log nor its memory, and does not hide a fork.
 func TestFloodOfMessages(t *testing.T) {
 	c := newCentre(t)

@@ -31,6 +31,7 @@ type notary struct {
 	root *root.Root
 
 	hurry chan struct{} // of one: something urgent was recorded
+	made  chan struct{} // of one: there is a newer checkpoint
 
 	mu    sync.Mutex
 	grave bool // among it something for the TPM's memory
@@ -47,7 +48,7 @@ type notary struct {
 }
 
 func newNotary(log *auditlog.Log, r *root.Root, told func(error)) *notary {
-	return &notary{log: log, root: r, hurry: make(chan struct{}, 1), told: told}
+	return &notary{log: log, root: r, hurry: make(chan struct{}, 1), made: make(chan struct{}, 1), told: told}
 }
 
 // weigh says what a record asks of the notary.
@@ -148,6 +149,10 @@ func (n *notary) anchor(ctx context.Context) {
 func (n *notary) done(size uint64, err error) {
 	if err == nil {
 		n.signed = size
+		select {
+		case n.made <- struct{}{}:
+		default:
+		}
 	}
 	if (err == nil) != (n.failed == nil) {
 		n.told(err)
