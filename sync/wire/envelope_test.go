@@ -165,6 +165,11 @@ func TestBodiesOutOfBounds(t *testing.T) {
 		"large policy":           Policy{Version: 1, Issued: 1, Document: make([]byte, MaxDocument+1)},
 		"release of nothing":     Release{Challenge: [32]byte{1}, Action: ActionRelease},
 		"release, action 3":      Release{Challenge: [32]byte{1}, Door: "front", Action: 3},
+		"open and confirm":       Release{Challenge: [32]byte{1}, Door: "front", Action: ActionRelease, Session: Session{1, 2}},
+		"confirm no walk-up":     Release{Challenge: [32]byte{1}, Door: "front", Action: ActionConfirm},
+		"begin on no challenge":  Begin{Order: []byte{1}},
+		"begin nothing":          Begin{Challenge: [32]byte{1}},
+		"begin something large":  Begin{Challenge: [32]byte{1}, Order: make([]byte, 2<<10+1)},
 		"supervised for a week":  Supervised{Person: id, Generation: 1, Until: 9, Consent: "C", Proofing: [32]byte{1}, Issued: 1, NotAfter: 1 + 7*24*3600},
 		"approval of nothing":    Approval{Issued: 1},
 		"first with one before":  Command{Seq: 1, Previous: [32]byte{1}, Content: [32]byte{1}},
@@ -172,8 +177,9 @@ func TestBodiesOutOfBounds(t *testing.T) {
 		"sealed to no key":       Command{Seq: 1, Content: [32]byte{1}, Sealed: []byte{1}},
 		"sealed and clear":       Command{Seq: 1, Content: ContentOf([][]byte{{1}}), Orders: [][]byte{{1}}, Sealed: []byte{1}, Exchange: 1},
 		"other content":          Command{Seq: 1, Content: [32]byte{1}, Orders: [][]byte{{1}}},
-		"time of no nonce":       Time{Now: 1},
-		"head without sequence":  Time{Nonce: [16]byte{1}, Now: 1, Head: [32]byte{1}},
+		"time of no nonce":       Time{Now: 1, Trust: 1},
+		"time of no trust":       Time{Nonce: [16]byte{1}, Now: 1},
+		"head without sequence":  Time{Nonce: [16]byte{1}, Now: 1, Trust: 1, Head: [32]byte{1}},
 		"acknowledges nothing":   Acknowledge{},
 		"no certificate":         Certificate{},
 		"large certificate":      Certificate{Chain: [][]byte{make([]byte, MaxCertificate+1)}},
@@ -185,6 +191,32 @@ func TestBodiesOutOfBounds(t *testing.T) {
 	} {
 		if _, err := Sign(key, Fleet(), body); err == nil {
 			t.Errorf("%s: signed", name)
+		}
+	}
+}
+
+// What is said of the moment, in bytes that are written out by hand.
+func TestFormsOfTheMoment(t *testing.T) {
+	bytesOf := func(n int, b string) string { return strings.Repeat(b, n) }
+	challenge := [32]byte(bytes.Repeat([]byte{7}, 32))
+	for _, c := range []struct {
+		body Body
+		want string
+	}{
+		{Time{Nonce: [16]byte(bytes.Repeat([]byte{1}, 16)), Now: 1000, Trust: 3}, "a5" + "0150" + bytesOf(16, "01") + "021903e8" + "0300" + "045820" + bytesOf(32, "00") + "0503"},
+		{
+			Challenge{Request: [16]byte(bytes.Repeat([]byte{1}, 16)), Challenge: challenge, Door: "front", Waits: Session{4, 7}},
+			"a4" + "0150" + bytesOf(16, "01") + "025820" + bytesOf(32, "07") + "036566726f6e74" + "04a201040207",
+		},
+		{Release{Challenge: challenge, Door: "front", Action: ActionConfirm, Session: Session{4, 7}}, "a4" + "015820" + bytesOf(32, "07") + "026566726f6e74" + "0302" + "04a201040207"},
+		{Begin{Challenge: challenge, Order: []byte{0xd2}}, "a2" + "015820" + bytesOf(32, "07") + "0241d2"},
+	} {
+		data, err := Marshal(c.body)
+		if got := hex.EncodeToString(data); err != nil || got != c.want {
+			t.Errorf("%v: %s, want %s, %v", c.body.Kind(), got, c.want, err)
+		}
+		if err := c.body.Validate(); err != nil {
+			t.Errorf("%v: %v", c.body.Kind(), err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/hex"
 	"testing"
 )
 
@@ -33,6 +34,21 @@ func TestIntroductionHasBounds(t *testing.T) {
 		if _, err := Report(i); err == nil {
 			t.Errorf("%s: reported", name)
 		}
+	}
+}
+
+// The ids are those of docs/WIRE.md, made with sha256sum.
+func TestIDs(t *testing.T) {
+	device := DeviceID([]byte("attestation"))
+	if got := hex.EncodeToString(device[:]); got != "7ca0338a07656dc0f8a80d928a892b5f068d8bd445f308ae80145aeece954dc1" {
+		t.Errorf("device %s", got)
+	}
+	kiosk := KioskID(device, []byte("audit"))
+	if got := hex.EncodeToString(kiosk[:]); got != "a7364808c02d32c8c90684bc7941532bd2292d1d1b612f1160ac28c4788a805f" {
+		t.Errorf("kiosk %s", got)
+	}
+	if Name(kiosk) != "a7364808c02d32c8c90684bc7941532b" {
+		t.Errorf("name %s", Name(kiosk))
 	}
 }
 
