@@ -377,7 +377,7 @@ func (k *double) open(kind wire.Kind, envelope []byte) error {
 		k.renewed++
 		_, err := wire.Open[wire.Certificate](envelope, server, k.id)
 		return err
-	case wire.KindRelease:
+	case wire.KindRelease, wire.KindBegin:
 		k.order = append(k.order, sha256.Sum256(envelope))
 		return nil
 	case wire.KindCommand:

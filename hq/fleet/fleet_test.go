@@ -141,6 +141,20 @@ func TestReleaseGoesNowOrNever(t *testing.T) {
 	if err := h.fleet.Release(t.Context(), k.name, h.sign(k.id, wire.Lockdown{Version: 1, Issued: 1})); err == nil {
 		t.Error("something else was handed on as a release")
 	}
+	supervised := h.sign(k.id, wire.Supervised{Person: [16]byte{1}, Generation: 1, Until: 9, Consent: "C", Proofing: [32]byte{1}, Issued: 1, NotAfter: 2})
+	begin := h.sign(k.id, wire.Begin{Challenge: a.c.Challenge, Order: supervised})
+	if err := h.fleet.Release(t.Context(), k.name, begin); err != nil {
+		t.Fatal(err)
+	}
+	k.until("the word to begin", func() bool { return slices.Contains(k.order, sha256.Sum256(begin)) })
+	for _, envelope := range [][]byte{supervised, begin} {
+		if err := h.fleet.Submit(t.Context(), k.name, envelope); err == nil {
+			t.Error("an enrolment at a kiosk was taken into its stream")
+		}
+	}
+	if err := h.fleet.Release(t.Context(), k.name, supervised); err == nil {
+		t.Error("an enrolment at a kiosk was handed on by itself")
+	}
 	away := h.introduce("away")
 	if err := h.fleet.Release(t.Context(), away.name, release); !errors.Is(err, ErrOffline) {
 		t.Errorf("to a kiosk that is away: %v", err)
