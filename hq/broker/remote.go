@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 
 // RemoteConfig says how to reach somebody else's broker.
 type RemoteConfig struct {
-	Address string // host:port
+	Address string // host:port; several servers of one cluster with commas between, of which one is used
 	Client  string // MQTT client id; the broker must let it read every Up and write every Down
 	// TLS is asked for at every connection, so that a certificate is renewed in time.
 	TLS func() (*tls.Config, error)
@@ -58,11 +59,15 @@ func Dial(c RemoteConfig) (*Remote, error) {
 	}
 	r := &Remote{messages: make(chan Message, inbox), closed: make(chan struct{}), config: c, log: c.Log}
 	r.ctx, r.hangUp = context.WithCancel(context.Background())
-	o := mqtt.NewClientOptions().AddBroker("ssl://" + c.Address).SetClientID(c.Client).SetProtocolVersion(4) // 3.1.1
+	o := mqtt.NewClientOptions()
+	for _, address := range strings.Split(c.Address, ",") {
+		o.AddBroker("ssl://" + address)
+	}
+	o.SetClientID(c.Client).SetProtocolVersion(4) // 3.1.1
 	o.SetCleanSession(false).SetAutoReconnect(true).SetConnectRetry(true).SetConnectRetryInterval(reconnect).SetMaxReconnectInterval(reconnect)
 	o.SetKeepAlive(keepAlive).SetPingTimeout(time.Hour).SetConnectTimeout(patience).SetWriteTimeout(time.Second) // the line watches better, and takes a packet at once
 	o.SetOrderMatters(true).SetAutoAckDisabled(true)
-	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return r.open() })
+	o.SetCustomOpenConnectionFn(func(to *url.URL, _ mqtt.ClientOptions) (net.Conn, error) { return r.open(to.Host) })
 	o.SetDefaultPublishHandler(r.take)
 	o.SetOnConnectHandler(func(client mqtt.Client) { go r.subscribe(client) })
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) { c.Log.Warn("broker lost", "error", err) })
@@ -72,11 +77,11 @@ func Dial(c RemoteConfig) (*Remote, error) {
 }
 
 // open makes a connection. The library gets it behind a guard, as a kiosk's does: it would believe whatever length a broker claims.
-func (r *Remote) open() (net.Conn, error) {
-	conn, tcp, err := r.dial()
+func (r *Remote) open(address string) (net.Conn, error) {
+	conn, tcp, err := r.dial(address)
 	if err != nil {
 		if r.ctx.Err() == nil {
-			r.log.Warn("broker not reached", "broker", r.config.Address, "error", err)
+			r.log.Warn("broker not reached", "broker", address, "error", err)
 		}
 		return nil, err
 	}
@@ -88,18 +93,18 @@ func (r *Remote) open() (net.Conn, error) {
 	return l, nil
 }
 
-func (r *Remote) dial() (conn *tls.Conn, tcp net.Conn, err error) {
+func (r *Remote) dial(address string) (conn *tls.Conn, tcp net.Conn, err error) {
 	config, err := r.config.TLS()
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
-	if tcp, err = new(net.Dialer).DialContext(ctx, "tcp", r.config.Address); err != nil {
+	if tcp, err = new(net.Dialer).DialContext(ctx, "tcp", address); err != nil {
 		return nil, nil, err
 	}
 	config = config.Clone()
-	if config.ServerName, _, err = net.SplitHostPort(r.config.Address); err == nil {
+	if config.ServerName, _, err = net.SplitHostPort(address); err == nil {
 		conn = tls.Client(guard.Prompt{Conn: tcp, Within: patience}, config)
 		err = conn.HandshakeContext(ctx)
 	}

@@ -43,7 +43,7 @@ func serveCommand(ctx context.Context, args []string, out, progress io.Writer) e
 		o.names = append(o.names, s)
 		return nil
 	})
-	p.StringVar(&o.remote, "broker", "", "`address` of somebody else's broker, host:port, which kiosks use instead; docs/HQ.md says what it must be set to")
+	p.StringVar(&o.remote, "broker", "", "`address` of somebody else's broker, host:port, which kiosks use instead; of a cluster several, with commas between; docs/HQ.md says what it must be set to")
 	p.StringVar(&o.master, "master", "", "`file` of the master key of the people (default DIR/"+masterFile+")")
 	p.BoolVar(&o.clockMended, "clock-mended", false, "this machine's clock was ahead, kiosks were told so, and it is right now")
 	room := p.Int64("room", 0, "`megabytes` that the state may take (default three quarters of what is free)")
