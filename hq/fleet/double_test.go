@@ -119,7 +119,8 @@ type house struct {
 	dir      string
 	safe     string
 	server   *authority.Server
-	operator *ecdsa.PrivateKey // enroller, administrator and releaser
+	live     atomic.Pointer[authority.Server] // the same, for the broker
+	operator *ecdsa.PrivateKey                // enroller, administrator and releaser
 	broker   *broker.Embedded
 	uplink   broker.Uplink
 	air      *air
@@ -162,17 +163,21 @@ func (h *house) load() {
 	if h.server, err = authority.LoadServer(h.dir, time.Now()); err != nil {
 		h.t.Fatal(err)
 	}
+	h.live.Store(h.server)
+}
+
+// shows is the broker's side of a handshake, by the Trust of that moment.
+func (h *house) shows(*tls.ClientHelloInfo) (*tls.Config, error) {
+	s := h.live.Load()
+	c, err := s.Broker().Server([]string{"127.0.0.1"}, time.Now())
+	return &tls.Config{Certificates: []tls.Certificate{c}, ClientCAs: s.Pool()}, err
 }
 
 func (h *house) start(over bool) {
 	h.t.Helper()
-	c, err := h.server.Broker().Server([]string{"127.0.0.1"}, time.Now())
-	if err != nil {
-		h.t.Fatal(err)
-	}
 	log := slog.New(slog.DiscardHandler)
 	b, err := broker.Start(h.t.Context(), broker.Config{Dir: filepath.Join(h.dir, "state"), Listen: "127.0.0.1:0", Log: log,
-		TLS:   &tls.Config{Certificates: []tls.Certificate{c}, ClientCAs: h.server.Pool()},
+		TLS:   &tls.Config{GetConfigForClient: h.shows},
 		Admit: func(name string, c *x509.Certificate) error { return h.fleet.Admit(name, c) }})
 	if err != nil {
 		h.t.Fatal(err)
