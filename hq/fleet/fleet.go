@@ -114,6 +114,9 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 			return nil, fmt.Errorf("open fleet: %w", err)
 		}
 	}
+	if err := f.newestTrust(ctx, c.Server.Trust.Version); err != nil {
+		return nil, fmt.Errorf("open fleet: %w", err)
+	}
 	if err := f.loadClock(ctx); err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
 	}

@@ -319,8 +319,14 @@ func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 	return f.become(ctx, old, Replaced, "replaced by "+next, Active, Quarantined)
 }
 
+// ErrTrust means that a Trust was not taken over: it is older than what kiosks were told of, or this cannot be stored.
+var ErrTrust = errors.New("trust is not taken over")
+
 // Serve takes a newer Trust over, and has every kiosk that is connected told. The others hear of it when they greet.
 func (f *Fleet) Serve(ctx context.Context, s *authority.Server) error {
+	if err := f.newestTrust(ctx, s.Trust.Version); err != nil {
+		return fmt.Errorf("%w: %w", ErrTrust, err)
+	}
 	f.server.Store(s)
 	var failed []error
 	for _, d := range f.all() {

@@ -157,6 +157,36 @@ func TestTrustReachesEverybody(t *testing.T) {
 	}
 }
 
+// An older trust in headquarters' folder, in which an operator still stands who was dismissed, is not served: not while it runs, and not after a restart.
+func TestOlderTrustIsNotServed(t *testing.T) {
+	h := newHouse(t, false)
+	older := h.server
+	o, err := authority.OpenOffline(h.dir, h.safe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Change(time.Now(), authority.Dismiss("Ada")); err != nil {
+		t.Fatal(err)
+	}
+	h.load()
+	if err := h.fleet.Serve(t.Context(), h.server); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.fleet.Serve(t.Context(), older); !errors.Is(err, ErrTrust) {
+		t.Errorf("an older one is served: %v", err)
+	}
+	if err := h.fleet.Submit(t.Context(), "", h.sign(wire.Fleet(), wire.Lockdown{Version: 1, Issued: 1})); err == nil {
+		t.Error("an operator who was dismissed is back")
+	}
+	c := h.fleet.config
+	if c.Server = older; c.Server.Trust.Version >= h.server.Trust.Version {
+		t.Fatal("it is not older")
+	}
+	if _, err := Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "hq trust restore") {
+		t.Errorf("after a restart: %v", err)
+	}
+}
+
 // Control: A21
 func TestLifeOfAKiosk(t *testing.T) {
 	h := newHouse(t, false)

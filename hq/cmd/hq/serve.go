@@ -230,12 +230,12 @@ func (s *served) reload(ctx context.Context, _ hatch.Nothing) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if was := s.keys.Load().Trust.Version; keys.Trust.Version < was {
-		return nil, fmt.Errorf("trust version %d stands in %q, and kiosks have been told of %d", keys.Trust.Version, s.options.dir, was)
+	if err = s.fleet.Load().Serve(ctx, keys); errors.Is(err, fleet.ErrTrust) {
+		return nil, err
 	}
 	s.keys.Store(keys)
 	s.warn()
-	return nil, s.fleet.Load().Serve(ctx, keys)
+	return nil, err
 }
 
 // split makes host and port of an address for kiosks.

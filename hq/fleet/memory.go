@@ -48,3 +48,22 @@ func (f *Fleet) keepClock(ctx context.Context, ms int64) error {
 	}
 	return nil
 }
+
+// newestTrust remembers which Trust kiosks are told of, and refuses one that is older: an operator who was dismissed would be heard here again, and
+// nowhere else.
+func (f *Fleet) newestTrust(ctx context.Context, version uint64) error {
+	const key = "trust"
+	v, err := f.store.Get(ctx, key)
+	switch {
+	case err != nil && !isNone(err):
+		return err
+	case err == nil && len(v.Data) != 8:
+		return fmt.Errorf("read %q: %d bytes", v.Key, len(v.Data))
+	case err == nil && binary.BigEndian.Uint64(v.Data) > version:
+		return fmt.Errorf("trust is of version %d, and kiosks were told of %d: somebody has put an older one back. hq trust restore puts the safe's there", version, binary.BigEndian.Uint64(v.Data))
+	case err == nil && binary.BigEndian.Uint64(v.Data) == version:
+		return nil
+	}
+	_, err = f.store.Put(ctx, key, binary.BigEndian.AppendUint64(nil, version), v.Revision)
+	return err
+}
