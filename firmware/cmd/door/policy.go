@@ -134,8 +134,8 @@ func (k *kiosk) governs() {
 	}
 }
 
-// takeUpRules takes up what the vault keeps: which door this is, whether there is a headquarters, and its rules. What was in force and is damaged, or does not fit
-// this door any more, is not: then nobody passes.
+// takeUpRules takes up what the vault keeps: which door this is, whether there is a headquarters, and its rules. What was in force and is damaged, or
+// does not fit this door any more, is not in force again: then nobody passes.
 func (k *kiosk) takeUpRules() error {
 	fleet, err := k.store.Item(vault.Fleet)
 	if err != nil {

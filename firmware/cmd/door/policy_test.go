@@ -339,10 +339,7 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		"no time zone":            {bend: func(s *access.Site) { s.Zone.Offsets = nil }, want: "zone"},
 		"a higher rate":           {bend: func(s *access.Site) { s.Doors[1].FalseMatchRate = 1e-4 }, want: "asks for less"},
 		"a rate nobody measured":  {bend: func(s *access.Site) { s.Doors[1].FalseMatchRate = 1e-12 }, want: "rate"},
-		"no release": {bend: func(s *access.Site) {
-			s.Doors[1].Times = access.DefaultDoorTimes()
-			s.Doors[1].Times.Release = 0
-		}, want: "release"},
+		"no release":              {bend: func(s *access.Site) { s.Doors[1].Times.HeldOpen = time.Minute }, want: "release"},
 		"longer than the board allows": {bend: func(s *access.Site) {
 			s.Doors[1].Times = access.DefaultDoorTimes()
 			s.Doors[1].Times.ExtendedRelease = 2 * time.Minute
