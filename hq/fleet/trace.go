@@ -80,28 +80,28 @@ func (f *Fleet) admitted(ctx context.Context, door string) (map[[32]byte][]strin
 	return by, nil
 }
 
-// Placed is the last command of a kiosk's stream that has an order; Seq 0: none has.
-func (f *Fleet) Placed(ctx context.Context, name string, order [32]byte) (Command, error) {
+// Placed are the commands of a kiosk's stream that have an order, the newest first.
+func (f *Fleet) Placed(ctx context.Context, name string, order [32]byte) (list []Command, err error) {
 	d, err := f.at(name)
 	if err != nil {
-		return Command{}, err
+		return nil, err
 	}
 	defer d.mu.Unlock()
 	head, err := f.newest(ctx, d)
 	if err != nil {
-		return Command{}, err
+		return nil, err
 	}
-	for seq := head.Seq; seq > 0; seq-- {
+	for seq := head.Seq; seq > 0 && len(list) < pageOfCommands; seq-- {
 		e, err := f.entry(ctx, d, seq)
 		if isNone(err) || err == nil && e.Adopted != [32]byte{} {
 			break
 		}
 		if err != nil {
-			return Command{}, err
+			return nil, err
 		}
 		if slices.Contains(e.Orders, order) {
-			return e.traced(d.kiosk.ID), nil
+			list = append(list, e.traced(d.kiosk.ID))
 		}
 	}
-	return Command{}, nil
+	return list, nil
 }

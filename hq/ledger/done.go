@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 
@@ -19,7 +20,8 @@ type Done struct {
 
 var (
 	appliedForm = regexp.MustCompile(`^seq=([0-9]{1,20}) link=([0-9a-f]{64})(?: orders=([0-9]{1,5}) changed=[0-9]{1,5} refused=([0-9]{1,5}))?`)
-	refusedForm = regexp.MustCompile(`^command ([0-9]{1,20}), order ([0-9]{1,5}): (.*)$`)
+	refusedForm = regexp.MustCompile(`^command ([0-9]{1,20})((?:, order [0-9]{1,5}: [^,]+)+)`)
+	refusedOne  = regexp.MustCompile(`, order ([0-9]{1,5}): ([^,]+)`)
 )
 
 // ReadDone reads what such a record says.
@@ -37,11 +39,10 @@ func ReadDone(r access.Record) (a Done, ok bool) {
 	return a, a.Seq > 0
 }
 
-// Refused is a kiosk's word that it has not carried out one order of a command: a record of access.EventOrderRefused.
+// Refused is a kiosk's word that it has not carried out some orders of a command: a record of access.EventOrderRefused. It need not name all.
 type Refused struct {
-	Seq   uint64
-	Place int // among the command's orders, from 0
-	Why   string
+	Seq uint64
+	Why map[int]string // by place among the command's orders, from 0
 }
 
 // ReadRefused reads what such a record says.
@@ -51,12 +52,16 @@ func ReadRefused(r access.Record) (f Refused, ok bool) {
 		return f, false
 	}
 	f.Seq, _ = strconv.ParseUint(m[1], 10, 64)
-	place, _ := strconv.Atoi(m[2])
-	f.Place, f.Why = place-1, m[3]
-	return f, f.Seq > 0 && place > 0
+	f.Why = map[int]string{}
+	for _, one := range refusedOne.FindAllStringSubmatch(m[2], -1) {
+		if place, _ := strconv.Atoi(one[1]); place > 0 {
+			f.Why[place-1] = one[2]
+		}
+	}
+	return f, f.Seq > 0 && len(f.Why) > 0
 }
 
-// Outcome is what became of one order of a command, by a kiosk's own vouched records.
+// Outcome is what became of one order of a command, by a kiosk's own vouched records. The zero Outcome is that it has not said.
 type Outcome struct {
 	Known   bool   // the kiosk has said so
 	Refused string // why it was not carried out; empty: it was
@@ -65,27 +70,35 @@ type Outcome struct {
 	Other   bool   // what the kiosk applied there is another command than headquarters gave it
 }
 
-// Order looks for what became of an order, at this place of a command of so many orders. A command whose content was withheld carries out nothing.
+// behind is how many commands later a kiosk may still say of one that it is done, when the record of a refusal has long been written.
+const behind = 64
+
+// Order looks for what became of an order, at this place of a command of so many orders. A command whose content was withheld carries out nothing; one of which
+// orders were refused says nothing of those that its records do not tell from the refused ones.
 func (r *Reader) Order(kiosk string, seq uint64, link [32]byte, place, orders int) (o Outcome, err error) {
-	found := false
+	refused := map[int]string{}
+	var done *Done
 	err = r.Back(kiosk, func(e Event) bool {
-		if a, ok := ReadDone(e.Decoded); ok {
-			switch {
-			case a.Seq < seq:
-				return false
-			case a.Seq == seq && a.Link != fmt.Sprintf("%x", link):
-				o = Outcome{Other: true, Record: e.Index}
-				return false
-			case a.Seq == seq && a.Told && a.Orders == orders:
-				found, o = true, Outcome{Known: true, Record: e.Index, Whole: a.Refused == 0}
-				return !o.Whole // the orders that were refused stand before it
-			}
+		if f, ok := ReadRefused(e.Decoded); ok && f.Seq == seq {
+			maps.Copy(refused, f.Why)
 		}
-		if f, ok := ReadRefused(e.Decoded); ok && found && f.Seq == seq && f.Place == place {
-			o.Refused = f.Why
+		d, ok := ReadDone(e.Decoded)
+		if ok && d.Seq == seq && d.Link != fmt.Sprintf("%x", link) {
+			o = Outcome{Other: true, Record: e.Index}
 			return false
 		}
-		return true
+		if ok && d.Seq == seq && d.Told && d.Orders == orders {
+			done, o.Record = &d, e.Index
+		}
+		return !(done != nil && len(refused) >= done.Refused) && !(ok && d.Seq+behind < seq)
 	})
-	return o, err
+	switch {
+	case err != nil || o.Other || done == nil:
+		return o, err
+	case refused[place] != "":
+		o.Known, o.Refused = true, refused[place]
+	default:
+		o.Known, o.Whole = len(refused) >= done.Refused, done.Refused == 0
+	}
+	return o, nil
 }

@@ -37,10 +37,10 @@ type placedRequest struct {
 	Order [32]byte `cbor:"2,keyasint"`
 }
 
-// placed is where an order stands, and the kiosk's id.
+// placed is where an order stands, newest first, and the kiosk's id.
 type placed struct {
-	ID      [32]byte  `cbor:"1,keyasint"`
-	Command commandAt `cbor:"2,keyasint"`
+	ID       [32]byte    `cbor:"1,keyasint"`
+	Commands []commandAt `cbor:"2,keyasint"`
 }
 
 func told(c fleet.Command) commandAt {
@@ -52,8 +52,12 @@ func (s *served) placed(ctx context.Context, q placedRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.fleet.Load().Placed(ctx, q.Kiosk, q.Order)
-	return placed{id, told(c)}, err
+	list, err := s.fleet.Load().Placed(ctx, q.Kiosk, q.Order)
+	p := placed{ID: id}
+	for _, c := range list {
+		p.Commands = append(p.Commands, told(c))
+	}
+	return p, err
 }
 
 func forgottenCommand(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -99,7 +103,7 @@ func forgottenCommand(ctx context.Context, args []string, out, progress io.Write
 	}
 	asked, holding := 0, 0
 	for _, k := range kiosks {
-		c, err := ask[placed](ctx, at, verbPlaced, placedRequest{k.Kiosk, order.Order})
+		in, err := ask[placed](ctx, at, verbPlaced, placedRequest{k.Kiosk, order.Order})
 		if err != nil {
 			return err
 		}
@@ -108,15 +112,15 @@ func forgottenCommand(ctx context.Context, args []string, out, progress io.Write
 			continue
 		}
 		asked++
-		outcome, err := became(r, k.Kiosk, c.Command, order.Order)
+		outcome, c, err := became(r, k.Kiosk, in.Commands, order.Order)
 		if err != nil {
 			return err
 		}
 		if !outcome.Known || outcome.Refused != "" {
 			holding++
-			fmt.Fprintf(out, "%-24s %s  %s\n", k.Door, k.Kiosk, unproven(outcome, c.Command, k))
+			fmt.Fprintf(out, "%-24s %s  %s\n", k.Door, k.Kiosk, unproven(outcome, c, k))
 		} else if *folder != "" && outcome.Whole {
-			if err := proveDeletion(r, filepath.Join(*folder, k.Kiosk+".deletion"), k.Kiosk, c, envelope, outcome.Record); err != nil {
+			if err := proveDeletion(r, filepath.Join(*folder, k.Kiosk+".deletion"), k.Kiosk, in.ID, c, envelope, outcome.Record); err != nil {
 				return err
 			}
 		}
@@ -124,16 +128,24 @@ func forgottenCommand(ctx context.Context, args []string, out, progress io.Write
 	return say(out, nil, "%d of %d kiosks may still hold %v, generation %d and before\n", holding, asked, id, order.Generation)
 }
 
-// became is what became of an order that stands in a command, by the kiosk's records.
-func became(r *ledger.Reader, kiosk string, c commandAt, order [32]byte) (ledger.Outcome, error) {
-	if c.Seq == 0 {
-		return ledger.Outcome{}, nil
+// became is what became of an order by the kiosk's records, and the command that says so: of several that have the order, the first that was carried out, else
+// the newest.
+func became(r *ledger.Reader, kiosk string, in []commandAt, order [32]byte) (o ledger.Outcome, c commandAt, err error) {
+	for i, at := range in {
+		is, err := r.Order(kiosk, at.Seq, at.Link, slices.Index(at.Orders, order), len(at.Orders))
+		if errors.Is(err, fs.ErrNotExist) {
+			return ledger.Outcome{}, in[0], nil // it has recorded nothing yet
+		}
+		if err != nil {
+			return ledger.Outcome{}, commandAt{}, err
+		}
+		if done := is.Known && is.Refused == ""; done || i == 0 {
+			if o, c = is, at; done {
+				break
+			}
+		}
 	}
-	o, err := r.Order(kiosk, c.Seq, c.Link, slices.Index(c.Orders, order), len(c.Orders))
-	if errors.Is(err, fs.ErrNotExist) {
-		return ledger.Outcome{}, nil // it has recorded nothing yet
-	}
-	return o, err
+	return o, c, nil
 }
 
 func unproven(o ledger.Outcome, c commandAt, k shown) string {
@@ -146,10 +158,10 @@ func unproven(o ledger.Outcome, c commandAt, k shown) string {
 	case c.Seq == 0:
 		return "has not been given the deletion yet; " + seen
 	}
-	return fmt.Sprintf("has not answered command %d; %s", c.Seq, seen)
+	return fmt.Sprintf("has not said what became of command %d; %s", c.Seq, seen)
 }
 
-func proveDeletion(r *ledger.Reader, file, kiosk string, c placed, order []byte, record uint64) error {
+func proveDeletion(r *ledger.Reader, file, kiosk string, id [32]byte, c commandAt, order []byte, record uint64) error {
 	receipt, err := r.Receipt(kiosk, record)
 	if errors.Is(err, ledger.ErrUncovered) {
 		return fmt.Errorf("kiosk %s: %w: wait for its next checkpoint, at most a minute, and try again", kiosk, err)
@@ -157,7 +169,7 @@ func proveDeletion(r *ledger.Reader, file, kiosk string, c placed, order []byte,
 	if err != nil {
 		return err
 	}
-	data, err := wire.Marshal(ledger.Deletion{Kind: ledger.DeletionKind, Kiosk: c.ID, Seq: c.Command.Seq, Previous: c.Command.Previous, Orders: c.Command.Orders, Order: order, Receipt: receipt})
+	data, err := wire.Marshal(ledger.Deletion{Kind: ledger.DeletionKind, Kiosk: id, Seq: c.Seq, Previous: c.Previous, Orders: c.Orders, Order: order, Receipt: receipt})
 	if err != nil {
 		return err
 	}

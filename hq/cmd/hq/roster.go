@@ -25,6 +25,7 @@ type walked struct {
 	record  uint64               // that says so
 	refused map[[2]uint64]string // by command and place in it
 	empty   map[uint64]bool      // commands whose content was withheld: somebody in it had been deleted
+	untold  map[uint64]int       // how many more orders of a command were refused than the records name
 }
 
 func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -85,6 +86,11 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 	if w.applied.Seq < k.Head {
 		fmt.Fprintf(out, "%d commands are on their way: what they bring is not counted as held\n", k.Head-w.applied.Seq)
 	}
+	for seq, n := range w.untold {
+		if n > 0 {
+			fmt.Fprintf(out, "command %d: %d orders were refused of which the records do not say which: they are counted as held\n", seq, n)
+		}
+	}
 	var lacking [][32]byte
 	for _, d := range drifts {
 		fmt.Fprintf(out, "%v  %s\n", d.Person, drifted(d))
@@ -122,18 +128,24 @@ func drifted(d people.Drift) string {
 
 // walk reads how far a kiosk has come, and what it has refused on the way.
 func walk(r *ledger.Reader, kiosk string) (w walked, err error) {
-	w.refused, w.empty = map[[2]uint64]string{}, map[uint64]bool{}
+	w.refused, w.empty, w.untold = map[[2]uint64]string{}, map[uint64]bool{}, map[uint64]int{}
 	err = r.Back(kiosk, func(e ledger.Event) bool {
 		if a, ok := ledger.ReadDone(e.Decoded); ok {
+			w.untold[a.Seq] = a.Refused
 			if w.empty[a.Seq] = a.Told && a.Orders == 0; a.Seq > w.applied.Seq {
 				w.applied, w.record = a, e.Index
 			}
 		}
 		if f, ok := ledger.ReadRefused(e.Decoded); ok {
-			w.refused[[2]uint64{f.Seq, uint64(f.Place)}] = f.Why
+			for place, why := range f.Why {
+				w.refused[[2]uint64{f.Seq, uint64(place)}] = why
+			}
 		}
 		return true
 	})
+	for at := range w.refused {
+		w.untold[at[0]]--
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // it has recorded nothing yet
 	}

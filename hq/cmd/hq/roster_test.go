@@ -133,6 +133,10 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 	all = head(3)
 	s.records(id, applied(all[0], 0), refusal("command 2, order 2: no room"), applied(all[1], 1), applied(all[2], 0))
 	diff("command 3 of 3", "0 people differ")
+	s.records(id, refusal("command 2, order 1: no room, order 2: no room"), applied(all[1], 2))
+	diff("command 2 of 3", "2 people differ")
+	s.records(id, applied(all[1], 2))
+	diff("command 2: 2 orders were refused of which the records do not say which")
 	forged := all[2]
 	forged.Link[0] ^= 1
 	s.records(id, applied(forged, 0))
@@ -176,6 +180,14 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 	}
 	s.records(id, refusal("command 4, order 1: not granted"), applied(c, 1))
 	forgotten(`REFUSED the deletion (record 1): "not granted"`)
+	s.records(id, refusal("command 4, order 7: not granted"), applied(c, 1))
+	forgotten("0 of 1 kiosks")
+	s.records(id, applied(c, 1))
+	forgotten("has not said what became of command 4")
+	s.records(id, refusal("command 4, order 3: expired, order 1: not granted, and 1 more"), applied(all[2], 0), applied(c, 3))
+	forgotten(`REFUSED the deletion (record 2): "not granted"`)
+	s.records(id, applied(c, 0), applied(commandAt{Seq: 9, Link: c.Link}, 0))
+	forgotten("0 of 1 kiosks")
 	s.records(id, applied(commandAt{Seq: c.Seq, Link: sha256.Sum256(nil), Orders: c.Orders}, 0))
 	forgotten("HAS APPLIED ANOTHER COMMAND 4")
 	s.records(id, access.Record{Event: access.EventCommandApplied, Detail: fmt.Sprintf("seq=4 link=%x found at the start", c.Link)})
