@@ -213,6 +213,47 @@ func deeds(dir string, pair [2]int) map[string]func() error {
 			}
 			return err
 		},
+		"limit parent": func() error {
+			return unix.Prlimit(os.Getppid(), unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+		},
+		"read parent's limit": func() error {
+			return unix.Prlimit(os.Getppid(), unix.RLIMIT_NPROC, nil, &unix.Rlimit{})
+		},
+		"limit": func() error {
+			return unix.Prlimit(0, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+		},
+		"read limit": func() error {
+			return errors.Join(unix.Prlimit(0, unix.RLIMIT_STACK, nil, &unix.Rlimit{}), unix.Prlimit(os.Getpid(), unix.RLIMIT_STACK, nil, &unix.Rlimit{}))
+		},
+		"move parent": func() error {
+			return unix.SchedSetaffinity(os.Getppid(), processors())
+		},
+		"move": func() error { return unix.SchedSetaffinity(0, processors()) },
+		"own": func() error {
+			_, err := unix.FcntlInt(uintptr(pair[0]), unix.F_SETOWN, os.Getppid())
+			return err
+		},
+		"own signal": func() error {
+			_, err := unix.FcntlInt(uintptr(pair[0]), unix.F_SETSIG, 0)
+			return err
+		},
+		"own by ioctl": func() error {
+			return unix.IoctlSetPointerInt(pair[0], fiosetown, os.Getppid())
+		},
+		"descriptors": func() error {
+			fd, err := unix.FcntlInt(uintptr(pair[0]), unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+			return errors.Join(err, unix.Close(fd))
+		},
+		"hidden": func() error {
+			if n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); n != 0 || err != nil {
+				return fmt.Errorf("dumpable %d, %v", n, err)
+			}
+			return nil
+		},
 		"dumpable": func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) },
 		"core limit": func() error {
 			return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20})
@@ -271,6 +312,13 @@ func deeds(dir string, pair [2]int) map[string]func() error {
 	}
 }
 
+// processors is any set that every machine has.
+func processors() *unix.CPUSet {
+	var set unix.CPUSet
+	set.Fill()
+	return &set
+}
+
 // connected is well when the network was asked, whatever it said.
 func connected(addr string) func() error {
 	return func() error {
@@ -303,7 +351,7 @@ func writeDurably(path string) error {
 // Control: C21
 // Control: C22
 func TestProfiles(t *testing.T) {
-	always := []string{"threads", "random", "packets"}
+	always := []string{"threads", "random", "packets", "read limit", "move", "descriptors", "hidden"}
 	may := map[string][]string{
 		"eye":           append([]string{"read models"}, always...),
 		"door":          append([]string{"unix socket", "serve", "state", "run", "bolt", "lock memory", "reopen device"}, always...),
@@ -443,6 +491,9 @@ func TestFilterHasNoHole(t *testing.T) {
 		byNumber[table.SyscallNames[g.name]] = g
 	}
 	passes := func(g grant, arg uint32) bool {
+		if g.null != 0 {
+			return false // the upper half of what is asked here never is
+		}
 		switch g.test {
 		case anything:
 			return g.name != ""
@@ -451,7 +502,7 @@ func TestFilterHasNoHole(t *testing.T) {
 		case allOf:
 			return arg&g.bits == g.bits
 		}
-		return slices.Contains(g.values, arg)
+		return slices.Contains(g.values, arg) == (g.test == oneOf)
 	}
 	for nr := range 512 {
 		for arg := range uint32(512) {
@@ -461,6 +512,18 @@ func TestFilterHasNoHole(t *testing.T) {
 					t.Fatalf("call %d (%s) with arguments %d: passes %v, want %v", nr, table.SyscallNumbers[nr], value, got, want)
 				}
 			}
+		}
+	}
+	self := uint64(os.Getpid())
+	for _, tt := range []struct {
+		args [6]uint64
+		want bool
+	}{
+		{[6]uint64{0, 7, 0, 1 << 40}, true}, {[6]uint64{self, 7, 0, 1 << 40}, true}, {[6]uint64{1, 7, 0, 1 << 40}, false},
+		{[6]uint64{0, 7, 0xc000012000}, false}, {[6]uint64{0, 7, 1 << 32}, false}, {[6]uint64{self, 7, 1}, false},
+	} {
+		if got := judged(t, vm, uint32(table.ID), uint32(table.SyscallNames["prlimit64"]), tt.args) == unix.SECCOMP_RET_ALLOW; got != tt.want {
+			t.Errorf("prlimit64(%#x) passes: %v", tt.args, got)
 		}
 	}
 	if v := verdict(t, vm, uint32(table.ID), uint32(table.SyscallNames["clone3"]), 0); v != unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS) {
@@ -473,17 +536,26 @@ func TestFilterHasNoHole(t *testing.T) {
 	}
 }
 
-// verdict asks the filter. The interpreter reads big-endian words, as packets have them, so the data is laid out that way.
+// verdict asks the filter about a call all of whose arguments have this low half; what stands in the upper one must not matter.
 func verdict(t *testing.T, vm *bpf.VM, machine, nr, value uint32) uint32 {
+	var args [6]uint64
+	for i := range args {
+		args[i] = 0xdeadbeef<<32 | uint64(value)
+	}
+	return judged(t, vm, machine, nr, args)
+}
+
+// judged asks the filter. The interpreter reads big-endian words, as packets have them, so the data is laid out that way.
+func judged(t *testing.T, vm *bpf.VM, machine, nr uint32, args [6]uint64) uint32 {
 	data := make([]byte, 64)
 	put := func(off int, v uint32) {
 		data[off], data[off+1], data[off+2], data[off+3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
 	}
 	put(offNumber, nr)
 	put(offArch, machine)
-	for arg := range 6 {
-		put(offArgs+8*arg, value)
-		put(offArgs+8*arg+4, 0xdeadbeef) // what stands in the upper half must not matter
+	for i, arg := range args {
+		put(offArgs+8*i, uint32(arg))
+		put(offArgs+8*i+4, uint32(arg>>32))
 	}
 	v, err := vm.Run(data)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// grant lets one system call pass, if one of its arguments passes a test. What no grant names fails with EPERM.
+// grant lets one system call pass, if one of its arguments passes a test and a pointer, where it names one, is null. What no grant names fails with EPERM.
 //
 // go-seccomp-bpf gives us the tables of numbers. Its own assembler is not used: in v1.6.0, after an argument has failed its test,
 // the filter goes on comparing that argument, instead of the call's number, with the numbers that follow, so that openat with
@@ -20,7 +20,8 @@ type grant struct {
 	arg    int // 0..5; only the low 32 bits are looked at, because that is what the kernel reads of an int
 	test   test
 	bits   uint32   // for noneOf and allOf
-	values []uint32 // for oneOf
+	values []uint32 // for oneOf and notOneOf
+	null   int      // an argument, 1..5, that must be null in all of its 64 bits; 0: none
 	and    *grant   // of the same call, which must pass as well; nil: nothing more
 	or     *grant   // of the same call, which is asked when this one does not pass; nil: nothing else
 }
@@ -32,6 +33,7 @@ const (
 	noneOf   test = 1 // arg & bits == 0
 	allOf    test = 2 // arg & bits == bits
 	oneOf    test = 3 // arg is one of values
+	notOneOf test = 4 // arg is none of values
 )
 
 // Offsets in struct seccomp_data, linux/seccomp.h.
@@ -94,6 +96,12 @@ func (g grant) body(allow, deny bpf.Instruction) []bpf.Instruction {
 		first.and = nil
 		return append(instead(first.body(allow, deny), allow), more...)
 	}
+	if of := g.null; of != 0 {
+		g.null = 0
+		low := offArgs + 8*uint32(of)
+		isZero := bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 1}
+		return append([]bpf.Instruction{bpf.LoadAbsolute{Off: low, Size: 4}, isZero, deny, bpf.LoadAbsolute{Off: low + 4, Size: 4}, isZero, deny}, g.body(allow, deny)...)
+	}
 	load := bpf.LoadAbsolute{Off: offArgs + 8*uint32(g.arg), Size: 4}
 	switch g.test {
 	case anything:
@@ -103,12 +111,16 @@ func (g grant) body(allow, deny bpf.Instruction) []bpf.Instruction {
 	case allOf:
 		mask := bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: g.bits}
 		return []bpf.Instruction{load, mask, bpf.JumpIf{Cond: bpf.JumpEqual, Val: g.bits, SkipFalse: 1}, allow, deny}
-	case oneOf:
+	case oneOf, notOneOf:
+		found, other := allow, deny
+		if g.test == notOneOf {
+			found, other = deny, allow
+		}
 		body := []bpf.Instruction{load}
 		for _, v := range g.values {
-			body = append(body, bpf.JumpIf{Cond: bpf.JumpEqual, Val: v, SkipFalse: 1}, allow)
+			body = append(body, bpf.JumpIf{Cond: bpf.JumpEqual, Val: v, SkipFalse: 1}, found)
 		}
-		return append(body, deny)
+		return append(body, other)
 	}
 	return []bpf.Instruction{deny}
 }

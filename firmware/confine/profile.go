@@ -37,7 +37,7 @@ func Eye(readOnly ...string) Profile {
 		files:    64, // it has about 15
 		calls: []grant{
 			{name: "openat", arg: 2, test: noneOf, bits: writes}, // sysfs and its own /proc entries; Landlock says which
-			{name: "ioctl"}, // the camera's buffers are exchanged by ioctl
+			descriptorCalls, // the camera's buffers are exchanged by ioctl
 		},
 		denied: slices.Concat(noSocket, noWriting, noNetwork),
 	}
@@ -63,7 +63,7 @@ func Door(state, run, tpm string) Profile {
 		device:    tpm,
 		files:     256, // segments, vault, lines and sockets are about 30
 		calls: slices.Concat(changeFiles, localSockets, serveSockets, []grant{
-			{name: "ioctl"},                    // GPIO lines are requested and set by ioctl
+			descriptorCalls,                    // GPIO lines are requested and set by ioctl
 			{name: "mlock"}, {name: "munlock"}, // templates stay out of swap
 		}),
 		denied: noNetwork,
@@ -105,6 +105,15 @@ func Link(run string, to Reach) Profile {
 	}
 	return p
 }
+
+// descriptorCalls is ioctl without what has the kernel signal another process, as F_SETOWN does, or writes into a terminal what nobody typed.
+var descriptorCalls = grant{name: "ioctl", arg: 1, test: notOneOf, values: []uint32{fiosetown, siocspgrp, unix.TIOCSTI}}
+
+// Requests of ioctl, linux/sockios.h.
+const (
+	fiosetown = 0x8901
+	siocspgrp = 0x8902
+)
 
 // Bits of openat that lead to a file being written or made. Reading is the absence of all of them.
 const writes = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT | unix.O_TRUNC | 0o20000000 // __O_TMPFILE without its O_DIRECTORY
@@ -148,15 +157,14 @@ func basic() []grant {
 			// memory
 			"munmap", "mremap", "brk", "mincore", "membarrier", "rseq",
 			// threads and signals
-			"exit", "exit_group", "set_robust_list", "sigaltstack", "rt_sigaction", "restart_syscall", "sched_getaffinity",
-			"sched_setaffinity", "getcpu",
+			"exit", "exit_group", "set_robust_list", "sigaltstack", "rt_sigaction", "restart_syscall", "sched_getaffinity", "getcpu",
 			// descriptors that are open already
-			"readv", "writev", "pread64", "close", "close_range", "lseek", "fcntl", "dup3", "fstat", "pipe2", "eventfd2", "epoll_create1",
+			"readv", "writev", "pread64", "close", "close_range", "lseek", "dup3", "fstat", "pipe2", "eventfd2", "epoll_create1",
 			"epoll_ctl", "ppoll", "pselect6", "recvfrom", "getsockopt", "setsockopt", "getsockname", "getpeername", "shutdown",
 			// looking without touching
 			"statx", "getdents64", "readlinkat", "faccessat", "faccessat2", "getcwd",
 			// harmless facts
-			"getrandom", "clock_getres", "gettimeofday", "uname", "sysinfo", "getrusage", "prlimit64", "getuid", "geteuid", "getgid",
+			"getrandom", "clock_getres", "gettimeofday", "uname", "sysinfo", "getrusage", "getuid", "geteuid", "getgid",
 			"getegid", "getppid",
 		),
 		[]grant{
@@ -168,6 +176,12 @@ func basic() []grant {
 			{name: "sendto", arg: 3, test: noneOf, bits: unix.MSG_FASTOPEN},
 			// threads, not processes
 			{name: "clone", arg: 0, test: allOf, bits: unix.CLONE_THREAD},
+			// nothing by which the kernel would signal another process (F_SETOWN, F_SETSIG, F_NOTIFY, F_SETLEASE)
+			{name: "fcntl", arg: 1, test: oneOf, values: []uint32{unix.F_DUPFD, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL,
+				unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW, unix.F_ADD_SEALS, unix.F_GET_SEALS}},
+			// its own limits are read, and none is set; the calling thread alone moves to other processors
+			{name: "prlimit64", arg: 0, test: oneOf, values: append([]uint32{0}, self...), null: 2},
+			{name: "sched_setaffinity", arg: 0, test: oneOf, values: []uint32{0}},
 			// to itself: the runtime's preemption
 			{name: "tgkill", arg: 0, test: oneOf, values: self},
 			{name: "kill", arg: 0, test: oneOf, values: self},

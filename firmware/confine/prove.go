@@ -24,6 +24,8 @@ type act struct {
 const (
 	nowhere = ^uintptr(0) // no descriptor, no process, no flag that exists
 	noType  = 0xffff      // no socket type
+	// noProcess is a process that there is none of: process ids end at 2^22.
+	noProcess = 0x7fffffff
 )
 
 // atCwd is unix.AT_FDCWD as an argument.
@@ -39,6 +41,13 @@ var (
 		{"write another's memory", unix.SYS_PROCESS_VM_WRITEV, [4]uintptr{nowhere}},
 		{"take another's descriptor", unix.SYS_PIDFD_GETFD, [4]uintptr{nowhere, nowhere, nowhere}},
 		{"signal another process", unix.SYS_KILL, [4]uintptr{1, 0}},
+		{"set a limit", unix.SYS_PRLIMIT64, [4]uintptr{0, unix.RLIMIT_CORE, 1}},
+		{"read another's limit", unix.SYS_PRLIMIT64, [4]uintptr{noProcess}},
+		{"set another's processors", unix.SYS_SCHED_SETAFFINITY, [4]uintptr{noProcess}},
+		{"have another signalled", unix.SYS_FCNTL, [4]uintptr{nowhere, unix.F_SETOWN}},
+		{"have another signalled by number", unix.SYS_FCNTL, [4]uintptr{nowhere, unix.F_SETOWN_EX}},
+		{"choose a descriptor's signal", unix.SYS_FCNTL, [4]uintptr{nowhere, unix.F_SETSIG}},
+		{"have another signalled by ioctl", unix.SYS_IOCTL, [4]uintptr{nowhere, fiosetown}},
 		{"mount", unix.SYS_MOUNT, [4]uintptr{}},
 		{"change the root", unix.SYS_PIVOT_ROOT, [4]uintptr{}},
 		{"enter a namespace", unix.SYS_SETNS, [4]uintptr{nowhere}},

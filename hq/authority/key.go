@@ -8,10 +8,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -113,10 +113,7 @@ func read(path string) ([]byte, os.FileMode, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%q is larger than %d bytes", path, maxFile)
-	}
+	data, err := bounded.Read(f, path, maxFile)
 	return data, info.Mode(), err
 }
 

@@ -191,6 +191,8 @@ func TestReferences(t *testing.T) {
 }
 
 // A child that was taken over finds no key, no network and no place to write to, and nothing of headquarters' environment.
+//
+// Control: C22
 func TestChildHasNothing(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "enroller.pem")
 	if err := os.WriteFile(secret, []byte("key"), 0o600); err != nil {

@@ -22,14 +22,16 @@ type AlarmKind uint8
 
 // Append only, never renumbered: they stand on disk.
 const (
-	AlarmFork         AlarmKind = 1 // the kiosk signed two histories
-	AlarmRewind       AlarmKind = 2 // the kiosk signed fewer records, or a lower counter, than before
-	AlarmClone        AlarmKind = 3 // the TPM's clock or the boots of the log went back
-	AlarmContradicted AlarmKind = 4 // records came that the kiosk's signature contradicts
-	AlarmSignature    AlarmKind = 5 // a checkpoint is not signed by this kiosk
-	AlarmGap          AlarmKind = 6 // records are missing for too long
-	AlarmSilence      AlarmKind = 7 // the kiosk has signed nothing new for too long
-	AlarmUnreadable   AlarmKind = 8 // a record is of a layout that this program does not know
+	AlarmFork         AlarmKind = 1  // the kiosk signed two histories
+	AlarmRewind       AlarmKind = 2  // the kiosk signed fewer records, or a lower counter, than before
+	AlarmClone        AlarmKind = 3  // the TPM's clock or the boots of the log went back
+	AlarmContradicted AlarmKind = 4  // records came that the kiosk's signature contradicts
+	AlarmSignature    AlarmKind = 5  // a checkpoint is not signed by this kiosk
+	AlarmGap          AlarmKind = 6  // records are missing for too long
+	AlarmSilence      AlarmKind = 7  // the kiosk has signed nothing new for too long
+	AlarmUnreadable   AlarmKind = 8  // a record is of a layout that this program does not know
+	AlarmDelay        AlarmKind = 9  // what the kiosk signs comes later and later
+	AlarmClock        AlarmKind = 10 // attestations of the TPM's clock are kept back
 )
 
 // repeatAfter is how long an alarm must have been quiet to be raised anew: what goes on is one alarm, what comes back next week another.
@@ -57,6 +59,10 @@ func (k AlarmKind) String() string {
 		return "silence"
 	case AlarmUnreadable:
 		return "unreadable record"
+	case AlarmDelay:
+		return "delay"
+	case AlarmClock:
+		return "clock withheld"
 	}
 	return fmt.Sprintf("alarm %d", uint8(k))
 }
@@ -80,6 +86,10 @@ func (k AlarmKind) Remedy() string {
 		return "look whether kiosk and network are up; if both are, somebody between holds its records back"
 	case AlarmUnreadable:
 		return "the kiosk is newer than this program: update hq; the bytes are kept and receipts are good"
+	case AlarmDelay:
+		return "somebody between slows the kiosk's word down to hide what it says now: look at broker and network, and at headquarters' own clock"
+	case AlarmClock:
+		return "somebody between takes away what shows a second copy of the kiosk: look at broker and network; if they are in order, at the kiosk's disk"
 	}
 	return "this program does not know the alarm: update hq"
 }

@@ -174,6 +174,7 @@ func (d *double) report(t testing.TB, from uint64, most int) wire.Records {
 type clockwork struct {
 	mu sync.Mutex
 	t  time.Time
+	of *double // whose TPM's clock goes with it
 }
 
 func (c *clockwork) now() time.Time {
@@ -186,6 +187,9 @@ func (c *clockwork) pass(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.t = c.t.Add(d)
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.of.clock.Clock += uint64(d.Milliseconds())
 }
 
 // bench is a ledger with one kiosk, and what it was told.
@@ -200,6 +204,7 @@ type bench struct {
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{double: newDouble(t, "kiosk"), dir: t.TempDir(), clock: &clockwork{t: time.Unix(1_800_000_000, 0)}}
+	b.clock.of = b.double
 	b.reopen(t)
 	return b
 }

@@ -32,7 +32,7 @@ type Filter struct {
 	Kiosk    string    // its name begins so
 	Door     string    // of this door
 	Kind     string    // the event's number, its hundred (such as 3xx), or words of its name; "alarm": alarms alone
-	Since    time.Time // arrived since
+	Since    time.Time // arrived since; an alarm that stands open is wanted however old it is
 	Severity access.Severity
 	Vouched  bool // leave out what no checkpoint covers yet: then each index comes once and never changes
 }
@@ -41,7 +41,8 @@ const kindAlarm = "alarm"
 
 func (f Filter) wants(e Event) bool {
 	if e.Alarm != nil {
-		return f.Door == "" && (f.Kind == "" || f.Kind == kindAlarm) && !time.UnixMilli(max(e.Alarm.Since, e.Alarm.Ended)).Before(f.Since)
+		recent := e.Alarm.Open() || !time.UnixMilli(e.Alarm.Ended).Before(f.Since)
+		return f.Door == "" && (f.Kind == "" || f.Kind == kindAlarm) && recent
 	}
 	if e.Arrived.Before(f.Since) || f.Vouched && !e.Vouched || f.Kind == kindAlarm {
 		return false

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
@@ -21,6 +22,8 @@ type kiosk struct {
 	options *Options
 
 	mu      sync.Mutex
+	shared  *atomic.Int64 // what all kiosks of the ledger hold; see bounds
+	holds   int64         // of it, this one
 	folder  *folder
 	tree    *tree
 	state   kept
@@ -29,6 +32,7 @@ type kiosk struct {
 	early   map[uint64]wire.Records // messages that came before those before them, by their first record
 	ahead   []awaited               // checkpoints that cover more than is here, oldest first
 	heard   time.Time               // when the kiosk last signed something new, or was added
+	bare    time.Time               // since when new checkpoints have come without the attestation that they name; zero: none has
 	hole    time.Time               // since when records are missing that others follow; zero: none are
 	told    []Alarm                 // to be announced once mu is free
 }
@@ -51,7 +55,7 @@ type Status struct {
 	Alarms  []Alarm          // open or over, one of a kind
 }
 
-func openKiosk(dir string, k Kiosk, o *Options, tune func(*folder)) (*kiosk, error) {
+func openKiosk(dir string, k Kiosk, o *Options, shared *atomic.Int64, tune func(*folder)) (*kiosk, error) {
 	if k.Audit == nil || k.Attestation == nil {
 		return nil, errors.New("it has no audit key or no attestation key")
 	}
@@ -65,7 +69,7 @@ func openKiosk(dir string, k Kiosk, o *Options, tune func(*folder)) (*kiosk, err
 	if err := keepKey(dir, k); err != nil {
 		return nil, err
 	}
-	n := &kiosk{Kiosk: k, options: o, early: map[uint64]wire.Records{}, heard: o.Now()}
+	n := &kiosk{Kiosk: k, options: o, shared: shared, early: map[uint64]wire.Records{}, heard: o.Now()}
 	if n.state, err = readState(dir, k); err != nil {
 		return nil, err
 	}
@@ -90,6 +94,7 @@ func openKiosk(dir string, k Kiosk, o *Options, tune func(*folder)) (*kiosk, err
 	if s := n.state.Newest; s.Size > n.folder.head {
 		n.ahead = []awaited{{s, n.heard}}
 	}
+	n.count()
 	return n, nil
 }
 
@@ -219,6 +224,7 @@ func (k *kiosk) locked(now time.Time, f func() error) error {
 			err = failed
 		}
 	}
+	k.count()
 	told := k.told
 	k.told = nil
 	k.mu.Unlock()
@@ -235,6 +241,9 @@ func (k *kiosk) judge(now time.Time) {
 	_ = k.locked(now, func() error { // a state that cannot be written is tried again a second later; the alarm is announced all the same
 		if quiet := now.Sub(k.heard); quiet > k.options.Silence {
 			k.alarm(AlarmSilence, "nothing new was signed for "+quiet.Round(time.Second).String(), nil, now)
+		}
+		if !k.bare.IsZero() && now.Sub(k.bare) > k.options.Silence {
+			k.alarm(AlarmClock, "its checkpoints name attestations that do not come with them", k.state.Newest.Note, now)
 		}
 		if since := k.gap(); !since.IsZero() && now.Sub(since) > k.options.Gap {
 			k.alarm(AlarmGap, fmt.Sprintf("the kiosk has signed for %d records, %d are here", k.state.Newest.Size, k.folder.head), k.state.Newest.Note, now)
@@ -255,6 +264,9 @@ func (k *kiosk) status() Status {
 func (k *kiosk) close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.pending.list = nil
+	clear(k.early)
+	k.count()
 	err := k.folder.close()
 	if k.pending.file != nil {
 		err = errors.Join(err, k.pending.file.Close())

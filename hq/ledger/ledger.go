@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,8 @@ var (
 	// ErrOtherKey means that the kiosk's records so far are by another audit key.
 	ErrOtherKey = errors.New("kiosk has another audit key than before: if it was provisioned anew, move its folder away and keep it")
 )
+
+var errClosed = errors.New("ledger is closed")
 
 // Folder is where the ledger stands in headquarters' state.
 const Folder = "ledger"
@@ -78,9 +81,11 @@ type Ledger struct {
 	options Options
 	lock    *os.File
 
-	mu     sync.Mutex
-	kiosks map[[32]byte]*kiosk
-	tune   func(*folder) // for tests
+	mu      sync.Mutex
+	kiosks  map[[32]byte]*kiosk
+	opening map[[32]byte]chan struct{} // closed when it has been tried
+	held    atomic.Int64               // bytes in memory that nobody vouches for, of all kiosks
+	tune    func(*folder)              // for tests
 }
 
 // Open opens or makes the ledger in dir for writing.
@@ -110,19 +115,40 @@ func Open(dir string, o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	return &Ledger{dir: dir, options: o, lock: lock, kiosks: map[[32]byte]*kiosk{}}, nil
+	return &Ledger{dir: dir, options: o, lock: lock, kiosks: map[[32]byte]*kiosk{}, opening: map[[32]byte]chan struct{}{}}, nil
 }
 
 // Add has the ledger take in a kiosk's records, and miss it when it is silent. Adding it twice changes nothing.
 func (l *Ledger) Add(k Kiosk) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.kiosks[k.ID] != nil {
+	for l.opening[k.ID] != nil {
+		tried := l.opening[k.ID]
+		l.mu.Unlock()
+		<-tried
+		l.mu.Lock()
+	}
+	if l.kiosks == nil || l.kiosks[k.ID] != nil {
+		closed := l.kiosks == nil
+		l.mu.Unlock()
+		if closed {
+			return errClosed
+		}
 		return nil
 	}
-	opened, err := openKiosk(filepath.Join(l.dir, wire.Name(k.ID)), k, &l.options, l.tune)
-	if err != nil {
+	tried := make(chan struct{})
+	l.opening[k.ID] = tried
+	l.mu.Unlock()
+	// A kiosk of many records takes a while, in which the others are heard.
+	opened, err := openKiosk(filepath.Join(l.dir, wire.Name(k.ID)), k, &l.options, &l.held, l.tune)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.opening, k.ID)
+	close(tried)
+	switch {
+	case err != nil:
 		return fmt.Errorf("add kiosk %s to the ledger: %w", wire.Name(k.ID), err)
+	case l.kiosks == nil:
+		return errors.Join(errClosed, opened.close())
 	}
 	l.kiosks[k.ID] = opened
 	return nil

@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // Bounds of what is kept of a kiosk's records while no checkpoint covers them. A kiosk signs each minute, and proves what an older checkpoint covers, so
@@ -11,7 +13,9 @@ import (
 const (
 	maxPending      = 4096    // records
 	maxPendingBytes = 2 << 20 // of them together
-	maxEarly        = 8       // messages that came before those before them; the kiosk sends what is dropped again
+	// maxShared bounds what all kiosks together may have kept in memory, bytes: a thousand hostile ones take no more than fifty.
+	maxShared = 160 << 20
+	maxEarly  = 8 // messages that came before those before them; the kiosk sends what is dropped again
 )
 
 // pending is the records that no checkpoint covers yet. They follow the ledger's without a gap.
@@ -27,6 +31,29 @@ func bytesOf(list []Entry) (n int) {
 	}
 	return n
 }
+
+// overhead is what an entry takes besides its record, bytes.
+const overhead = 64
+
+// count says how much of what this kiosk has sent is in memory and vouched for by nobody.
+func (k *kiosk) count() {
+	n := int64(bytesOf(k.pending.list) + overhead*len(k.pending.list))
+	for _, m := range k.early {
+		n += sizeOf(m)
+	}
+	k.shared.Add(n - k.holds)
+	k.holds = n
+}
+
+func sizeOf(m wire.Records) (n int64) {
+	for _, r := range m.Records {
+		n += int64(len(r)) + overhead
+	}
+	return n + int64(len(m.Proof))*32
+}
+
+// room reports whether so many bytes more may be kept in memory that nobody vouches for.
+func (k *kiosk) room(n int64) bool { return k.shared.Load()+n <= maxShared }
 
 // hold adds records to those that are pending, durably: a kiosk that is destroyed before its next checkpoint has told of its last seconds.
 func (f *folder) hold(p *pending, list []Entry) error {

@@ -5,30 +5,31 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 
 	"github.com/lintel-access/lintel/access/auditlog/proof"
 	"github.com/lintel-access/lintel/drivers/tpm"
+	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
 const (
 	stateVersion = 1
-	maxState     = 128 << 10 // bytes: eight alarms with a checkpoint each, and two more, take fewer than 50 KB
+	maxState     = 128 << 10 // bytes: ten alarms with a checkpoint each, and three more, take fewer than 64 KB
 	maxKeyFile   = 1024      // bytes of a key in text; a P-256 key takes fewer than 300
 )
 
 // kept is what headquarters remembers of a kiosk besides its records. It is replaced whole.
 type kept struct {
 	Version uint8   `cbor:"1,keyasint"`
-	Covered signed  `cbor:"2,keyasint"` // newest checkpoint all of whose records are here
-	Newest  signed  `cbor:"3,keyasint"` // newest checkpoint
-	Booted  uint64  `cbor:"4,keyasint"` // boot of the last start that is recorded
-	Alarms  []Alarm `cbor:"5,keyasint"` // at most one of a kind
-	Looked  uint64  `cbor:"6,keyasint"` // records that were looked at for Booted and Strange
-	Strange uint64  `cbor:"7,keyasint"` // records that this program could not decode
+	Covered signed  `cbor:"2,keyasint"`  // newest checkpoint all of whose records are here
+	Newest  signed  `cbor:"3,keyasint"`  // newest checkpoint
+	Booted  uint64  `cbor:"4,keyasint"`  // boot of the last start that is recorded
+	Alarms  []Alarm `cbor:"5,keyasint"`  // at most one of a kind
+	Looked  uint64  `cbor:"6,keyasint"`  // records that were looked at for Booted and Strange
+	Strange uint64  `cbor:"7,keyasint"`  // records that this program could not decode
+	Clocked signed  `cbor:"10,keyasint"` // newest checkpoint by the TPM's clock, of those whose attestation came
+	Pace    pace    `cbor:"11,keyasint"`
 
 	Applied Applied `cbor:"8,keyasint"`
 	Trust   uint64  `cbor:"9,keyasint"` // newest trust document that is recorded as in force
@@ -132,7 +133,7 @@ func readState(dir string, k Kiosk) (kept, error) {
 	if err := wire.Overlay(data, &s); err != nil || s.Version != stateVersion {
 		return s, fmt.Errorf("%w: state of version %d: %w", ErrDamaged, s.Version, err)
 	}
-	for _, c := range []*signed{&s.Covered, &s.Newest} {
+	for _, c := range []*signed{&s.Covered, &s.Newest, &s.Clocked} {
 		if c.none() {
 			continue
 		}
@@ -156,18 +157,9 @@ func (f *folder) save(s kept) error {
 	return f.replace(stateName, data)
 }
 
-// readBounded reads a whole file of at most so many bytes.
+// readBounded reads a file of a kiosk's folder.
 func readBounded(dir, name string, most int64) ([]byte, error) {
-	f, err := os.Open((&folder{dir: dir}).path(name))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(b)) > most {
-		err = fmt.Errorf("%w: file %q has more than %d bytes", ErrDamaged, name, most)
-	}
-	return b, err
+	return bounded.File((&folder{dir: dir}).path(name), most)
 }
 
 // trusts takes over what the record of a trust document says (EVENTS, 1107).

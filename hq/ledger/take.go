@@ -89,6 +89,9 @@ func (k *kiosk) remember(m wire.Records, now time.Time) {
 	if old, ok := k.early[m.From]; ok && len(old.Records) >= len(m.Records) {
 		return
 	}
+	if !k.room(sizeOf(m)) {
+		return // the kiosk sends it again
+	}
 	k.early[m.From] = m
 	last := m.From
 	for from := range k.early {
@@ -116,20 +119,23 @@ func (k *kiosk) weigh(c signed, now time.Time) error {
 			return fork("the one that it has sent")
 		}
 	}
-	n := k.state.Newest
+	// By the clock it is held to the newest checkpoint whose attestation came: a carrier may have taken that of newer ones away.
+	n, t := k.state.Newest, k.state.Clocked
 	if !n.none() {
 		switch {
 		case c.Size == n.Size && c.Root != n.Root:
 			return fork("the one that it had signed before")
-		case c.Size < n.Size && (c.Counter > n.Counter || c.clock(n) > 0):
-			k.alarm(AlarmRewind, fmt.Sprintf("it signed %d records after it had signed %d", c.Size, n.Size), c.Note, now)
+		case c.Size < n.Size && c.Counter > n.Counter, c.Size < t.Size && c.clock(t) > 0:
+			k.alarm(AlarmRewind, fmt.Sprintf("it signed %d records after it had signed %d", c.Size, max(n.Size, t.Size)), c.Note, now)
 		case c.Size > n.Size && c.Counter < n.Counter:
 			k.alarm(AlarmRewind, fmt.Sprintf("its counter was %d with %d records, and is %d with %d", n.Counter, n.Size, c.Counter, c.Size), c.Note, now)
-		case c.Size > n.Size && c.clock(n) < 0, c.Size == n.Size && c.Counter > n.Counter && c.clock(n) < 0:
-			k.alarm(AlarmClone, fmt.Sprintf("the clock of its TPM was at reset %d, %d ms, and is at reset %d, %d ms", n.Resets, n.Clock, c.Resets, c.Clock), c.Note, now)
+		case c.Size > t.Size && c.clock(t) < 0, c.Size == t.Size && c.Counter > t.Counter && c.clock(t) < 0:
+			k.alarm(AlarmClone, fmt.Sprintf("the clock of its TPM was at reset %d, %d ms, and is at reset %d, %d ms", t.Resets, t.Clock, c.Resets, c.Clock), c.Note, now)
 		}
 	}
-	if c.later(n) {
+	fresh := c.later(n) || c.Size == n.Size && c.Counter == n.Counter && c.clock(t) > 0
+	k.keepTime(c, fresh, now)
+	if fresh {
 		k.state.Newest, k.heard, k.unsaved = c, now, true
 		k.over(AlarmSilence, now)
 		if c.Size > k.folder.head {
@@ -202,6 +208,9 @@ func (k *kiosk) place(m wire.Records, c signed, now time.Time) error {
 	}
 	if len(fresh) == 0 {
 		return nil
+	}
+	if !k.room(int64(bytesOf(fresh) + overhead*len(fresh))) {
+		return fmt.Errorf("%w: kiosks have sent more that no checkpoint covers than there is room for", ErrRefused)
 	}
 	return k.folder.hold(&k.pending, fresh)
 }

@@ -3,9 +3,9 @@ package people
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/draft"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -88,7 +88,7 @@ func (p *People) Pending(batch string) (all []Waiting, err error) {
 				return err
 			}
 			l := Listed{Person: w.Person, Pending: true, Count: len(w.Person.References)}
-			l.References = nil
+			l.References, l.Origin = nil, nil
 			all = append(all, Waiting{l, w.Why, w.Proofing})
 			return nil
 		})
@@ -111,87 +111,69 @@ func (t *txn) waits(k, v []byte) (w waiting, n uint32, s slot, err error) {
 // ErrSecond means that whoever enrols somebody cannot approve it.
 var ErrSecond = errors.New("the approval must be another operator's than the enrolment")
 
-// Approve has a second operator sign for an enrolment that waits, named by the SHA-256 of its envelope. It is then handed on.
-func (p *People) Approve(ref [32]byte, by Operator) error {
-	now := p.now()
-	who, err := by.may(wire.KindApproval, now)
-	if err != nil {
-		return err
-	}
-	return p.update(func(t *txn) error {
-		w, n, s, err := t.waits(ref[:], t.bucket(bucketPending).Get(ref[:]))
-		if err != nil {
-			return err
-		}
-		if who.Key == w.Person.Enroller.Key || who.Name == w.Person.Enroller.Name { // one person may have two keys
-			return ErrSecond
-		}
-		if err := t.still(w, by, now); err != nil {
-			return err
-		}
-		o, err := seal(by, wire.Fleet(), wire.Approval{Order: ref, Issued: now.Unix()}, w.Person.ID, w.Person.Generation)
-		if err != nil {
-			return err
-		}
-		w.Person.Approver, w.Person.Approval = who, o.ref
-		return errors.Join(t.bucket(bucketPending).Delete(ref[:]), t.put(bucketOrder, o.ref[:], n, s, o.envelope), t.admit(w, n, s))
-	})
-}
-
 // still refuses an enrolment that has become void while it waited: its signer lost the key's grant, its orders have expired, or the person was changed.
-func (t *txn) still(w waiting, by Operator, now time.Time) error {
+func (t *txn) still(w waiting, j judge) error {
 	kind := wire.KindEnrolment
 	if w.Person.At != [32]byte{} {
 		kind = wire.KindSupervised
-		if now.After(w.Person.supervisedUntil()) {
+		if j.now.After(w.Person.supervisedUntil()) {
 			return Refused{"the kiosk would no longer accept it: reject it and enrol again"}
 		}
 	}
-	if g, err := by.trust.Grant(w.Person.Enroller.Key, kind, now.Unix()); err != nil || g.Name != w.Person.Enroller.Name {
+	if g, err := j.trust.Grant(w.Person.Enroller.Key, kind, j.now.Unix()); err != nil || g.Name != w.Person.Enroller.Name {
 		return Refused{"whoever enrolled this person may no longer do so: reject it"}
 	}
-	if w.Person.Until <= now.Unix() {
+	if w.Person.Until <= j.now.Unix() {
 		return Refused{"the permission has ended meanwhile: reject it"}
 	}
 	old, _, _, err := t.person(w.Person.ID)
 	if errors.Is(err, ErrUnknown) && w.Person.Generation == 1 {
 		return nil
 	}
-	if err != nil || old.Generation+1 != w.Person.Generation || old.State != Active {
+	if err != nil || old.next() != w.Person.Generation || old.State != Active {
 		return Refused{"this person was deleted, suspended or revoked meanwhile: reject it"}
 	}
 	return nil
 }
 
-// Reject drops an enrolment that waits: whoever may enrol or approve can. What was to be enrolled is destroyed; who was enrolled before stays.
-func (p *People) Reject(ref [32]byte, by Operator) error {
-	if _, err := by.may(wire.KindApproval, p.now()); err != nil {
-		return err
-	}
-	return p.update(func(t *txn) error {
+// Reject drops an enrolment that waits. It was signed, and whoever has a copy could still hand it on: so who is new is deleted, by a draft that must be
+// signed and handed in like any deletion, and until then waits. Who was enrolled before stays; for them there is nothing to sign, the draft is empty, and
+// what was rejected is void from their next enrolment on, or their deletion.
+func (p *People) Reject(ref [32]byte) (made draft.Draft, err error) {
+	var id access.PersonID
+	again := false
+	err = p.update(func(t *txn) error {
 		w, n, s, err := t.waits(ref[:], t.bucket(bucketPending).Get(ref[:]))
 		if err != nil {
 			return err
 		}
+		id = w.Person.ID
+		old, _, _, err := t.person(id)
+		if errors.Is(err, ErrUnknown) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		again = true
 		for _, e := range w.Entries {
 			if err := t.destroy(e.Order); err != nil {
 				return err
 			}
 		}
-		if err := t.bucket(bucketPending).Delete(ref[:]); err != nil {
+		old.Void = w.Person.Generation
+		data, err := wire.Marshal(old)
+		if err != nil {
 			return err
 		}
-		t.forget(w.Person.ID)
-		old, _, _, err := t.person(w.Person.ID)
-		switch {
-		case err == nil:
-			return t.note(old, false)
-		case !errors.Is(err, ErrUnknown):
-			return err
-		}
-		s.key = [32]byte{}
-		return t.keys.write(n, s)
+		defer clear(data)
+		t.forget(id)
+		return errors.Join(t.bucket(bucketPending).Delete(ref[:]), t.put(bucketPerson, t.p.personName(id), n, s, data), t.note(old, false))
 	})
+	if err != nil || again {
+		return draft.Draft{}, err
+	}
+	return p.DraftDeletion(id)
 }
 
 // Proofing is the proofing record of somebody who was listed, as it was given.

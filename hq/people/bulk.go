@@ -7,10 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/hq/extract"
 )
 
@@ -33,8 +33,8 @@ type Report struct {
 
 // Bulk enrols the people of a table, whose photographs and proofing records lie in a folder. Each row is told as soon as it is done. It may be interrupted
 // at any time and run again: a row that was done is not done again, in the same table or another. All of them wait for a second operator. An error means
-// that the rest was not tried.
-func (p *People) Bulk(ctx context.Context, table []byte, folder *os.Root, by Operator, x Extractor, rules Rules, tell func(Line)) (Report, error) {
+// that the rest was not tried. One row is enrolled by enrol: People.Enrol, or what drafts it.
+func (p *People) Bulk(ctx context.Context, table []byte, folder *os.Root, enrol func(context.Context, Request) (Enrolled, error), tell func(Line)) (Report, error) {
 	sum := sha256.Sum256(table)
 	report := Report{Batch: hex.EncodeToString(sum[:8])}
 	rows, err := readRows(bytes.NewReader(table))
@@ -46,7 +46,7 @@ func (p *People) Bulk(ctx context.Context, table []byte, folder *os.Root, by Ope
 			return report, err
 		}
 		l := Line{Line: w.line}
-		l.Enrolled, l.Before, l.Err = p.row(ctx, w, report.Batch, folder, by, x, rules)
+		l.Enrolled, l.Before, l.Err = p.row(ctx, w, report.Batch, folder, enrol)
 		if l.Err != nil && !rowsOwn(l.Err) {
 			return report, fmt.Errorf("line %d: %w", w.line, l.Err)
 		}
@@ -75,7 +75,7 @@ func rowsOwn(err error) bool {
 	return errors.As(err, &row) || errors.As(err, &refused)
 }
 
-func (p *People) row(ctx context.Context, w row, batch string, folder *os.Root, by Operator, x Extractor, rules Rules) (Enrolled, bool, error) {
+func (p *People) row(ctx context.Context, w row, batch string, folder *os.Root, enrol func(context.Context, Request) (Enrolled, error)) (Enrolled, bool, error) {
 	if w.err != nil {
 		return Enrolled{}, false, errRow{w.err}
 	}
@@ -100,7 +100,7 @@ func (p *People) row(ctx context.Context, w row, batch string, folder *os.Root, 
 	if err != nil || before {
 		return done, before, err
 	}
-	done, err = p.Enrol(ctx, r, by, x, rules)
+	done, err = enrol(ctx, r)
 	return done, false, err
 }
 
@@ -114,11 +114,7 @@ func readFile(folder *os.Root, name string, most int) ([]byte, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%q is not a file", name)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
-	if err == nil && len(data) > most {
-		err = fmt.Errorf("%q is larger than %d bytes", name, most)
-	}
-	return data, err
+	return bounded.Read(f, name, int64(most))
 }
 
 // rowName names a row by all that it says, its files included, so that one that was corrected is a new one.

@@ -3,7 +3,6 @@ package people
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,43 +60,28 @@ type Rules struct {
 // supervisedFor is for how long an enrolment at a kiosk may be begun: a working day.
 const supervisedFor = 8 * time.Hour
 
-// Enrol enrols a person, signed by an operator. The order is handed on at once, unless a second operator must approve it.
+// Enrol enrols a person in one step, signed by an operator whose key is here: DraftEnrolment, the signature, Hand.
 func (p *People) Enrol(ctx context.Context, r Request, by Operator, x Extractor, rules Rules) (Enrolled, error) {
 	kind := wire.KindEnrolment
 	if r.At != [32]byte{} {
 		kind = wire.KindSupervised
 	}
-	now := p.now()
-	who, err := by.may(kind, now)
+	if err := by.may(kind, p.now()); err != nil { // before anything is kept
+		return Enrolled{}, err
+	}
+	d, err := p.DraftEnrolment(ctx, r, x, rules)
 	if err != nil {
 		return Enrolled{}, err
 	}
-	if err := r.check(now); err != nil {
-		return Enrolled{}, Refused{strings.ReplaceAll(err.Error(), "\n", "; ")}
-	}
-	d := Person{
-		Generation: 1, Name: r.Name, Number: r.Number, Groups: sortedGroups(r.Groups), Until: r.Until.Unix(), Extended: r.Extended, Consent: r.Consent,
-		Proofing: sha256.Sum256(r.Proofing), At: r.At, Issued: now.Unix(), Enroller: who, State: Active, Batch: r.batch,
-	}
-	var references [][]float32
-	if len(r.Photos) > 0 {
-		if references, err = acquire(ctx, r.Photos, x, rules.Same); err != nil {
-			return Enrolled{}, err
-		}
-		d.Bundle = rules.Bundle
-		for _, v := range references {
-			d.References = append(d.References, extract.Encode(v))
-		}
-	}
-	var done Enrolled
-	err = p.update(func(t *txn) (err error) {
-		done, err = t.enrol(d, references, r, by, rules)
-		return err
-	})
+	s, err := d.Sign(by.key)
 	if err != nil {
 		return Enrolled{}, err
 	}
-	return done, nil
+	h, err := p.Hand(s, by.trust, rules)
+	if err != nil { // what was refused is not kept for somebody else to sign
+		return Enrolled{}, errors.Join(err, p.update(func(t *txn) error { return t.drop([][]byte{s.Of[:]}) }))
+	}
+	return h.Enrolled, nil
 }
 
 // acquire makes references of the photographs, all of which must be good and of one person.
@@ -116,7 +100,7 @@ func acquire(ctx context.Context, photos [][]byte, x Extractor, same float32) (r
 			why = append(why, fmt.Sprintf("photograph %d: %v (%v)", i+1, r.Outcome, r.Why))
 		case r.Outcome != extract.Extracted:
 			why = append(why, fmt.Sprintf("photograph %d: %v", i+1, r.Outcome))
-		case i > 0 && len(why) == 0 && best(references, [][]float32{r.Reference}) <= same:
+		case i > 0 && len(why) == 0 && worst(references, [][]float32{r.Reference}) <= same:
 			why = append(why, fmt.Sprintf("photograph %d shows somebody else than those before it", i+1))
 		default:
 			references = append(references, r.Reference)
@@ -128,127 +112,49 @@ func acquire(ctx context.Context, photos [][]byte, x Extractor, same float32) (r
 	return references, nil
 }
 
-// enrol checks a draft against everybody else, signs it and stores it.
-func (t *txn) enrol(d Person, references [][]float32, r Request, by Operator, rules Rules) (done Enrolled, err error) {
-	all, err := t.names()
-	if err != nil {
-		return done, err
-	}
-	n, s, old, err := t.place(&d, references, r, all, rules)
-	if err != nil {
-		return done, err
-	}
-	d.Alike = all.alike(references, d.ID, rules.Same, rules.Alike)
-	duplicates := slices.ContainsFunc(d.Alike, func(l Likeness) bool { return l.Same })
-	if duplicates && !r.Duplicate {
-		return done, Refused{"this person is enrolled already, or the doors cannot tell the two apart: " + list(d.Alike)}
-	}
-	orders, err := t.sign(&d, old, by)
-	if err != nil {
-		return done, err
-	}
-	done = Enrolled{Person: d.ID, Order: d.Order, Alike: d.Alike}
-	if done.Pending, err = t.why(d, duplicates); err != nil {
-		return done, err
-	}
-	if n == noSlot { // not before nothing can be refused any more
-		if n, s, err = t.claim(d.ID); err != nil {
-			return done, err
-		}
-	}
-	for _, o := range orders {
-		if err := t.put(bucketOrder, o.ref[:], n, s, o.envelope); err != nil {
-			return done, err
-		}
-	}
-	w := waiting{Person: d, Why: done.Pending, Proofing: r.Proofing}
-	for _, o := range orders {
-		w.Entries = append(w.Entries, o.entry)
-	}
-	if r.row != nil {
-		if err := t.put(bucketJournal, r.row, noSlot, slot{}, d.ID[:]); err != nil {
-			return done, err
-		}
-	}
-	if done.Pending == "" {
-		return done, t.admit(w, n, s)
-	}
-	data, err := wire.Marshal(w)
-	if err != nil {
-		return done, err
-	}
-	defer clear(data)
-	return done, errors.Join(t.put(bucketPending, d.Order[:], n, s, data), t.note(d, true))
-}
-
-// place says who a draft is: somebody new, or one who is enrolled again under the same id, and then from which slot and after which record.
-func (t *txn) place(d *Person, references [][]float32, r Request, all *roll, rules Rules) (n uint32, s slot, old *Person, err error) {
-	if r.Again.IsZero() {
-		rand.Read(d.ID[:])
-		return noSlot, s, nil, nil
-	}
-	m, ok := all.members[r.Again]
+// place puts the draft of somebody who is enrolled again behind what they are now. The new photographs must show the same person as every reference that
+// counts and those of the first enrolment: else a photograph between two faces would lead, step by step, from one person to another.
+func (t *txn) place(d *Person, references [][]float32, all *roll, rules Rules) (n uint32, s slot, err error) {
+	m, ok := all.members[d.ID]
 	switch {
 	case !ok:
-		return 0, s, nil, Refused{"nobody of that id is enrolled"}
-	case all.waits(r.Again):
-		return 0, s, nil, Refused{"an enrolment of this person waits for approval already"}
-	case len(m.refs) > 0 && len(references) > 0 && best(references, m.refs) <= rules.Same:
-		return 0, s, nil, Refused{"the photographs show somebody else than the references of this person: delete and enrol anew if that is meant"}
+		return 0, s, Refused{"nobody of that id is enrolled"}
+	case all.waits(d.ID):
+		return 0, s, Refused{"an enrolment of this person waits for approval already"}
 	}
-	before, n, s, err := t.person(r.Again)
+	if before := slices.Concat(m.refs, m.origin); len(before) > 0 && len(references) > 0 && worst(references, before) <= rules.Same {
+		return 0, s, Refused{"the photographs show somebody else than the references of this person: delete and enrol anew if that is meant"}
+	}
+	before, n, s, err := t.person(d.ID)
 	if err != nil {
-		return 0, s, nil, err
+		return 0, s, err
 	}
 	if before.State != Active { // an enrolment permits, and only an administrator may give back what one has taken
-		return 0, s, nil, Refused{"this person is " + before.State.String() + ": an administrator must resume them first"}
+		return 0, s, Refused{"this person is " + before.State.String() + ": an administrator must resume them first"}
 	}
-	d.ID, d.Generation, d.Earlier = before.ID, before.Generation+1, before.orders()
-	return n, s, &before, nil
+	d.Generation, d.Earlier, d.Origin = before.next(), before.orders(), before.Origin
+	if len(d.Origin) == 0 {
+		d.Origin = before.References
+	}
+	if d.At != [32]byte{} { // whose references are at that kiosk alone
+		d.Origin = nil
+	}
+	return n, s, nil
 }
 
-// order is one signed envelope on its way into the vault.
-type order struct {
-	ref      [32]byte
-	envelope []byte
-	entry    Entry
+// looks finds who may be taken for a person, and refuses who is enrolled already unless a second operator will be asked.
+func (r *roll) looks(id access.PersonID, references [][]float32, ask bool, rules Rules) (alike []Likeness, duplicates bool, err error) {
+	alike = r.alike(references, id, rules.Same, rules.Alike)
+	duplicates = slices.ContainsFunc(alike, func(l Likeness) bool { return l.Same })
+	if duplicates && !ask {
+		err = Refused{"this person is enrolled already, or the doors cannot tell the two apart: " + list(alike)}
+	}
+	return alike, duplicates, err
 }
 
-// sign makes the orders of a draft, in the order in which kiosks must get them: the generation before is deleted wherever it is, also where the new one
-// does not go.
-func (t *txn) sign(d *Person, old *Person, by Operator) (orders []order, err error) {
-	if old != nil {
-		o, err := seal(by, wire.Fleet(), wire.Deletion{Person: d.ID, Generation: old.Generation, Issued: d.Issued}, d.ID, old.Generation)
-		if err != nil {
-			return nil, err
-		}
-		orders = append(orders, o)
-	}
-	var body wire.Body = wire.Enrolment{
-		Person: d.ID, Generation: d.Generation, Bundle: d.Bundle, References: d.References, Until: d.Until, Groups: d.Groups, Consent: d.Consent,
-		Proofing: d.Proofing, Issued: d.Issued, Extended: d.Extended,
-	}
-	if d.At != [32]byte{} {
-		body = wire.Supervised{
-			Person: d.ID, Generation: d.Generation, Until: d.Until, Groups: d.Groups, Consent: d.Consent, Proofing: d.Proofing, Issued: d.Issued,
-			NotAfter: d.Issued + int64(supervisedFor/time.Second), Extended: d.Extended,
-		}
-	}
-	o, err := seal(by, d.At, body, d.ID, d.Generation)
-	d.Order = o.ref
-	return append(orders, o), err
-}
-
-func seal(by Operator, audience [32]byte, body wire.Body, id access.PersonID, generation uint64) (o order, err error) {
-	if err := body.Validate(); err != nil {
-		return o, Refused{strings.ReplaceAll(err.Error(), "\n", "; ")}
-	}
-	if o.envelope, err = wire.Sign(by.key, audience, body); err != nil {
-		return o, err
-	}
-	o.ref = sha256.Sum256(o.envelope)
-	o.entry = Entry{Order: o.ref, Kind: body.Kind(), Person: id, Generation: generation, At: audience}
-	return o, nil
+func newID() (id access.PersonID) {
+	rand.Read(id[:])
+	return id
 }
 
 // why says whether a second operator must approve; empty: no.

@@ -69,7 +69,7 @@ func enrolTable(p *People, folder string, by Operator, tell func(Line)) error {
 		return err
 	}
 	defer root.Close()
-	report, err := p.Bulk(context.Background(), table, root, by, faces{}, rules(), tell)
+	report, err := p.Bulk(context.Background(), table, root, enrolBy(p, by), tell)
 	if err == nil {
 		fmt.Printf("%+v\n", report)
 	}
@@ -106,6 +106,8 @@ func TestDeletionKilled(t *testing.T) {
 }
 
 // 200 rows, some of them bad, and the process killed three times in the middle: everybody is enrolled once, each bad row is told by its line.
+//
+// Control: S11
 func TestBulkKilled(t *testing.T) {
 	b := start(t)
 	folder := t.TempDir()
@@ -226,7 +228,7 @@ func TestBulkKilled(t *testing.T) {
 
 	// One row is mended, one person is deleted and comes back: the next run does these two.
 	write("absent.jpg", "50")
-	if err := b.Reject(all[0].Order, b.bob); err != nil {
+	if err := b.reject(all[0].Order, b.bob); err != nil {
 		t.Fatal(err)
 	}
 	again := 0

@@ -22,14 +22,13 @@ func NewOperator(key crypto.Signer, trust wire.Trust) (Operator, error) {
 	return Operator{key, id, trust}, err
 }
 
-// may returns who the operator is, if they may sign that kind now.
-func (o Operator) may(k wire.Kind, now time.Time) (Signatory, error) {
+// may refuses a kind that the operator may not sign now.
+func (o Operator) may(k wire.Kind, now time.Time) error {
 	if o.key == nil {
-		return Signatory{}, fmt.Errorf("sign %v: no key", k)
+		return fmt.Errorf("sign %v: no key", k)
 	}
-	g, err := o.trust.Grant(o.id, k, now.Unix())
-	if err != nil {
-		return Signatory{}, fmt.Errorf("sign %v: %w", k, err)
+	if _, err := o.trust.Grant(o.id, k, now.Unix()); err != nil {
+		return fmt.Errorf("sign %v: %w", k, err)
 	}
-	return Signatory{o.id, g.Name}, nil
+	return nil
 }

@@ -226,6 +226,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Control: S11
 func TestDuplicatesAndLookAlikes(t *testing.T) {
 	b := start(t)
 	first := b.enrol(t, request("first", "1"))
@@ -293,7 +294,7 @@ func TestSecondOperator(t *testing.T) {
 	}
 
 	again := b.enrol(t, request("two", "2"))
-	if err := b.Reject(again.Order, b.bob); err != nil {
+	if err := b.reject(again.Order, b.bob); err != nil {
 		t.Fatal(err)
 	}
 	if _, gone, _, err := b.Content(again.Order); !gone || err != nil {

@@ -37,6 +37,8 @@ type Person struct {
 	Alike      []Likeness      `cbor:"21,keyasint"` // who looked like them when they were enrolled
 	Batch      string          `cbor:"22,keyasint"` // of a bulk enrolment
 	Earlier    [][32]byte      `cbor:"23,keyasint"` // orders that this record no longer rests on
+	Void       uint64          `cbor:"24,keyasint"` // a generation that was signed and rejected, above this one; 0: none
+	Origin     [][]byte        `cbor:"25,keyasint"` // references of the first enrolment, of who was enrolled again: every later one is held to them
 }
 
 // Signatory is an operator who signed.
@@ -83,6 +85,9 @@ func (p Person) GoString() string { return p.String() }
 
 // holds reports whether headquarters itself has references of the person.
 func (p Person) holds() bool { return len(p.References) > 0 }
+
+// next is the generation of the next enrolment.
+func (p Person) next() uint64 { return max(p.Generation, p.Void) + 1 }
 
 // supervisedUntil is when the kiosk stops waiting for somebody who is enrolled there.
 func (p Person) supervisedUntil() time.Time { return time.Unix(p.Issued, 0).Add(supervisedFor) }

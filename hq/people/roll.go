@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/extract"
@@ -24,6 +25,7 @@ type roll struct {
 type member struct {
 	Person
 	refs    [][]float32
+	origin  [][]float32 // of the first enrolment
 	pending bool
 	removed bool // from both
 }
@@ -68,15 +70,20 @@ func (t *txn) names() (*roll, error) {
 
 func newMember(p Person, pending bool) (member, error) {
 	m := member{Person: p, pending: pending}
-	for _, b := range p.References {
-		v, err := extract.Decode(b)
-		clear(b)
-		if err != nil {
-			return m, err
+	for _, of := range []struct {
+		from [][]byte
+		to   *[][]float32
+	}{{p.References, &m.refs}, {p.Origin, &m.origin}} {
+		for _, b := range of.from {
+			v, err := extract.Decode(b)
+			clear(b)
+			if err != nil {
+				return m, err
+			}
+			*of.to = append(*of.to, v)
 		}
-		m.refs = append(m.refs, v)
 	}
-	m.References = nil
+	m.References, m.Origin = nil, nil
 	return m, nil
 }
 
@@ -111,11 +118,7 @@ func (r *roll) waits(id access.PersonID) bool { return r.waiting[id].Generation 
 
 // note has the memory learn of a person when the transaction has been committed.
 func (t *txn) note(p Person, pending bool) error {
-	p.References = slices.Clone(p.References)
-	for i, b := range p.References {
-		p.References[i] = bytes.Clone(b) // newMember clears them
-	}
-	m, err := newMember(p, pending)
+	m, err := newMember(clonePerson(p), pending)
 	t.changed = append(t.changed, m)
 	return err
 }
@@ -174,18 +177,33 @@ func best(a, b [][]float32) float32 {
 	top := float32(-1)
 	for _, v := range a {
 		for _, w := range b {
-			// Four sums side by side: a single one waits for itself, and a bulk enrolment compares everybody with everybody.
-			var s [4]float32
-			for i := 0; i+4 <= min(len(v), len(w)); i += 4 {
-				s[0] += v[i] * w[i]
-				s[1] += v[i+1] * w[i+1]
-				s[2] += v[i+2] * w[i+2]
-				s[3] += v[i+3] * w[i+3]
-			}
-			top = max(top, s[0]+s[1]+s[2]+s[3])
+			top = max(top, score(v, w))
 		}
 	}
 	return top
+}
+
+// worst is the lowest comparison score of two sets of references; 1 if one is empty.
+func worst(a, b [][]float32) float32 {
+	low := float32(1)
+	for _, v := range a {
+		for _, w := range b {
+			low = min(low, score(v, w))
+		}
+	}
+	return low
+}
+
+func score(v, w []float32) float32 {
+	// Four sums side by side: a single one waits for itself, and a bulk enrolment compares everybody with everybody.
+	var s [4]float32
+	for i := 0; i+4 <= min(len(v), len(w)); i += 4 {
+		s[0] += v[i] * w[i]
+		s[1] += v[i+1] * w[i+1]
+		s[2] += v[i+2] * w[i+2]
+		s[3] += v[i+3] * w[i+3]
+	}
+	return s[0] + s[1] + s[2] + s[3]
 }
 
 // List is everybody, by name. Pending says who waits for approval; lost counts the records whose keys have been destroyed, as after a backup was put back.
@@ -201,6 +219,12 @@ func (p *People) List() (all []Listed, lost int, err error) {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), bytes.Compare(a.ID[:], b.ID[:]), cmp.Compare(a.Generation, b.Generation))
 	})
 	return all, lost, err
+}
+
+// Ended is everybody who is enrolled and whose permission ended so long ago, by name.
+func (p *People) Ended(ago time.Duration) (ended []Listed, err error) {
+	all, _, err := p.List()
+	return slices.DeleteFunc(all, func(l Listed) bool { return l.Pending || time.Unix(l.Until, 0).After(p.now().Add(-ago)) }), err
 }
 
 // Listed is a person without references.
@@ -226,7 +250,7 @@ func (p *People) read(f func(*txn, *roll) error) error {
 // ErrSeveral means that a name is that of several people.
 var ErrSeveral = errors.New("several people are called so: say which by the id")
 
-// Find finds a person by id, number or name, in this order.
+// Find finds a person by id or, where there is none, by number and name: neither hides the other.
 func (p *People) Find(what string) (found Listed, err error) {
 	all, _, err := p.List()
 	if err != nil {
@@ -234,8 +258,7 @@ func (p *People) Find(what string) (found Listed, err error) {
 	}
 	for _, is := range []func(Listed) bool{
 		func(l Listed) bool { return l.ID.String() == what },
-		func(l Listed) bool { return l.Number == what && what != "" },
-		func(l Listed) bool { return l.Name == what },
+		func(l Listed) bool { return what != "" && (l.Number == what || l.Name == what) },
 	} {
 		i := slices.IndexFunc(all, is)
 		if i < 0 {

@@ -8,90 +8,7 @@ import (
 	"slices"
 
 	"github.com/lintel-access/lintel/access"
-	"github.com/lintel-access/lintel/sync/wire"
 )
-
-// SetState signs what a person may do from now on: administrators suspend, resume and revoke. Who is revoked stays so; they can be deleted.
-func (p *People) SetState(id access.PersonID, to State, by Operator) error {
-	now := p.now()
-	if _, err := by.may(wire.KindStanding, now); err != nil {
-		return err
-	}
-	return p.update(func(t *txn) error {
-		d, n, s, err := t.person(id)
-		switch {
-		case err != nil:
-			return err
-		case d.State == to:
-			return Refused{"this person is " + to.String() + " already"}
-		case d.State == Revoked:
-			return Refused{"this person is revoked, which is for good: delete and enrol anew"}
-		}
-		// Above every serial that was ever signed, those that a restored people.db has forgotten among them: kiosks heed the highest.
-		d.State, d.Serial = to, max(d.Serial+1, uint64(now.UnixMilli()))
-		o, err := seal(by, wire.Fleet(), wire.Standing{
-			Person: id, Generation: d.Generation, Serial: d.Serial, State: uint8(to), Issued: now.Unix(),
-		}, id, d.Generation)
-		if err != nil {
-			return err
-		}
-		o.entry.State = to
-		if d.Standing != [32]byte{} {
-			d.Earlier = [][32]byte{d.Standing}
-		}
-		d.Standing = o.ref
-		if err := t.put(bucketOrder, o.ref[:], n, s, o.envelope); err != nil {
-			return err
-		}
-		return t.admit(waiting{Person: d, Entries: []Entry{o.entry}}, n, s)
-	})
-}
-
-// Delete has a person forgotten, at headquarters and at every kiosk, for good. When it returns their content key is overwritten; the signed deletion
-// stays and is handed on. It may be asked for again after a crash.
-func (p *People) Delete(id access.PersonID, by Operator) error {
-	now := p.now()
-	if _, err := by.may(wire.KindDeletion, now); err != nil {
-		return err
-	}
-	err := p.update(func(t *txn) error {
-		all, err := t.names()
-		if err != nil {
-			return err
-		}
-		generation := max(all.members[id].Generation, all.waiting[id].Generation)
-		if generation == 0 {
-			return ErrUnknown
-		}
-		if all.members[id].Generation > 0 && all.members[id].State != Active {
-			if _, err := by.may(wire.KindStanding, now); err != nil { // or an enroller could forget somebody and enrol them anew, as if nothing had been taken
-				return fmt.Errorf("an administrator has taken this person's permission, and only an administrator deletes them: %w", err)
-			}
-		}
-		// Above every generation that was ever signed of this id, which is never used again: so a deletion counts, too, after an old people.db was put back.
-		generation = max(generation, uint64(now.Unix()))
-		n, err := t.slotOf(id, all)
-		if err != nil {
-			return err
-		}
-		o, err := seal(by, wire.Fleet(), wire.Deletion{Person: id, Generation: generation, Issued: now.Unix()}, id, generation)
-		if err != nil {
-			return err
-		}
-		t.forget(id)
-		// Not under the person's key: a deletion must outlive the person.
-		return errors.Join(
-			t.put(bucketOrder, o.ref[:], noSlot, slot{}, o.envelope),
-			t.queue(o.entry),
-			t.bucket(bucketDying).Put(t.p.personName(id), binary.BigEndian.AppendUint32(nil, n)),
-		)
-	})
-	if err != nil {
-		return err
-	}
-	p.interrupt("deletion begun")
-	return p.finish()
-}
 
 // slotOf finds the slot of somebody who is enrolled or waits to be.
 func (t *txn) slotOf(id access.PersonID, all *roll) (n uint32, err error) {
@@ -109,14 +26,32 @@ func (t *txn) slotOf(id access.PersonID, all *roll) (n uint32, err error) {
 func (p *People) finish() error {
 	work := false
 	err := p.view(func(t *txn) error {
-		work = t.bucket(bucketDying).Stats().KeyN > 0
+		if t.bucket(bucketDraft) == nil { // of an older version
+			work = true
+			return nil
+		}
+		stale, err := t.expired()
+		if err != nil {
+			return err
+		}
+		work = t.bucket(bucketDying).Stats().KeyN > 0 || len(stale) > 0
 		return t.dead(func(string, []byte) error { work = true; return nil })
 	})
 	if err != nil || !work {
 		return err
 	}
 	return p.update(func(t *txn) error {
+		if _, err := t.CreateBucketIfNotExists([]byte(bucketDraft)); err != nil {
+			return err
+		}
 		if err := t.destroyKeys(); err != nil {
+			return err
+		}
+		stale, err := t.expired()
+		if err != nil {
+			return err
+		}
+		if err := t.drop(stale); err != nil {
 			return err
 		}
 		p.interrupt("key destroyed")
@@ -127,7 +62,7 @@ func (p *People) finish() error {
 		if err := t.DeleteBucket([]byte(bucketDying)); err != nil {
 			return err
 		}
-		_, err := t.CreateBucket([]byte(bucketDying))
+		_, err = t.CreateBucket([]byte(bucketDying))
 		return err
 	})
 }
@@ -189,7 +124,7 @@ func (t *txn) sweep() error {
 // dead calls f for each record whose content key was destroyed.
 func (t *txn) dead(f func(bucket string, key []byte) error) error {
 	destroyed := map[uint32]bool{}
-	for _, bucket := range []string{bucketPerson, bucketPending, bucketProofing, bucketOrder} {
+	for _, bucket := range []string{bucketPerson, bucketPending, bucketProofing, bucketDraft, bucketOrder} {
 		err := t.bucket(bucket).ForEach(func(k, v []byte) error {
 			if len(v) < 4 {
 				return nil

@@ -100,7 +100,7 @@ func TestAgain(t *testing.T) {
 	if _, err := b.Enrol(t.Context(), r, b.ann, faces{}, rules()); err == nil {
 		t.Error("two enrolments of one person wait")
 	}
-	if err := b.Reject(waits.Order, b.bob); err != nil {
+	if err := b.reject(waits.Order, b.bob); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.assigned(t, Kiosk{ID: [32]byte{2}, Groups: []string{"office"}}); len(got) != 2 {
@@ -110,7 +110,7 @@ func TestAgain(t *testing.T) {
 	if err := b.Approve(waits.Order, b.bob); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.assigned(t, Kiosk{ID: [32]byte{3}, Groups: []string{"vault"}}); len(got) != 3 || got[2].Generation != 3 {
+	if got := b.assigned(t, Kiosk{ID: [32]byte{3}, Groups: []string{"vault"}}); len(got) != 3 || got[2].Generation != 4 || got[1].Generation != 3 {
 		t.Errorf("after approval: %+v", got)
 	}
 }

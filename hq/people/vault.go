@@ -34,6 +34,7 @@ const (
 	bucketPerson   = "person"   // name → slot ‖ Person
 	bucketPending  = "pending"  // order → slot ‖ pending: waits for a second operator
 	bucketProofing = "proofing" // name → slot ‖ the proofing record, as it was given
+	bucketDraft    = "draft"    // hash of what is to be signed → slot ‖ drafted: an enrolment that nobody has signed yet
 	bucketOrder    = "order"    // SHA-256 of the envelope → slot ‖ envelope; one byte where it was destroyed
 	bucketQueue    = "queue"    // number → Entry: what hq serve hands on
 	bucketJournal  = "journal"  // row → person: what bulk enrolments have done
@@ -113,7 +114,7 @@ func create(dir string, m Master) error {
 		return err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, b := range []string{bucketMeta, bucketPerson, bucketPending, bucketProofing, bucketOrder, bucketQueue, bucketJournal, bucketDying} {
+		for _, b := range []string{bucketMeta, bucketPerson, bucketPending, bucketProofing, bucketDraft, bucketOrder, bucketQueue, bucketJournal, bucketDying} {
 			if _, err := tx.CreateBucket([]byte(b)); err != nil {
 				return err
 			}

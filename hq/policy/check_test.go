@@ -54,6 +54,10 @@ exit = "none"
 `+staffAlways), nil},
 		{"two groups together", zones(rex+guardAlways, none+staffAlways), []string{`who is let in as guard and staff cannot leave "vault" at any time`}},
 		{"a rule with an end", zones(rex+staffAlways, reader+"rules = [{ groups = [\"staff\"], schedule = \"always\", until = 2026-12-31 }]\n"), []string{`as on Friday 2027-01-01, 00:00–24:00`}},
+		{"a reader that needs a clock", zones(rex+staffOffice, reader+"rules = [{ groups = [\"staff\"], schedule = \"all\" }]\n"+`[schedules.all]
+week.mon-sun = ["00:00-24:00"]
+`), []string{`14: error: who is let in as staff cannot leave "vault" while a kiosk does not know the time`}},
+		{"a clock to come in and none to leave", zones(rex+staffOffice, reader+"rules = [{ groups = [\"staff\"], schedule = \"office\" }, { groups = [\"staff\"], schedule = \"always\" }]\n"), nil},
 		{"closed on a holiday", zones(rex+staffOffice, reader+"rules = [{ groups = [\"staff\"], schedule = \"day\" }]\n"+`[schedules.day]
 week.mon-sun = ["00:00-24:00"]
 [[holidays]]
@@ -107,6 +111,7 @@ func TestOddities(t *testing.T) {
 		{"a zone spelt in two ways", small("[doors.side]\nfrom = \"frond\"\nexit = \"rex\"\nrules = [{ groups = [\"staff\"], schedule = \"always\" }]\n"), `8: warning: no way leads from outside to "frond"`},
 		{"an end that does not come", small("[schedules.s]\nweek.sat = [\"22:00-02:30\"]\n[doors.side]\nexit = \"rex\"\nrules = [{ groups = [\"staff\"], schedule = \"s\" }]\n"), `7: warning: schedule "s" begins or ends at 02:30 on 2027-03-28: the clock goes from 02:00 to 03:00 then`},
 		{"a beginning that comes twice", small("[schedules.s]\nweek.sun = [\"02:30-04:00\"]\n[doors.side]\nexit = \"rex\"\nrules = [{ groups = [\"staff\"], schedule = \"s\" }]\n"), `7: warning: schedule "s" begins or ends at 02:30 on 2027-10-31: the clock goes back from 03:00 to 02:00 then`},
+		{"a lockdown that locks in", zones("exit = \"rex\"\n"+staffAlways, "exit = \"reader\"\n"+staffAlways), `14: warning: nobody can leave "vault" in a lockdown`},
 	}
 	for _, tt := range tests {
 		b := Build([]byte(tt.text), nil, aMonday)

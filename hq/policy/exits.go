@@ -33,20 +33,25 @@ type plan struct {
 	moments
 	ways   []way
 	always set
-	open   map[string]map[string]set // by door and group
+	open   map[string]map[string]set  // by door and group
+	blind  map[string]map[string]bool // who may pass even when the kiosk does not know the time; by door and group
 }
 
 // trapped finds zones that somebody may enter and cannot leave. It looks at each group, at each two of them together, and at the groups that
 // people really have. More than two that nobody has together are not looked at: their number has no bound.
 func (d *Document) trapped(s access.Site, on access.Date, people []Person) (found []Finding) {
-	p := plan{moments: momentsOf(on, s), ways: d.ways(), open: map[string]map[string]set{}}
+	p := plan{moments: momentsOf(on, s), ways: d.ways(), open: map[string]map[string]set{}, blind: map[string]map[string]bool{}}
 	p.always = p.all()
 	for _, door := range s.Doors {
-		p.open[door.Name] = map[string]set{}
-		for _, g := range s.Groups {
+		p.open[door.Name], p.blind[door.Name] = map[string]set{}, map[string]bool{}
+		for n, g := range s.Groups {
 			p.open[door.Name][g] = p.moments.open(s, door.Name, []string{g})
+			p.blind[door.Name][g] = slices.ContainsFunc(door.Rules, func(r access.Rule) bool {
+				return r.Groups.Has(n) && r.Schedule == 0 && r.From == 0 && r.Until == 0
+			})
 		}
 	}
+	found = d.lockedIn(p, s.Groups)
 	told := map[string]bool{} // zone and group
 	tell := func(groups []string) {
 		for _, t := range p.trap(groups) {
@@ -87,34 +92,30 @@ type trap struct {
 	when       string
 }
 
-func (p plan) trap(groups []string) (found []trap) {
-	through := func(w way) set {
-		if w.free {
-			return p.always
-		}
-		out := p.none()
-		for _, g := range groups {
-			if open, ok := p.open[w.door][g]; ok {
-				out.add(open, open)
-			}
-		}
-		return out
+// through is when people of these groups may go a way.
+func (p plan) through(w way, groups []string) set {
+	if w.free {
+		return p.always
 	}
+	out := p.none()
+	for _, g := range groups {
+		if open, ok := p.open[w.door][g]; ok {
+			out.add(open, open)
+		}
+	}
+	return out
+}
+
+func (p plan) trap(groups []string) (found []trap) {
 	passable := make([]set, len(p.ways))
 	for i, w := range p.ways {
-		passable[i] = through(w)
+		passable[i] = p.through(w, groups)
 	}
-	// Whoever passes one door today may pass the next one on another day: the zones that can be entered at all.
-	entered := map[string]string{outside: ""}
-	for grew := true; grew; {
-		grew = false
-		for i, w := range p.ways {
-			_, from := entered[w.from]
-			if _, to := entered[w.to]; from && !to && !passable[i].empty() {
-				entered[w.to], grew = w.door, true
-			}
-		}
-	}
+	entered := p.entered(passable)
+	// And by which of them one gets out when the kiosk has lost the time, as after a power cut without headquarters.
+	blind := p.exits(func(w way) bool {
+		return w.free || slices.ContainsFunc(groups, func(g string) bool { return p.blind[w.door][g] })
+	})
 	// When each zone can be left, from one moment to the same moment outside.
 	left := map[string]set{outside: p.always}
 	for grew := true; grew; {
@@ -132,6 +133,53 @@ func (p plan) trap(groups []string) (found []trap) {
 	for _, zone := range slices.Sorted(maps.Keys(entered)) {
 		if when := p.missing(left[zone]); when != "" {
 			found = append(found, trap{zone, entered[zone], when})
+		} else if !blind[zone] {
+			found = append(found, trap{zone, entered[zone], "while a kiosk does not know the time"})
+		}
+	}
+	return found
+}
+
+// entered are the zones that can be entered at all, and by which door: whoever passes one door today may pass the next one on another day.
+func (p plan) entered(passable []set) map[string]string {
+	entered := map[string]string{outside: ""}
+	for grew := true; grew; {
+		grew = false
+		for i, w := range p.ways {
+			_, from := entered[w.from]
+			if _, to := entered[w.to]; from && !to && !passable[i].empty() {
+				entered[w.to], grew = w.door, true
+			}
+		}
+	}
+	return entered
+}
+
+// exits are the zones from which ways of a kind lead outside.
+func (p plan) exits(of func(way) bool) map[string]bool {
+	left := map[string]bool{outside: true}
+	for grew := true; grew; {
+		grew = false
+		for _, w := range p.ways {
+			if left[w.to] && !left[w.from] && of(w) {
+				left[w.from], grew = true, true
+			}
+		}
+	}
+	return left
+}
+
+// lockedIn finds zones that nobody can leave while a lockdown shuts what is opened by being recognised.
+func (d *Document) lockedIn(p plan, groups []string) (found []Finding) {
+	passable := make([]set, len(p.ways))
+	for i, w := range p.ways {
+		passable[i] = p.through(w, groups)
+	}
+	free := p.exits(func(w way) bool { return w.free })
+	entered := p.entered(passable)
+	for _, zone := range slices.Sorted(maps.Keys(entered)) {
+		if !free[zone] {
+			found = append(found, odd(d.lines.of("doors.%s.exit", entered[zone]), "nobody can leave %q in a lockdown, which shuts every way out but those with exit = %q", zone, exitREX))
 		}
 	}
 	return found

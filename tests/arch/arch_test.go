@@ -85,6 +85,8 @@ var bans = []ban{
 	{"hq/broker", "hq/fleet", nil, "a broker carries bytes and knows nothing of what they mean"},
 	{"hq/fleet", "inference/", nil, "what talks to kiosks looks at no photograph"},
 	{"hq/fleet", "hq/people", nil, "what talks to kiosks is handed signed orders; it opens no vault"},
+	{"hq/draft", "hq/", nil, "who signs elsewhere needs nothing of headquarters'"},
+	{"hq/draft", "net", nil, "what is signed elsewhere is read without a network"},
 	{"hq/people", "inference/", nil, "what holds everybody's references parses no photograph"},
 	{"hq/people", "firmware/", nil, "headquarters is no kiosk"},
 	{"hq/people", "net", nil, "what holds everybody's references talks to nobody"},

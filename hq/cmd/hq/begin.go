@@ -20,6 +20,7 @@ stands there and knows them: the kiosk is asked for a challenge, you sign it, an
 func beginCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	var o office
 	p := newPage("begin", "PERSON -key FILE -dir DIR", beginAbout, progress)
+	p.reaches()
 	file := p.String("key", "", "an enroller's key `file` (required)")
 	p.StringVar(&o.master, "master", "", "`file` of the master key of the people (default DIR/"+masterFile+")")
 	words, err := p.words(args, 1, 1)

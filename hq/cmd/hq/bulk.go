@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lintel-access/lintel/hq/bounded"
+	"github.com/lintel-access/lintel/hq/draft"
 	"github.com/lintel-access/lintel/hq/people"
 )
 
@@ -26,19 +28,22 @@ func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
 		folder string
 		asJSON bool
 	)
-	fs := o.flags("bulk", "FILE.csv -folder FOLDER -key FILE -dir FOLDER", aboutBulk, progress)
-	o.signs(fs)
+	fs := o.flags("bulk", "FILE.csv -folder FOLDER -key FILE|-draft FILE -dir FOLDER", aboutBulk, progress)
+	o.signing.flags(fs, "an enroller's")
 	o.looks(fs)
 	fs.StringVar(&folder, "folder", "", "folder of the photographs and proofing records (required)")
 	fs.BoolVar(&asJSON, "json", false, "a line of JSON for each row instead of a sentence")
-	words, err := o.parse(fs, args)
+	words, err := o.parse(fs, args, 1, 1)
 	if err != nil {
 		return err
 	}
-	if len(words) != 1 || folder == "" {
-		return fmt.Errorf("say which table, and where its files are: %w", errUsage)
+	if err := o.check(); err != nil {
+		return err
 	}
-	table, err := readBounded(words[0], people.MaxTable)
+	if folder == "" {
+		return fmt.Errorf("say where the table's files are, -folder FOLDER: %w", errUsage)
+	}
+	table, err := bounded.File(words[0], people.MaxTable)
 	if err != nil {
 		return err
 	}
@@ -47,20 +52,16 @@ func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	defer files.Close()
-	by, err := o.operator()
-	if err != nil {
-		return err
-	}
-	host, rules, err := o.extractor()
-	if err != nil {
-		return err
-	}
 	p, err := o.open()
 	if err != nil {
 		return err
 	}
+	take, err := o.enroller()
+	if err != nil {
+		return err
+	}
 	began, n := time.Now(), 0
-	report, err := p.Bulk(ctx, table, files, by, host, rules, func(l people.Line) {
+	report, err := p.Bulk(ctx, table, files, take.enrol, func(l people.Line) {
 		if n++; asJSON {
 			json.NewEncoder(out).Encode(jsonLine(l))
 		} else {
@@ -71,6 +72,9 @@ func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
 		}
 	})
 	fmt.Fprintf(progress, "bulk: %d enrolled, %d before, %d not; batch %s\n", report.Enrolled, report.Before, report.Failed, report.Batch)
+	if o.draft != "" && report.Enrolled > 0 { // also those of before an interruption: when they are handed in, the table goes on behind them
+		err = errors.Join(err, take.write(out))
+	}
 	if err != nil {
 		return fmt.Errorf("%w; run it again to go on", err)
 	}
@@ -86,6 +90,8 @@ func sentence(l people.Line) string {
 		return l.Err.Error()
 	case l.Before:
 		return "was done before"
+	case l.Enrolled.Order == [32]byte{}:
+		return "drafted"
 	case len(l.Enrolled.Alike) > 0:
 		return fmt.Sprintf("enrolled as %v; looks like %d others: hq people show %v", l.Enrolled.Person, len(l.Enrolled.Alike), l.Enrolled.Person)
 	}
@@ -102,24 +108,25 @@ func jsonLine(l people.Line) any {
 	}{Line: l.Line, Before: l.Before}
 	if l.Err != nil {
 		line.Error = l.Err.Error()
-	} else {
+	} else if l.Enrolled.Order != [32]byte{} {
 		line.Person, line.Order = l.Enrolled.Person.String(), hex.EncodeToString(l.Enrolled.Order[:])
 	}
 	return line
 }
 
 const aboutApprove = `signs, as a second operator, for enrolments that wait: one (ORDER), or those of a bulk enrolment (BATCH).
-Without either it lists what waits. Whoever enrolled somebody cannot approve it. -reject drops it instead.`
+Without either it lists what waits. Whoever enrolled somebody cannot approve it. -reject has it deleted instead, everywhere: it was
+signed, and a copy of it could still be handed on. Who had been enrolled before stays, and then there is nothing to sign.`
 
 func approve(ctx context.Context, args []string, out, progress io.Writer) error {
 	var (
 		o      office
 		reject bool
 	)
-	fs := o.flags("approve", "[ORDER|BATCH] [-key FILE] -dir FOLDER", aboutApprove, progress)
-	fs.StringVar(&o.key, "key", "", "file of your own key, mode 0600")
+	fs := o.flags("approve", "[ORDER|BATCH [-reject] -key FILE|-draft FILE] -dir FOLDER", aboutApprove, progress)
+	o.signing.flags(fs, "your own")
 	fs.BoolVar(&reject, "reject", false, "drop the enrolment instead")
-	words, err := o.parse(fs, args)
+	words, err := o.parse(fs, args, 0, 1)
 	if err != nil {
 		return err
 	}
@@ -137,34 +144,37 @@ func approve(ctx context.Context, args []string, out, progress io.Writer) error 
 		}
 		return nil
 	}
-	by, err := o.operator()
-	if err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
-	done, failed := 0, []error(nil)
+	var drafts []draft.Draft
+	found := false
 	for _, w := range all {
 		if order := hex.EncodeToString(w.Order[:]); words[0] != order && (words[0] != w.Batch || w.Batch == "") {
 			continue
 		}
+		found = true
+		drafted := p.DraftApproval
 		if reject {
-			err = p.Reject(w.Order, by)
-		} else {
-			err = p.Approve(w.Order, by)
+			drafted = p.Reject
 		}
-		if err != nil {
-			failed = append(failed, fmt.Errorf("%x: %w", w.Order, err))
-			continue
+		d, err := drafted(w.Order)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%x: %w", w.Order, err)
+		case len(d.Orders) == 0:
+			fmt.Fprintf(out, "%x dropped: %v stays as before\n", w.Order, w.ID)
+		default:
+			drafts = append(drafts, d)
 		}
-		done++
 	}
-	if done == 0 && failed == nil {
+	if !found {
 		return fmt.Errorf("nothing waits that is called %q", words[0])
 	}
-	if done > 0 {
-		o.tell(ctx, progress)
+	if len(drafts) == 0 {
+		return nil
 	}
-	fmt.Fprintf(out, "%d %s\n", done, map[bool]string{false: "approved", true: "dropped"}[reject])
-	return errors.Join(failed...)
+	return o.end(drafts, out, func(signed []draft.Signed) error { return o.hand(ctx, fs, signed, out, progress) })
 }
 
 // waits is a line for whoever is to approve.

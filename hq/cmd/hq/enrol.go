@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/bounded"
+	"github.com/lintel-access/lintel/hq/draft"
 	"github.com/lintel-access/lintel/hq/extract"
 	"github.com/lintel-access/lintel/hq/people"
 )
@@ -29,8 +31,8 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 		photos, groups             texts
 		until, proofing, at, again string
 	)
-	fs := o.flags("enrol", `"NAME" -photo FILE … -group GROUP … -consent REFERENCE -proofing FILE -valid-until DATE -key FILE -dir FOLDER`, aboutEnrol, progress)
-	o.signs(fs)
+	fs := o.flags("enrol", `"NAME" -photo FILE … -group GROUP … -consent REFERENCE -proofing FILE -valid-until DATE -key FILE|-draft FILE -dir FOLDER`, aboutEnrol, progress)
+	o.signing.flags(fs, "an enroller's")
 	o.looks(fs)
 	fs.Var(&photos, "photo", "a photograph, JPEG or PNG, of this person alone; may stand several times, three are good")
 	fs.Var(&groups, "group", "a group of the policy; may stand several times")
@@ -42,12 +44,15 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 	fs.StringVar(&at, "at", "", "id of the kiosk that enrols the person instead, 64 digits")
 	fs.StringVar(&again, "again", "", "id of a person who is enrolled and gets new photographs, groups or dates")
 	fs.BoolVar(&r.Duplicate, "duplicate-ok", false, "it is another person than the one they look like; a second operator must agree")
-	words, err := o.parse(fs, args)
+	words, err := o.parse(fs, args, 1, 1)
 	if err != nil {
 		return err
 	}
-	if len(words) != 1 {
-		return fmt.Errorf("say one person's name, in quotes: %w", errUsage)
+	if err := o.check(); err != nil {
+		return err
+	}
+	if at != "" && o.draft != "" {
+		return fmt.Errorf("an enrolment at a kiosk is signed at once, while somebody stands there: -key FILE: %w", errUsage)
 	}
 	r.Name, r.Groups = words[0], groups
 	if r.Until, err = people.ParseUntil(until); err != nil {
@@ -64,34 +69,77 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 		}
 	}
 	if proofing != "" {
-		if r.Proofing, err = readBounded(proofing, people.MaxProofing); err != nil {
+		if r.Proofing, err = bounded.File(proofing, people.MaxProofing); err != nil {
 			return fmt.Errorf("-proofing: %w", err)
 		}
 	}
 	for _, name := range photos {
-		photo, err := readBounded(name, extract.MaxPhoto)
+		photo, err := bounded.File(name, extract.MaxPhoto)
 		if err != nil {
 			return fmt.Errorf("-photo: %w", err)
 		}
 		r.Photos = append(r.Photos, photo)
 	}
-	by, err := o.operator()
+	take, err := o.enroller()
 	if err != nil {
 		return err
 	}
-	host, rules, err := o.extractor()
+	done, err := take.enrol(ctx, r)
 	if err != nil {
 		return err
+	}
+	if o.draft != "" {
+		return take.write(out)
+	}
+	o.tell(ctx, progress)
+	sayEnrolled(out, done)
+	return nil
+}
+
+// enroller enrols people at once, or gathers drafts of it.
+type enroller struct {
+	enrol func(context.Context, people.Request) (people.Enrolled, error)
+	write func(out io.Writer) error // of the drafts
+}
+
+func (o *office) enroller() (e enroller, err error) {
+	host, err := o.extractor()
+	if err != nil {
+		return e, err
+	}
+	rules, err := o.rules()
+	if err != nil {
+		return e, err
+	}
+	var by people.Operator
+	if o.draft == "" {
+		if by, err = o.operator(); err != nil {
+			return e, err
+		}
 	}
 	p, err := o.open()
 	if err != nil {
-		return err
+		return e, err
 	}
-	done, err := p.Enrol(ctx, r, by, host, rules)
-	if err != nil {
-		return err
+	var drafts []draft.Draft
+	e.enrol = func(ctx context.Context, r people.Request) (people.Enrolled, error) {
+		if o.draft == "" {
+			return p.Enrol(ctx, r, by, host, rules)
+		}
+		if len(drafts) == draft.MaxItems {
+			return people.Enrolled{}, fmt.Errorf("one file holds no more than %d drafts", draft.MaxItems)
+		}
+		d, err := p.DraftEnrolment(ctx, r, host, rules)
+		if err == nil {
+			drafts = append(drafts, d)
+		}
+		return people.Enrolled{}, err
 	}
-	o.tell(ctx, progress)
+	e.write = func(out io.Writer) error { return o.end(drafts, out, nil) }
+	return e, nil
+}
+
+func sayEnrolled(out io.Writer, done people.Enrolled) {
 	fmt.Fprintf(out, "person %v\norder  %x\n", done.Person, done.Order)
 	if done.Pending != "" {
 		fmt.Fprintf(out, "waits for a second operator (%s): hq approve %x\n", done.Pending, done.Order)
@@ -99,7 +147,6 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 	for _, l := range done.Alike {
 		fmt.Fprintf(out, "%s %v\n", likeness(l), l.Person)
 	}
-	return nil
 }
 
 func likeness(l people.Likeness) string {

@@ -33,7 +33,7 @@ func parseEvents(args []string, help io.Writer, now time.Time) (eventsOptions, e
 	var since, severity string
 	fs := flag.NewFlagSet("hq events", flag.ContinueOnError)
 	fs.StringVar(&o.state, "dir", "", "headquarters' folder (required)")
-	fs.BoolVar(&o.follow, "follow", false, "go on with what arrives; what came before is shown with -since alone")
+	fs.BoolVar(&o.follow, "follow", false, "go on with what arrives; of what came before it shows the alarms that stand open, and the rest with -since alone")
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
 	fs.StringVar(&o.filter.Door, "door", "", "of this door")
 	fs.StringVar(&o.filter.Kind, "kind", "", "number of an event (307), a hundred of them (3xx), words of a name (forced), or alarm")

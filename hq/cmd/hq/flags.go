@@ -23,6 +23,7 @@ const (
 type page struct {
 	*flag.FlagSet
 	dir  string
+	sock string // of an hq serve elsewhere
 	json bool
 }
 
@@ -38,21 +39,34 @@ func newPage(name, words, about string, out io.Writer) *page {
 	return p
 }
 
-// words reads flags and words in any order, and wants that many words.
-func (p *page) words(args []string, least, most int) (words []string, err error) {
+// reaches adds the flag of commands that need no more of headquarters than its socket, which ssh can bring to an operator's machine.
+func (p *page) reaches() {
+	p.StringVar(&p.sock, "socket", "", "`path` of hq serve's socket, where it is not DIR/hq.sock: brought to your machine by ssh -L, so that your key stays there")
+}
+
+// wordsOf reads flags and words in any order.
+func wordsOf(fs *flag.FlagSet, args []string) (words []string, err error) {
 	for {
-		if err := p.Parse(args); err != nil {
+		if err := fs.Parse(args); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
 				return nil, err
 			}
-			return nil, fmt.Errorf("%w: %s -h", errUsage, p.Name())
+			return nil, fmt.Errorf("%w: %s -h", errUsage, fs.Name())
 		}
-		if p.NArg() == 0 {
-			break
+		if fs.NArg() == 0 {
+			return words, nil
 		}
-		words, args = append(words, p.Arg(0)), p.Args()[1:]
+		words, args = append(words, fs.Arg(0)), fs.Args()[1:]
 	}
-	if p.dir == "" {
+}
+
+// words reads flags and words in any order, and wants that many words.
+func (p *page) words(args []string, least, most int) ([]string, error) {
+	words, err := wordsOf(p.FlagSet, args)
+	if err != nil {
+		return nil, err
+	}
+	if p.dir == "" && p.sock == "" {
 		return nil, fmt.Errorf("say where headquarters' folder is, -dir FOLDER: %w", errUsage)
 	}
 	if len(words) < least || len(words) > most {
@@ -61,7 +75,12 @@ func (p *page) words(args []string, least, most int) (words []string, err error)
 	return words, nil
 }
 
-func (p *page) socket() string { return filepath.Join(p.dir, socketName) }
+func (p *page) socket() string {
+	if p.sock != "" {
+		return p.sock
+	}
+	return filepath.Join(p.dir, socketName)
+}
 
 // ask has the hq serve that runs on the folder do something.
 func ask[A any](ctx context.Context, p *page, verb string, body any) (A, error) {

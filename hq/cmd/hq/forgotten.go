@@ -14,6 +14,7 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -64,12 +65,9 @@ func forgottenCommand(ctx context.Context, args []string, out, progress io.Write
 	var o office
 	flags := o.flags("forgotten", "PERSON [-out FOLDER] -dir FOLDER", aboutForgotten, progress)
 	folder := flags.String("out", "", "new folder for the proofs")
-	words, err := o.parse(flags, args)
+	words, err := o.parse(flags, args, 1, 1)
 	if err != nil {
 		return err
-	}
-	if len(words) != 1 {
-		return fmt.Errorf("say one person, by the id: %w", errUsage)
 	}
 	id, err := access.ParsePersonID(words[0])
 	if err != nil {
@@ -182,7 +180,7 @@ func verifyDeletion(out io.Writer, file, operator string, kiosk *ecdsa.PublicKey
 	if err != nil {
 		return err
 	}
-	data, err := readAtMost(file, ledger.MaxDeletion)
+	data, err := bounded.File(file, ledger.MaxDeletion)
 	if err != nil {
 		return fmt.Errorf("read proof: %w", err)
 	}

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lintel-access/lintel/drivers/tpm"
 	"github.com/lintel-access/lintel/drivers/tpm/swtpm"
 	"github.com/lintel-access/lintel/hq/authority"
@@ -40,6 +42,9 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	if dir := os.Getenv(serveHere); dir != "" {
+		if err := hide(); err != nil {
+			panic(err)
+		}
 		if err := run(context.Background(), []string{"serve", "-dir", dir, "-listen", "127.0.0.1:0", "-name", "127.0.0.1"}, os.Stdout, os.Stderr); err != nil {
 			os.Stderr.WriteString(err.Error())
 			os.Exit(1)
@@ -285,6 +290,21 @@ func TestLifeOfAHouse(t *testing.T) {
 	s.serve()
 	if k := s.kiosks(); len(k) != 1 || k[0].State != "active" || k[0].Head != 3 {
 		t.Errorf("after the restore %+v", k)
+	}
+}
+
+// Nobody who took over another program of headquarters' account reads keys out of hq serve's memory.
+func TestHidden(t *testing.T) {
+	before, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(before), 0, 0, 0)
+	if err := hide(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); n != 0 || err != nil || before == 0 {
+		t.Errorf("dumpable %d, before %d, %v", n, before, err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/hq/authority"
-	"github.com/lintel-access/lintel/hq/hatch"
+	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -23,12 +23,13 @@ const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is it
   hq kiosk lift KIOSK                                          end that, and its alarms
   hq kiosk adopt KIOSK                                         carry on from where it stands, after hq restore; it is given everything again
   hq kiosk replace OLD NEW                                     NEW has been added; it gets the door and the orders of OLD, which is barred
-  hq kiosk decommission KIOSK -key FILE                        an administrator has it forget everything; then remove it
+  hq kiosk decommission KIOSK -key|-draft FILE                 an administrator has it forget everything; then remove it
   hq kiosk remove KIOSK -why TEXT                              bar it; what it holds, it keeps`
 
 type kioskOptions struct {
 	*page
-	door, broker, out, why, key, replaces string
+	signing
+	door, broker, out, why, replaces string
 }
 
 // kioskCommand is the life of a kiosk.
@@ -39,7 +40,8 @@ func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	o.StringVar(&o.out, "out", "", "new `folder` for what the kiosk is to be told (add)")
 	o.StringVar(&o.replaces, "replaces", "", "`kiosk` that had this TPM before it was provisioned anew, or this door (add)")
 	o.StringVar(&o.why, "why", "", "`reason`, for whoever reads the list later (quarantine, remove)")
-	o.StringVar(&o.key, "key", "", "an administrator's key `file` (decommission)")
+	o.signing.flags(o.page, "an administrator's (decommission)")
+	o.reaches()
 	o.BoolVar(&o.json, "json", false, "as JSON (list)")
 	words, err := o.words(args, 1, 3)
 	if err != nil {
@@ -74,14 +76,14 @@ func say(out io.Writer, err error, format string, args ...any) error {
 
 // add makes a kiosk known, and writes what it must be told.
 func (o kioskOptions) add(ctx context.Context, file string, out io.Writer) error {
-	if o.broker == "" || o.out == "" {
-		return fmt.Errorf("say -broker HOST:PORT and -out FOLDER: %w", errUsage)
+	if o.broker == "" || o.out == "" || o.dir == "" {
+		return fmt.Errorf("say -broker HOST:PORT, -out FOLDER and -dir DIR: %w", errUsage)
 	}
 	host, err := split(o.broker)
 	if err != nil {
 		return err
 	}
-	introduction, err := readMost(file, wire.KindIntroduction.Most())
+	introduction, err := bounded.File(file, int64(wire.KindIntroduction.Most()))
 	if err != nil {
 		return err
 	}
@@ -107,19 +109,6 @@ func (o kioskOptions) add(ctx context.Context, file string, out io.Writer) error
 	}
 	return say(out, nil, "kiosk %s is known. On the kiosk, with %s beside it:\n  door headquarters -state STATE -root-key root.pub -broker %s -server %s -trust trust.cose -certificate certificate.pem -door %s\n",
 		a.Kiosk, o.out, o.broker, host, a.Door)
-}
-
-func readMost(path string, most int) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
-	if err == nil && len(data) > most {
-		err = fmt.Errorf("%q is larger than %d bytes", path, most)
-	}
-	return data, err
 }
 
 func allKiosks(ctx context.Context, p *page) ([]shown, error) {
@@ -164,10 +153,10 @@ func (o kioskOptions) list(ctx context.Context, out io.Writer) error {
 }
 
 func (o kioskOptions) decommission(ctx context.Context, kiosk string, out io.Writer) error {
-	if err := sign(ctx, o.page, kiosk, o.key, wire.Decommission{Issued: time.Now().Unix()}); err != nil {
+	if err := o.order(ctx, o.page, kiosk, wire.Decommission{Issued: time.Now().Unix()}, out); err != nil {
 		return err
 	}
-	return say(out, nil, "kiosk %q is told to forget everything as soon as it is connected; its record of it is the proof. Then: hq kiosk remove\n", kiosk)
+	return say(out, nil, "kiosk %q forgets everything when it is told so; its record of it is the proof. Then: hq kiosk remove\n", kiosk)
 }
 
 // meant refuses to sign for another kiosk than the operator named: hq serve, which looks it up, is not to say for whom somebody's key signs.
@@ -176,32 +165,4 @@ func meant(word string, kiosk [32]byte) error {
 		return fmt.Errorf("headquarters takes %q for kiosk %s: nothing was signed; say its whole name, if that is it: %w", word, wire.Name(kiosk), errUsage)
 	}
 	return nil
-}
-
-// sign has an operator's key sign an order for one kiosk or, with an empty name, for all, and hands it in.
-func sign(ctx context.Context, p *page, kiosk, file string, body wire.Body) error {
-	if file == "" {
-		return fmt.Errorf("say whose word this is, -key FILE: %w", errUsage)
-	}
-	key, err := authority.LoadKey(file)
-	if err != nil {
-		return err
-	}
-	audience := wire.Fleet()
-	if kiosk != "" {
-		k, err := ask[named](ctx, p, verbFind, kioskRequest{kiosk})
-		if err != nil {
-			return err
-		}
-		if err := meant(kiosk, k.ID); err != nil {
-			return err
-		}
-		audience, kiosk = k.ID, k.Kiosk
-	}
-	envelope, err := wire.Sign(key, audience, body)
-	if err != nil {
-		return err
-	}
-	_, err = ask[hatch.Nothing](ctx, p, verbOrder, orderRequest{kiosk, envelope})
-	return err
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lintel-access/lintel/hq/extract"
 	"github.com/lintel-access/lintel/hq/extract/worker"
 )
@@ -19,7 +21,11 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
+	err := hide()
+	if err == nil {
+		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
+	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, "hq:", err)
@@ -28,6 +34,15 @@ func main() {
 		fmt.Fprintln(os.Stderr, "hq:", err)
 		os.Exit(1)
 	}
+}
+
+// hide lets no other program of this account read hq's memory, where keys and references are, and leaves no core image: the child that parses photographs
+// is such a program, and an operator's editor is another.
+func hide() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("hide memory: %w", err)
+	}
+	return nil
 }
 
 // errUsage means that the words on the command line make no sense.
@@ -50,6 +65,8 @@ func commands() []command {
 	}, peopleCommands(), []command{
 		{"forgotten", "say which kiosks may still hold somebody who was deleted, and write the proofs of the others", forgottenCommand},
 		{"roster", "compare whom a kiosk holds with whom it should hold", rosterCommand},
+		{"sign", "sign, on your own machine, what headquarters has drafted", signCommand},
+		{"hand", "take in what was signed", handCommand},
 		{"policy", "checks, explains, compares the rules of a site, and puts them in force", runPolicy},
 		{"events", "show what kiosks have recorded, and what is wrong with it", eventsCommand},
 		{"receipt", "write the proof that a walk-up stands in the kiosk's log", receiptCommand},

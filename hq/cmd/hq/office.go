@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,16 +16,20 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/hq/extract"
 	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/inference/model"
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // office is what commands about people have in common: where headquarters' folder is, and who asks.
 type office struct {
-	dir, master, key string
-	bundle, library  string
+	signing
+	dir, master     string
+	bundle, library string
+	vault           *people.People // once it is open: a passphrase is asked for once
 }
 
 // Names within headquarters' folder.
@@ -38,62 +41,41 @@ const (
 	maxTrust     = 64 << 10
 )
 
-// flags makes the flags of a command. What stands in its help before them is about.
-func (o *office) flags(name, usage, about string, out io.Writer) *flag.FlagSet {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(out)
-	fs.StringVar(&o.dir, "dir", "", "headquarters' folder (required)")
-	fs.StringVar(&o.master, "master", "", "file of the master key of the people (default DIR/"+masterFile+")")
-	fs.Usage = func() {
-		fmt.Fprintf(fs.Output(), "usage: hq %s %s\n\n%s\n\n", name, usage, about)
-		fs.PrintDefaults()
-	}
-	return fs
-}
-
-// signs adds the flag of commands that sign.
-func (o *office) signs(fs *flag.FlagSet) {
-	fs.StringVar(&o.key, "key", "", "file of your own key, mode 0600 (required)")
+// flags makes the flags of a command.
+func (o *office) flags(name, usage, about string, out io.Writer) *page {
+	p := newPage(name, usage, about, out)
+	p.StringVar(&o.master, "master", "", "`file` of the master key of the people (default DIR/"+masterFile+")")
+	return p
 }
 
 // looks adds the flags of commands that take photographs.
-func (o *office) looks(fs *flag.FlagSet) {
+func (o *office) looks(fs *page) {
 	fs.StringVar(&o.bundle, "bundle", ".lintel/bundle", "folder of the prepared models; their hashes are checked")
 	fs.StringVar(&o.library, "library", ".lintel/ort/libonnxruntime.so.1", "the ONNX Runtime library; its hash is checked")
 }
 
-// parse takes flags and other words in any order, and returns those words.
-func (o *office) parse(fs *flag.FlagSet, args []string) (words []string, err error) {
-	for {
-		if err := fs.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return nil, err
-			}
-			return nil, fmt.Errorf("%w: hq %s -h", errUsage, fs.Name())
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		words, args = append(words, fs.Arg(0)), fs.Args()[1:]
-	}
-	if o.dir == "" {
-		return nil, fmt.Errorf("say where headquarters' folder is, -dir FOLDER: %w", errUsage)
-	}
-	if o.master == "" {
+// parse reads flags and words.
+func (o *office) parse(p *page, args []string, least, most int) ([]string, error) {
+	words, err := p.words(args, least, most)
+	if o.dir = p.dir; o.master == "" {
 		o.master = filepath.Join(o.dir, masterFile)
 	}
-	return words, nil
+	return words, err
 }
 
 func (o *office) folder() string { return filepath.Join(o.dir, peopleFolder) }
 
 // open opens the vault of people.
 func (o *office) open() (*people.People, error) {
+	if o.vault != nil {
+		return o.vault, nil
+	}
 	m, err := people.LoadMaster(o.master, askPassphrase)
 	if err != nil {
 		return nil, err
 	}
-	return people.Open(o.folder(), m)
+	o.vault, err = people.Open(o.folder(), m)
+	return o.vault, err
 }
 
 // tell has a running headquarters look at the orders that are new. Without one they wait for its start.
@@ -103,61 +85,58 @@ func (o *office) tell(ctx context.Context, progress io.Writer) {
 	}
 }
 
-// operator is whoever's key was given, with the Trust of the fleet's root.
-func (o *office) operator() (people.Operator, error) {
-	if o.key == "" {
-		return people.Operator{}, fmt.Errorf("say which key is yours, -key FILE: %w", errUsage)
+// trust is the Trust of the fleet's root.
+func (o *office) trust() (wire.Trust, error) {
+	root, err := authority.LoadPublic(filepath.Join(o.dir, rootFile))
+	if err != nil {
+		return wire.Trust{}, err
 	}
+	data, err := bounded.File(filepath.Join(o.dir, trustFile), maxTrust)
+	if err != nil {
+		return wire.Trust{}, err
+	}
+	return authority.OpenTrust(data, root)
+}
+
+// operator is whoever's key was given.
+func (o *office) operator() (people.Operator, error) {
 	key, err := authority.LoadKey(o.key)
 	if err != nil {
 		return people.Operator{}, err
 	}
-	root, err := authority.LoadPublic(filepath.Join(o.dir, rootFile))
-	if err != nil {
-		return people.Operator{}, err
-	}
-	data, err := readBounded(filepath.Join(o.dir, trustFile), maxTrust)
-	if err != nil {
-		return people.Operator{}, err
-	}
-	trust, err := authority.OpenTrust(data, root)
+	trust, err := o.trust()
 	if err != nil {
 		return people.Operator{}, err
 	}
 	return people.NewOperator(key, trust)
 }
 
-// extractor is the child that parses photographs, and the rules by which references are compared: those of the doors' default policy.
-func (o *office) extractor() (*extract.Host, people.Rules, error) {
+// extractor is the child that parses photographs.
+func (o *office) extractor() (*extract.Host, error) {
 	m, err := model.Default()
 	if err != nil {
-		return nil, people.Rules{}, err
+		return nil, err
+	}
+	return &extract.Host{Args: []string{"-bundle", o.bundle, "-library", o.library}, Bundle: m.Hash()}, nil
+}
+
+// rules are by which references are compared: those of the doors' default policy.
+func (o *office) rules() (people.Rules, error) {
+	m, err := model.Default()
+	if err != nil {
+		return people.Rules{}, err
 	}
 	c, err := model.DefaultCalibration()
 	if err != nil {
-		return nil, people.Rules{}, err
+		return people.Rules{}, err
 	}
 	policy := access.DefaultPolicy()
 	same, err := c.Threshold(policy.FalseMatchRate)
 	if err != nil {
-		return nil, people.Rules{}, err
+		return people.Rules{}, err
 	}
 	same += policy.SiteOffset
-	host := &extract.Host{Args: []string{"-bundle", o.bundle, "-library", o.library}, Bundle: m.Hash()}
-	return host, people.Rules{Bundle: m.Hash(), Same: same, Alike: same - policy.LookAlike}, nil
-}
-
-func readBounded(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("%q is larger than %d bytes", path, most)
-	}
-	return data, err
+	return people.Rules{Bundle: m.Hash(), Same: same, Alike: same - policy.LookAlike}, nil
 }
 
 // askPassphrase reads a line from the terminal without showing it, or from whatever stands in for one.

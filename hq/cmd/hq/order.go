@@ -30,8 +30,10 @@ func disableCommand(ctx context.Context, args []string, out, progress io.Writer)
 }
 
 func switchCommand(ctx context.Context, args []string, name, does string, out, progress io.Writer, order func(version uint64, on bool) wire.Body) error {
-	p := newPage(name, "on|off -key FILE [-kiosk KIOSK] -dir DIR", fmt.Sprintf(switchAbout, does), progress)
-	key := p.String("key", "", "an administrator's key `file` (required)")
+	p := newPage(name, "on|off -key FILE|-draft FILE [-kiosk KIOSK] -dir DIR", fmt.Sprintf(switchAbout, does), progress)
+	p.reaches()
+	var g signing
+	g.flags(p, "an administrator's")
 	kiosk := p.String("kiosk", "", "one `kiosk`: its whole name (default: all)")
 	words, err := p.words(args, 1, 1)
 	if err != nil {
@@ -41,18 +43,20 @@ func switchCommand(ctx context.Context, args []string, name, does string, out, p
 		return fmt.Errorf("say on or off, not %q: %w", words[0], errUsage)
 	}
 	// The time in milliseconds rises from word to word, whoever gives them and wherever.
-	if err := sign(ctx, p, *kiosk, *key, order(uint64(time.Now().UnixMilli()), words[0] == "on")); err != nil {
-		return err
-	}
-	return say(out, nil, "%s is %s: kiosks that are connected have been told, the others will be\n", name, words[0])
+	return g.order(ctx, p, *kiosk, order(uint64(time.Now().UnixMilli()), words[0] == "on"), out)
 }
 
 const releaseAbout = `Opens one door once, now. The kiosk is asked for a challenge, you sign it, and the kiosk checks your signature: headquarters cannot do this
-without your key. A kiosk that is not connected is not released. KIOSK is its whole name, or its door.`
+without your key. A kiosk that is not connected is not released. KIOSK is its whole name, or its door.
+
+The challenge is good for ten seconds, so this cannot be signed by way of a file. From your own machine, where your key stays:
+  ssh -N -L ./hq.sock:DIR/hq.sock HEADQUARTERS &
+  hq release KIOSK -key FILE -socket ./hq.sock`
 
 // releaseCommand releases a door from afar.
 func releaseCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	p := newPage("release", "KIOSK -key FILE [-confirm SESSION] -dir DIR", releaseAbout, progress)
+	p.reaches()
 	file := p.String("key", "", "a releaser's key `file` (required)")
 	confirm := p.String("confirm", "", "settle the walk-up of this `session`, as hq events shows it, that waits for an operator, instead of opening")
 	words, err := p.words(args, 1, 1)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/draft"
 	"github.com/lintel-access/lintel/hq/people"
 )
 
@@ -18,20 +20,16 @@ import (
 func lastDay(until int64) string { return time.Unix(until-1, 0).UTC().Format(time.DateOnly) }
 
 // change makes the command for one person that an operator signs.
-func change(name, does, done string, act func(*people.People, people.Listed, people.Operator) error) command {
+func change(name, does string, drafted func(*people.People, access.PersonID) (draft.Draft, error)) command {
 	return command{name, does, func(ctx context.Context, args []string, out, progress io.Writer) error {
 		var o office
-		fs := o.flags(name, "PERSON -key FILE -dir FOLDER", does+". PERSON is an id, a number or a name.", progress)
-		o.signs(fs)
-		words, err := o.parse(fs, args)
+		fs := o.flags(name, "PERSON -key FILE|-draft FILE -dir FOLDER", does+". PERSON is an id, a number or a name; for resume with -key, the id.", progress)
+		o.signing.flags(fs, "your")
+		words, err := o.parse(fs, args, 1, 1)
 		if err != nil {
 			return err
 		}
-		if len(words) != 1 {
-			return fmt.Errorf("say one person: %w", errUsage)
-		}
-		by, err := o.operator()
-		if err != nil {
+		if err := o.check(); err != nil {
 			return err
 		}
 		p, err := o.open()
@@ -42,33 +40,77 @@ func change(name, does, done string, act func(*people.People, people.Listed, peo
 		if err != nil {
 			return err
 		}
-		if name == "resume" && words[0] != who.ID.String() { // who has the vault could give the name of somebody else to whom was suspended
-			return fmt.Errorf("say the whole id of whom to resume, which hq suspend has printed, and no name or number: %w", errUsage)
+		if name == "resume" && o.key != "" && who.ID.String() != words[0] { // it gives, and nobody reads what is signed
+			return fmt.Errorf("headquarters takes that for %v: nothing was signed; say the id, if that is it, or -draft: %w", who.ID, errUsage)
 		}
-		if err := act(p, who, by); err != nil {
+		d, err := drafted(p, who.ID)
+		if err != nil {
 			return err
 		}
-		o.tell(ctx, progress)
-		fmt.Fprintf(out, "%v %s\n", who.Person, done)
-		return nil
+		return o.end([]draft.Draft{d}, out, func(all []draft.Signed) error { return o.hand(ctx, fs, all, out, progress) })
 	}}
+}
+
+const aboutDelete = `has a person forgotten, here and at every kiosk, for good: references, name and all. PERSON is an id, a number or a name. With -ended DAYS
+instead it is everybody whose permission ended so many days ago or longer: doors let them in no more, but their references are still kept.`
+
+func deletePeople(ctx context.Context, args []string, out, progress io.Writer) error {
+	var o office
+	fs := o.flags("delete", "PERSON|-ended DAYS -key FILE|-draft FILE -dir FOLDER", aboutDelete, progress)
+	o.signing.flags(fs, "your")
+	ended := fs.Int("ended", -1, "everybody whose permission ended so many `days` ago")
+	words, err := o.parse(fs, args, 0, 1)
+	if err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	if (len(words) == 1) == (*ended >= 0) {
+		return fmt.Errorf("say one person, or -ended DAYS: %w", errUsage)
+	}
+	p, err := o.open()
+	if err != nil {
+		return err
+	}
+	var who []people.Listed
+	if len(words) == 1 {
+		one, err := p.Find(words[0])
+		if err != nil {
+			return err
+		}
+		who = append(who, one)
+	} else if who, err = p.Ended(time.Duration(*ended) * day); err != nil {
+		return err
+	}
+	if len(who) == 0 {
+		return say(out, nil, "nobody's permission ended that long ago\n")
+	}
+	var drafts []draft.Draft
+	for _, l := range who {
+		d, err := p.DraftDeletion(l.ID)
+		if err != nil {
+			return err
+		}
+		drafts = append(drafts, d)
+	}
+	return o.end(drafts, out, func(all []draft.Signed) error { return o.hand(ctx, fs, all, out, progress) })
 }
 
 // peopleCommands are the commands about people, in the order of a person's life.
 func peopleCommands() []command {
-	to := func(s people.State) func(*people.People, people.Listed, people.Operator) error {
-		return func(p *people.People, who people.Listed, by people.Operator) error { return p.SetState(who.ID, s, by) }
+	to := func(s people.State) func(*people.People, access.PersonID) (draft.Draft, error) {
+		return func(p *people.People, who access.PersonID) (draft.Draft, error) { return p.DraftState(who, s) }
 	}
 	return []command{
 		{"people", "list or show who is enrolled; make the vault of people", showPeople},
 		{"enrol", "enrol a person from photographs, or at a kiosk", enrol},
 		{"bulk", "enrol the people of a table", bulk},
 		{"approve", "agree, as a second operator, to enrolments that wait", approve},
-		change("suspend", "take a permission until it is given back; for administrators", "suspended", to(people.Suspended)),
-		change("resume", "give a suspended permission back; for administrators", "resumed", to(people.Active)),
-		change("revoke", "take a permission for good; for administrators", "revoked", to(people.Revoked)),
-		change("delete", "have a person forgotten, here and at every kiosk, for good", "deleted",
-			func(p *people.People, who people.Listed, by people.Operator) error { return p.Delete(who.ID, by) }),
+		change("suspend", "take a permission until it is given back; for administrators", to(people.Suspended)),
+		change("resume", "give a suspended permission back; for administrators", to(people.Active)),
+		change("revoke", "take a permission for good; for administrators", to(people.Revoked)),
+		{"delete", "have people forgotten, here and at every kiosk, for good", deletePeople},
 	}
 }
 
@@ -86,7 +128,7 @@ func showPeople(_ context.Context, args []string, out, progress io.Writer) error
 	fs := o.flags("people", "list|show PERSON|proofing PERSON|privileged [GROUP …]|init -dir FOLDER", aboutPeople, progress)
 	fs.BoolVar(&asJSON, "json", false, "list and show: JSON")
 	fs.BoolVar(&passphrase, "passphrase", false, "init: put the master key under a passphrase, which every command then asks for")
-	words, err := o.parse(fs, args)
+	words, err := o.parse(fs, args, 1, 64)
 	if err != nil {
 		return err
 	}
@@ -175,7 +217,7 @@ func standing(l people.Listed) string {
 	case l.Pending:
 		return "waits"
 	case l.State == people.Active && l.Until <= time.Now().Unix():
-		return "expired"
+		return "ended"
 	}
 	return l.State.String()
 }

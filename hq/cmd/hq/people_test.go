@@ -183,6 +183,11 @@ func TestEnrolFromPhotographs(t *testing.T) {
 	if got := h.must("people", "proofing", id[1]); got != "passport seen" {
 		t.Errorf("proofing record %q", got)
 	}
+	if _, err := h.run("resume", "First Example", "-key", h.keys["root"]); err == nil || !strings.Contains(err.Error(), "nothing was signed") {
+		t.Errorf("somebody was resumed by a name that headquarters looked up: %v", err)
+	}
+	h.must("resume", id[1], "-key", h.keys["root"])
+	h.must("suspend", id[1], "-key", h.keys["root"])
 	if _, err := h.run("delete", id[1], "-key", h.keys["ann"]); err == nil {
 		t.Error("an enroller had somebody forgotten whom an administrator has suspended")
 	}

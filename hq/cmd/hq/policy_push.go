@@ -55,12 +55,17 @@ func (s *served) keepText(ctx context.Context, q textRequest) (any, error) {
 }
 
 func pushPolicy(ctx context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("policy push", "FILE -key FILE [-yes] [-people CSV] -dir DIR", pushAbout, progress)
-	key := p.String("key", "", "an administrator's key `file` (required)")
+	p := newPage("policy push", "FILE -key FILE|-draft FILE [-yes] [-people CSV] -dir DIR", pushAbout, progress)
+	p.reaches()
+	var g signing
+	g.flags(p, "an administrator's")
 	yes := p.Bool("yes", false, "do not ask")
 	people := p.String("people", "", "`CSV` of people and their groups, for what changes for whom")
 	words, err := p.words(args, 1, 1)
 	if err != nil {
+		return err
+	}
+	if err := g.check(); err != nil {
 		return err
 	}
 	o := policyOrder{now: time.Now()}
@@ -87,7 +92,7 @@ func pushPolicy(ctx context.Context, args []string, out, progress io.Writer) err
 		return err
 	}
 	fmt.Fprint(out, strangers(b.Site, kiosks))
-	if !*yes {
+	if !*yes && g.draft == "" {
 		if err := agree(progress, "Put this in force at every kiosk?"); err != nil {
 			return err
 		}
@@ -96,10 +101,10 @@ func pushPolicy(ctx context.Context, args []string, out, progress io.Writer) err
 		return err
 	}
 	version := max(uint64(time.Now().UnixMilli()), was.Version+1)
-	if err := sign(ctx, p, "", *key, wire.Policy{Version: version, Document: b.Encoded, Issued: time.Now().Unix()}); err != nil {
+	if err := say(out, nil, "version %d of %q: kiosks that are connected are told once it is signed and handed in, the others when they come back\n", version, b.Site.Name); err != nil {
 		return err
 	}
-	return say(out, nil, "version %d of %q is signed: kiosks that are connected have been told, the others will be\n", version, b.Site.Name)
+	return g.order(ctx, p, "", wire.Policy{Version: version, Document: b.Encoded, Issued: time.Now().Unix()}, out)
 }
 
 // agree asks at the terminal, and takes nothing but yes for an answer.

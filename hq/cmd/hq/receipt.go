@@ -15,6 +15,7 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog/proof"
+	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/hq/ledger"
 )
 
@@ -152,7 +153,7 @@ func verifyReceiptCommand(_ context.Context, args []string, out, _ io.Writer) er
 	if *keyFile == "" || fs.NArg() != 1 {
 		return fmt.Errorf("name the kiosk's key and one receipt: -key KEYFILE FILE: %w", errUsage)
 	}
-	line, err := readAtMost(*keyFile, maxKeyFile)
+	line, err := bounded.File(*keyFile, maxKeyFile)
 	if err != nil {
 		return fmt.Errorf("read key: %w", err)
 	}
@@ -163,7 +164,7 @@ func verifyReceiptCommand(_ context.Context, args []string, out, _ io.Writer) er
 	if *operator != "" {
 		return verifyDeletion(out, fs.Arg(0), *operator, key)
 	}
-	receipt, err := readAtMost(fs.Arg(0), proof.MaxReceipt)
+	receipt, err := bounded.File(fs.Arg(0), proof.MaxReceipt)
 	if err != nil {
 		return fmt.Errorf("read receipt: %w", err)
 	}
@@ -208,18 +209,4 @@ func printReceipt(out io.Writer, v proof.Verified) error {
 	}
 	_, err := fmt.Fprintln(out, "receipt holds")
 	return err
-}
-
-// readAtMost reads a whole file of at most so many bytes.
-func readAtMost(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(b)) > most {
-		err = fmt.Errorf("file %q has more than %d bytes", path, most)
-	}
-	return b, err
 }

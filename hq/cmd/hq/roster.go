@@ -32,11 +32,11 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 	var o office
 	flags := o.flags("roster", "diff KIOSK [-mend] -dir FOLDER", aboutRoster, progress)
 	mend := flags.Bool("mend", false, "give the kiosk again what it lacks")
-	words, err := o.parse(flags, args)
+	words, err := o.parse(flags, args, 2, 2)
 	if err != nil {
 		return err
 	}
-	if len(words) != 2 || words[0] != "diff" {
+	if words[0] != "diff" {
 		return fmt.Errorf("say diff and one kiosk: %w", errUsage)
 	}
 	at := &page{dir: o.dir}

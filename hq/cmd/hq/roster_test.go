@@ -34,7 +34,7 @@ func (oneFace) References(_ context.Context, photos [][]byte) (all []extract.Res
 // enrol enrols somebody without photographs, as eve.
 func (s *site) enrol(p *people.People, n byte, group string) access.PersonID {
 	s.t.Helper()
-	by, err := (&office{dir: s.dir, key: s.file("eve")}).operator()
+	by, err := (&office{dir: s.dir, signing: signing{key: s.file("eve")}}).operator()
 	if err != nil {
 		s.t.Fatal(err)
 	}

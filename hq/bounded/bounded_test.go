@@ -1,0 +1,29 @@
+package bounded
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if _, err := File(path, 4); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an absent file: %v", err)
+	}
+	for text, fits := range map[string]bool{"": true, "1234": true, "12345": false, strings.Repeat("x", 1<<20): false} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		data, err := File(path, 4)
+		if fits != (err == nil) || fits && string(data) != text || !fits && data != nil {
+			t.Errorf("%d bytes: %d read, %v", len(text), len(data), err)
+		}
+	}
+	if _, err := File("/dev/zero", 1<<16); err == nil {
+		t.Error("a file without an end was read")
+	}
+}

@@ -1,0 +1,166 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/draft"
+)
+
+// elsewhere runs hq where nothing of headquarters is: no folder, no socket.
+func elsewhere(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out, progress bytes.Buffer
+	err := run(t.Context(), args, &out, &progress)
+	return out.String(), err
+}
+
+// An operator's key never comes to headquarters: what is drafted there is read and signed elsewhere, and handed in.
+//
+// Control: S10
+func TestSignedElsewhere(t *testing.T) {
+	h := newHouse(t)
+	away := t.TempDir()
+	for name, key := range h.keys { // the keys are not where headquarters is
+		h.keys[name] = filepath.Join(away, name+".pem")
+		if err := os.Rename(key, h.keys[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := func(name string) string { return filepath.Join(away, name) }
+	// three takes a command through its three steps, and returns what was told to whoever signed.
+	three := func(key, name string, args ...string) (told string, err error) {
+		t.Helper()
+		if out := h.must(append(args, "-draft", file(name))...); !strings.Contains(out, "nothing is done yet") {
+			t.Fatalf("%v said %q", args, out)
+		}
+		if info, err := os.Stat(file(name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Fatalf("the draft lies open: %v", err)
+		}
+		told, err = elsewhere(t, "sign", file(name), "-key", h.keys[key], "-yes")
+		if err != nil {
+			t.Fatalf("sign %s: %v", name, err)
+		}
+		_, err = h.run("hand", file(name+".signed"))
+		return told, err
+	}
+	h.must("people", "privileged", "staff")
+	enrol := []string{
+		"enrol", "First Example", "-photo", h.photo("one.jpg", 5, image.Rect(300, 820, 640, 1240), 92), "-consent", "C-1", "-proofing", h.file("p.txt", []byte("seen")),
+		"-valid-until", time.Now().AddDate(0, 6, 0).Format(time.DateOnly), "-group", "staff", "-bundle", filepath.Join(cache, "bundle"),
+		"-library", filepath.Join(cache, "ort", "libonnxruntime.so.1"),
+	}
+	told, err := three("ann", "enrol", enrol...)
+	if err != nil || !strings.Contains(told, "Enrols person") || !strings.Contains(told, `"staff"`) || !strings.Contains(told, `"First Example"; the signature does not`) {
+		t.Fatalf("%v, told %q", err, told)
+	}
+	if _, err := h.run("hand", file("enrol.signed")); err == nil || !strings.Contains(err.Error(), "handed in already") {
+		t.Errorf("handed in twice: %v", err)
+	}
+	order := regexp.MustCompile(`[0-9a-f]{64}`).FindString(h.must("approve"))
+	if _, err := three("ann", "own", "approve", order); err == nil || !strings.Contains(err.Error(), "another operator's") {
+		t.Errorf("approved one's own: %v", err)
+	}
+	if told, err := three("bob", "approve", "approve", order); err != nil || !strings.Contains(told, "Agrees") || !strings.Contains(told, `"staff"`) {
+		t.Errorf("%v, told %q", err, told)
+	}
+	if _, err := three("ann", "suspend-ann", "suspend", "First Example"); err == nil || !strings.Contains(err.Error(), "may not sign") {
+		t.Errorf("an enroller suspended: %v", err)
+	}
+	if told, err := three("root", "suspend", "suspend", "First Example"); err != nil || !strings.Contains(told, "Suspends") {
+		t.Errorf("%v, told %q", err, told)
+	}
+	if out := h.must("people", "list"); !strings.Contains(out, "suspended") {
+		t.Errorf("list: %q", out)
+	}
+	if out := h.must("delete", "-ended", "30", "-draft", file("none")); !strings.Contains(out, "nobody's permission ended") {
+		t.Errorf("delete -ended says %q", out)
+	}
+	if told, err := three("root", "delete", "delete", "First Example"); err != nil || !strings.Contains(told, "forgotten") {
+		t.Errorf("%v, told %q", err, told)
+	}
+	if out := h.must("people", "list"); out != "" {
+		t.Errorf("list: %q", out)
+	}
+	for want, args := range map[string][]string{
+		"say whose word": {"delete", "x", "-key", "a", "-draft", "b"},
+		"at once":        {"enrol", "x", "-at", strings.Repeat("ab", 32), "-draft", file("at")},
+	} {
+		if _, err := h.run(args...); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	if _, err := elsewhere(t, "sign", file("enrol.signed"), "-key", h.keys["ann"], "-yes"); !errors.Is(err, draft.ErrFile) {
+		t.Errorf("what is signed was signed again: %v", err)
+	}
+	stdin := os.Stdin // nobody says yes there
+	defer func() { os.Stdin = stdin }()
+	if os.Stdin, err = os.Open(os.DevNull); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := elsewhere(t, "sign", file("delete"), "-key", h.keys["root"], "-out", file("not")); err == nil || !strings.Contains(err.Error(), "nothing was signed") {
+		t.Errorf("signed though nobody agreed: %v", err)
+	}
+	if _, err := os.Stat(file("not")); err == nil {
+		t.Error("there is a signature though nobody agreed")
+	}
+}
+
+// Orders that are not about people are signed elsewhere as well, by a file or by headquarters' socket, as ssh brings it.
+func TestSocketFromElsewhere(t *testing.T) {
+	s := newSite(t)
+	s.serve()
+	in, _ := s.introduction()
+	s.must("kiosk", "add", in, "-dir", s.dir, "-broker", "hq.example:8883", "-out", s.file("told"))
+	s.must("lockdown", "on", "-draft", s.file("lock"), "-dir", s.dir)
+	if k := s.kiosks(); k[0].Head != 0 {
+		t.Errorf("a draft was ordered: %+v", k)
+	}
+	if told := s.must("sign", s.file("lock"), "-key", s.file("ada"), "-yes"); !strings.Contains(told, "Locks the doors against everybody at every kiosk") {
+		t.Errorf("told %q", told)
+	}
+	s.must("hand", s.file("lock.signed"), "-dir", s.dir)
+	s.must("sign", s.file("lock"), "-key", s.file("eve"), "-out", s.file("eves"), "-yes")
+	s.refused("may not sign", "hand", s.file("eves"), "-dir", s.dir)
+	if k := s.kiosks(); k[0].Head != 1 {
+		t.Errorf("%+v", k)
+	}
+
+	l, err := net.Listen("unix", s.file("s")) // as ssh -L listens
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("unix", filepath.Join(s.dir, socketName))
+			if err != nil {
+				near.Close()
+				return
+			}
+			go func() { io.Copy(far, near); far.Close() }()
+			go func() { io.Copy(near, far); near.Close() }()
+		}
+	}()
+	s.must("lockdown", "off", "-key", s.file("ada"), "-socket", s.file("s"))
+	if k := s.kiosks(); k[0].Head != 2 {
+		t.Errorf("%+v", k)
+	}
+	s.refused("not connected", "release", "front", "-key", s.file("ada"), "-socket", s.file("s"))
+	s.refused("does not run", "release", "front", "-key", s.file("ada"), "-socket", s.file("nowhere"))
+}
