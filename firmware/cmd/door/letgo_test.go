@@ -35,7 +35,8 @@ func TestPolicyLetsGoOfWhomNoRuleIsAbout(t *testing.T) {
 	if c.find(3).Found || c.find(5).Found || c.store.Count() != 0 {
 		t.Errorf("%d people are kept whom no rule is about", c.store.Count())
 	}
-	c.wantCount(access.EventPersonDeleted, 2)
+	c.wantCount(access.EventRetentionRemoved, 1)
+	c.wantCount(access.EventPersonDeleted, 0)
 	c.wantCount(access.EventOrderRefused, 0)
 	c.stop()
 	c.start()

@@ -97,14 +97,20 @@ func (s *step) by() string { return fmt.Sprintf("command %d", s.Seq) }
 
 // taking are the records of what was taken. They follow the change: nothing is said to be taken that is not.
 func (s *step) taking(k *kiosk, out []vault.Outcome) (list []access.Record) {
+	released := 0
 	for i, o := range s.vault.Orders {
-		if e, permits := event(o); !permits && out[i].Changed {
-			detail := s.by()
-			if f, ok := o.(vault.Forget); ok && f.Back {
-				detail += ": no rule of this door is about them"
-			}
-			list = append(list, k.aboutPerson(e, about(o), detail))
+		e, permits := event(o)
+		if permits || !out[i].Changed {
+			continue
 		}
+		if f, ok := o.(vault.Forget); ok && f.Back {
+			released++ // thousands may be, and the log owes no more records than a few commands come to
+			continue
+		}
+		list = append(list, k.aboutPerson(e, about(o), s.by()))
+	}
+	if released > 0 {
+		list = append(list, k.plain(access.EventRetentionRemoved, fmt.Sprintf("%s: %d people of whom no rule of this door says anything", s.by(), released)))
 	}
 	if s.disable != nil && *s.disable {
 		list = append(list, k.plain(access.EventKioskDisabled, s.by()))
