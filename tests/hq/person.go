@@ -84,7 +84,7 @@ func (s *site) enter(again person) (person, error) {
 		s.named++
 		again.number = s.named
 	}
-	photo := binary.BigEndian.AppendUint64(nil, uint64(again.number))
+	photo := photoOf(again.number)
 	done, err := s.office.Enrol(s.ctx, people.Request{
 		Name: fmt.Sprintf("Test Person %d", again.number), Groups: []string{"staff"}, Until: time.Now().AddDate(1, 0, 0), Consent: "a drawn person",
 		Proofing: []byte("nobody"), Photos: [][]byte{photo, photo, photo}, Again: again.id,
@@ -126,3 +126,6 @@ func (s *site) delete(n int) error {
 	_ = s.tell()
 	return nil
 }
+
+// photoOf is the photograph of somebody: which one it is.
+func photoOf(number int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(number)) }

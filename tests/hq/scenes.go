@@ -10,12 +10,23 @@ import (
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // scenes in the order in which they are played.
 func scenes() []scene {
 	return []scene{
 		{"set up; an enrolment reaches every kiosk", setUp},
+		{"networks that are cut, mute, half-open, slow", networks},
+		{"messages lost, repeated, late, out of order", mail},
+		{"a broker that lies, replays, invents, looks in", malice},
+		{"release from afar: at once, late, again, cut", release},
+		{"SIGKILL of hq serve, broker, door, link", kills},
+		{"lockdown and disabling outlive SIGKILL of all", switches},
+		{"who was deleted, and enrolled again", generations},
+		{"events: none lost, none twice, each provable", events},
+		{"a new kiosk learns who is enrolled", newcomer},
+		{"wrong authority, old certificate, full disk", refused},
 	}
 }
 
@@ -108,4 +119,10 @@ func (s *site) latencies(ordered []time.Duration) (took []time.Duration, err err
 		}
 	}
 	return took, nil
+}
+
+// decoded is a record of a kiosk.
+func decoded(record []byte) (r access.Record, err error) {
+	err = wire.Unmarshal(record, &r)
+	return r, err
 }

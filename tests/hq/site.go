@@ -36,6 +36,7 @@ type site struct {
 	serve  *keeper // hq serve; nil while nobody runs it
 	broker string  // somebody else's, which hq serve uses; empty: its own
 	kiosks []*kiosk
+	middle *broker  // the broker that does what we tell it; nil until it is needed
 	closes []func() // what else must end
 
 	office   *people.People
@@ -216,6 +217,9 @@ func (s *site) settle() error { return s.agree(100 * time.Second) }
 
 // mend is for after a failure: fair weather, headquarters' own broker, everything running.
 func (s *site) mend() error {
+	if s.middle != nil {
+		s.middle.twist(nil)
+	}
 	if err := s.own(); err != nil {
 		return err
 	}
@@ -230,6 +234,9 @@ func (s *site) mend() error {
 
 // own leads headquarters and kiosks back to headquarters' own broker.
 func (s *site) own() error {
+	if s.broker == "" && s.serve.pid() != 0 {
+		return nil
+	}
 	s.broker = ""
 	if err := s.start(); err != nil {
 		return err

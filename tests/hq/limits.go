@@ -1,0 +1,264 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/lintel-access/lintel/hq/authority"
+)
+
+// newcomer is a new kiosk at a site with many people.
+func newcomer(s *site) (string, error) {
+	began := time.Now()
+	before := len(s.staff)
+	if more := s.size.people - before; more > 0 {
+		for range more {
+			p, err := s.enter(person{})
+			if err != nil {
+				return "", err
+			}
+			s.staff = append(s.staff, p)
+		}
+	}
+	signed := time.Since(began)
+	if err := s.tell(); err != nil {
+		return "", err
+	}
+	patience := time.Minute + time.Duration(len(s.staff)/10)*time.Second
+	if err := s.agree(patience); err != nil {
+		return "", err
+	}
+	all := time.Since(began) - signed
+	k, err := s.build("late")
+	if k != nil {
+		s.kiosks = append(s.kiosks, k)
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := k.join(); err != nil {
+		return "", err
+	}
+	began = time.Now()
+	if err := k.start(); err != nil {
+		return "", err
+	}
+	if err := s.agree(patience); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d people x %d references: %.1f s from its first start; %d new ones signed in %.1f s and at %d other kiosks %.1f s later",
+		len(s.staff), photos, time.Since(began).Seconds(), len(s.staff)-before, signed.Seconds(), len(s.kiosks)-1, all.Seconds()), nil
+}
+
+// refused is what must be refused with a clear sentence, and costs nothing.
+func refused(s *site) (string, error) {
+	if err := s.own(); err != nil {
+		return "", err
+	}
+	if err := s.settle(); err != nil {
+		return "", err
+	}
+	other := filepath.Join(s.base, "other")
+	if _, err := s.hq("init", other, "-offline", other+"-safe"); err != nil {
+		return "", err
+	}
+	for _, c := range []struct {
+		what, dir, says string
+		at              time.Time
+	}{
+		{"a broker of another authority", other, "not of headquarters' authority", time.Now()},
+		{"a broker whose certificate has expired", s.dir(), "is good from", time.Now().AddDate(0, 0, -91)},
+	} {
+		if err := s.turnedAway(c.dir, c.says, c.at); err != nil {
+			return "", fmt.Errorf("%s: %w", c.what, err)
+		}
+	}
+	if err := s.impostor(); err != nil {
+		return "", fmt.Errorf("a client under a kiosk's name: %w", err)
+	}
+	full, err := s.fullDisk()
+	if err != nil {
+		return "", fmt.Errorf("full disk: %w", err)
+	}
+	if _, err := s.checked(); err != nil {
+		return "", err
+	}
+	records := uint64(0)
+	for _, k := range s.kiosks {
+		n, err := k.complete(2 * time.Minute)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", k.door, err)
+		}
+		records += n
+	}
+	return fmt.Sprintf("other authority, expired certificate, another's name: a sentence each; %s; %d records of all scenes: lost 0, twice 0", full, records), nil
+}
+
+// turnedAway leads a kiosk to a broker that it must not believe, until link says so.
+func (s *site) turnedAway(dir, says string, at time.Time) error {
+	keys, err := authority.LoadServer(dir, time.Now())
+	if err != nil {
+		return err
+	}
+	certificate, err := keys.Broker().Server([]string{host}, at)
+	if err != nil {
+		return err
+	}
+	l, err := tls.Listen("tcp", host+":0", &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequireAnyClientCert})
+	if err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.ReadAll(io.LimitReader(conn, 1<<10)) // the handshake; nothing else is to come
+			conn.Close()
+		}
+	}()
+	k := s.kiosks[0]
+	k.link.said.clear()
+	k.net.lead(l.Addr().String())
+	err = s.await(40*time.Second, "link says why", func() error {
+		if !k.link.said.has(says) {
+			return fmt.Errorf("link says %q", k.link.said.last(2))
+		}
+		return nil
+	})
+	k.net.lead(s.listen)
+	l.Close()
+	k.net.reset()
+	<-ended
+	return errors.Join(err, s.settle())
+}
+
+// impostor is a client with a certificate of headquarters' own authority, that is another's: it must not become a kiosk, nor end its session.
+func (s *site) impostor() error {
+	keys, err := authority.LoadServer(s.dir(), time.Now())
+	if err != nil {
+		return err
+	}
+	own, err := keys.Broker().Client("somebody", time.Now())
+	if err != nil {
+		return err
+	}
+	stolen, err := keys.Broker().Client(s.kiosks[0].name, time.Now()) // the issuing key was robbed: the name is right, the key is not the TPM's
+	if err != nil {
+		return err
+	}
+	for _, c := range []tls.Certificate{own, stolen} {
+		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", s.listen, &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: keys.Pool(), ServerName: host})
+		if err != nil {
+			continue // turned away in the handshake
+		}
+		p := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
+		p.ProtocolName, p.ProtocolVersion, p.ClientIdentifier, p.CleanSession, p.Keepalive = "MQTT", 4, s.kiosks[0].name, true, 30
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		if err := p.Write(conn); err == nil {
+			if answer, err := packets.ReadPacket(conn); err == nil {
+				if a, ok := answer.(*packets.ConnackPacket); !ok || a.ReturnCode == packets.Accepted {
+					conn.Close()
+					return fmt.Errorf("it was answered with %v", answer)
+				}
+			}
+		}
+		conn.Close()
+	}
+	return s.agreed(s.kiosks[:1])
+}
+
+// tight is how much room the disk has beyond what headquarters' state takes, and roomy the same when somebody has made room, bytes. hq serve ends with
+// 8 MB left.
+const (
+	tight = 9 << 20
+	roomy = 200 << 20
+)
+
+// fullDisk has headquarters' disk fill up: it ends with a sentence that says so, and with room again nothing is missing.
+func (s *site) fullDisk() (string, error) {
+	if os.Getuid() != 0 {
+		return "NOT TRIED: full disk, which takes root to mount one", nil
+	}
+	s.serve.stop()
+	state, away := filepath.Join(s.dir(), "state"), s.file("state")
+	if err := os.Rename(state, away); err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(state, 0o700); err != nil {
+		return "", err
+	}
+	size, err := folderSize(away)
+	if err != nil {
+		return "", err
+	}
+	if err := syscall.Mount("tmpfs", state, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", size+tight)); err != nil {
+		return "NOT TRIED: full disk: " + err.Error(), errors.Join(os.Remove(state), os.Rename(away, state), s.restart())
+	}
+	s.closes = append(s.closes, func() { _ = syscall.Unmount(state, syscall.MNT_DETACH) })
+	if out, err := exec.Command("cp", "-a", away+"/.", state).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("copy the state: %w: %s", err, out)
+	}
+	ballast := filepath.Join(state, "ballast") // what else fills a disk
+	if err := s.start(); err == nil {
+		if err := s.enrol(3); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(ballast, make([]byte, 4<<20), 0o600); err != nil && !errors.Is(err, syscall.ENOSPC) {
+			return "", err
+		}
+	}
+	err = s.await(30*time.Second, "hq serve ends with a sentence about the disk", func() error {
+		if said := s.serve.said.last(20); !strings.Contains(said, "full") {
+			return errors.New(said)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := s.enrol(2); err != nil { // the vault of people lies on another disk
+		return "", err
+	}
+	if err := syscall.Mount("", state, "", syscall.MS_REMOUNT, fmt.Sprintf("size=%d", size+roomy)); err != nil {
+		return "", err
+	}
+	if err := s.await(40*time.Second, "hq serve is there again", func() error { _, err := s.list(); return err }); err != nil {
+		return "", err
+	}
+	if err := s.settle(); err != nil {
+		return "", err
+	}
+	return "full disk: a sentence, and nothing missing with room again", nil
+}
+
+func (s *site) restart() error {
+	s.broker = ""
+	return s.start()
+}
+
+func folderSize(dir string) (size int64, err error) {
+	err = filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
+		if err == nil && info.Mode().IsRegular() {
+			size += (info.Size() + 4095) &^ 4095
+		}
+		return err
+	})
+	return size, err
+}
