@@ -15,7 +15,7 @@ BIN   := $(CACHE)/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-long bench eval power power-long theft pad pad-long lab lab-long deps deps-run build clean
+.PHONY: help run demo test test-long bench eval power power-long theft hq-test hq-test-long pad pad-long lab lab-long deps deps-run build clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,13 @@ pad-long: deps-run
 
 theft: build ## steal the disk, the box and yesterday's copy of a kiosk, and see what opens
 	@go run ./tests/theft -programs $(BIN)
+
+hq-test: deps build ## headquarters and its kiosks as real programs: networks, brokers and processes that fail, lie and are killed (hq-test-long: full counts)
+	@go run ./tests/hq -programs $(BIN)
+
+hq-test-long: deps build
+	@go run ./tests/hq -programs $(BIN) -long
+	LINTEL_LEDGER_EVENTS=100000 go test -timeout 10m -run NothingIsLost ./hq/ledger
 
 power-long: deps-run
 	@go run ./tests/power -cuts 1000

@@ -23,7 +23,7 @@ func kills(s *site) (string, error) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	n := map[string]int{}
 	// Headquarters, while it hands on people and takes in records; links and doors too.
-	err := s.life(24*time.Second, func(step int) error {
+	err := s.life(15*time.Second, func(step int) error {
 		k := s.kiosks[step%len(s.kiosks)]
 		switch step % 6 {
 		case 1, 4:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 	"github.com/lintel-access/lintel/drivers/tpm"
 	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/firmware/root"
-	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -144,7 +144,11 @@ func (s *site) prove() (n int, err error) {
 		return 0, err
 	}
 	for _, k := range s.kiosks {
-		key, err := authority.LoadPublic(filepath.Join(k.state(), "root", "audit.pub"))
+		text, err := readFile(filepath.Join(k.state(), "root", "audit.pub"))
+		if err != nil {
+			return n, err
+		}
+		_, key, err := proof.ParseVerifierKey(strings.TrimSpace(string(text)))
 		if err != nil {
 			return n, err
 		}

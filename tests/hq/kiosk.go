@@ -145,7 +145,7 @@ func (k *kiosk) obey(told string) error {
 // start runs door and link, and waits until door serves. It may be called while they run.
 func (k *kiosk) start() error {
 	if k.core != nil {
-		return nil
+		return nil // it is kept running
 	}
 	program := func(name string, args ...string) *keeper {
 		return keep(func() *exec.Cmd {
@@ -162,6 +162,14 @@ func (k *kiosk) start() error {
 		}
 		return nil
 	})
+}
+
+// lead has the kiosk's network end at another broker. link is started anew, so that nobody waits for the end of its pause between two tries.
+func (k *kiosk) lead(to string) {
+	k.net.lead(to)
+	if k.link != nil {
+		k.link.kill()
+	}
 }
 
 // rest ends door and link; the chip and the board stay.

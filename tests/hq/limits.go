@@ -3,7 +3,9 @@
 package main
 
 import (
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -75,16 +77,23 @@ func refused(s *site) (string, error) {
 	if _, err := s.hq("init", other, "-offline", other+"-safe"); err != nil {
 		return "", err
 	}
-	for _, c := range []struct {
-		what, dir, says string
-		at              time.Time
-	}{
-		{"a broker of another authority", other, "not of headquarters' authority", time.Now()},
-		{"a broker whose certificate has expired", s.dir(), "is good from", time.Now().AddDate(0, 0, -91)},
-	} {
-		if err := s.turnedAway(c.dir, c.says, c.at); err != nil {
-			return "", fmt.Errorf("%s: %w", c.what, err)
-		}
+	foreign, err := authority.LoadServer(other, time.Now())
+	if err != nil {
+		return "", err
+	}
+	another, err := foreign.Broker().Server([]string{host}, time.Now())
+	if err != nil {
+		return "", err
+	}
+	if err := s.turnedAway(another, "not of headquarters' authority"); err != nil {
+		return "", fmt.Errorf("a broker of another authority: %w", err)
+	}
+	expired, err := s.expired()
+	if err != nil {
+		return "", err
+	}
+	if err := s.turnedAway(expired, "is good from"); err != nil {
+		return "", fmt.Errorf("a broker whose certificate has expired: %w", err)
 	}
 	if err := s.impostor(); err != nil {
 		return "", fmt.Errorf("a client under a kiosk's name: %w", err)
@@ -107,16 +116,33 @@ func refused(s *site) (string, error) {
 	return fmt.Sprintf("other authority, expired certificate, another's name: a sentence each; %s; %d records of all scenes: lost 0, twice 0", full, records), nil
 }
 
+// expired is a broker's certificate of headquarters' own authority that ended yesterday. No command makes one: hq believes no clock that is wrong.
+func (s *site) expired() (c tls.Certificate, err error) {
+	keys, err := authority.LoadServer(s.dir(), time.Now())
+	if err != nil {
+		return c, err
+	}
+	c, err = keys.Broker().Server([]string{host}, time.Now())
+	if err != nil {
+		return c, err
+	}
+	issuing, err := filepath.Glob(filepath.Join(s.dir(), "issuing-*.pem"))
+	if err != nil || len(issuing) != 1 {
+		return c, fmt.Errorf("%d issuing keys, want 1: %w", len(issuing), err)
+	}
+	key, err := authority.LoadKey(issuing[0])
+	if err != nil {
+		return c, err
+	}
+	old := *c.Leaf
+	old.NotBefore, old.NotAfter = time.Now().AddDate(0, 0, -90), time.Now().AddDate(0, 0, -1)
+	der, err := x509.CreateCertificate(rand.Reader, &old, keys.Broker().Issuing, c.Leaf.PublicKey, key)
+	c.Certificate[0], c.Leaf = der, nil
+	return c, err
+}
+
 // turnedAway leads a kiosk to a broker that it must not believe, until link says so.
-func (s *site) turnedAway(dir, says string, at time.Time) error {
-	keys, err := authority.LoadServer(dir, time.Now())
-	if err != nil {
-		return err
-	}
-	certificate, err := keys.Broker().Server([]string{host}, at)
-	if err != nil {
-		return err
-	}
+func (s *site) turnedAway(certificate tls.Certificate, says string) error {
 	l, err := tls.Listen("tcp", host+":0", &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequireAnyClientCert})
 	if err != nil {
 		return err
@@ -135,16 +161,15 @@ func (s *site) turnedAway(dir, says string, at time.Time) error {
 	}()
 	k := s.kiosks[0]
 	k.link.said.clear()
-	k.net.lead(l.Addr().String())
+	k.lead(l.Addr().String())
 	err = s.await(40*time.Second, "link says why", func() error {
 		if !k.link.said.has(says) {
 			return fmt.Errorf("link says %q", k.link.said.last(2))
 		}
 		return nil
 	})
-	k.net.lead(s.listen)
 	l.Close()
-	k.net.reset()
+	k.lead(s.listen)
 	<-ended
 	return errors.Join(err, s.settle())
 }

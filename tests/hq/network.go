@@ -95,6 +95,9 @@ func (n *network) carry(from, to net.Conn, up bool) {
 			err = nil
 		}
 		if k > 0 {
+			n.mu.Lock()
+			w = n.now
+			n.mu.Unlock()
 			time.Sleep(w.delay)
 			if w.bandwidth > 0 {
 				time.Sleep(time.Duration(k) * time.Second / time.Duration(w.bandwidth))

@@ -39,8 +39,9 @@ func setUp(s *site) (string, error) {
 	if err := s.found(); err != nil {
 		return "", err
 	}
-	for n := range s.size.kiosks {
-		k, err := s.build(fmt.Sprintf("door%d", n+1))
+	doors := s.doors()
+	for _, door := range doors[:s.size.kiosks] {
+		k, err := s.build(door)
 		if k != nil {
 			s.kiosks = append(s.kiosks, k)
 		}
@@ -51,7 +52,7 @@ func setUp(s *site) (string, error) {
 			err = k.start()
 		}
 		if err != nil {
-			return "", fmt.Errorf("door%d: %w", n+1, err)
+			return "", fmt.Errorf("%s: %w", door, err)
 		}
 	}
 	if err := s.settle(); err != nil {

@@ -108,7 +108,38 @@ func (s *site) found() error {
 		return err
 	}
 	s.listen = listen
-	return s.start()
+	if err := s.start(); err != nil {
+		return err
+	}
+	return s.rule()
+}
+
+// rule has an administrator put a policy in force: everybody who is enrolled may pass every door.
+func (s *site) rule() error {
+	text := "format = 1\nsite = \"Test\"\nzone = \"UTC\"\ngroups.staff = {}\n"
+	for _, door := range s.doors() {
+		text += fmt.Sprintf("doors.%s = { exit = \"rex\", rules = [{ groups = [\"staff\"], schedule = \"always\" }] }\n", door)
+	}
+	file := s.file("policy.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return err
+	}
+	if _, err := s.hq("policy", "check", file); err != nil {
+		return err
+	}
+	_, err := s.at("policy", "push", file, "-key", s.key("administrator"), "-yes")
+	if err != nil && strings.Contains(err.Error(), "is no command") {
+		return nil // of before policies were pushed: every kiosk is given everybody
+	}
+	return err
+}
+
+// doors are the names of all doors that there will be, the last one of the kiosk that comes late.
+func (s *site) doors() (list []string) {
+	for n := range s.size.kiosks {
+		list = append(list, fmt.Sprintf("door%d", n+1))
+	}
+	return append(list, "late")
 }
 
 // start runs hq serve, on its own broker or on the one that s.broker names, and waits until it answers.
@@ -242,7 +273,7 @@ func (s *site) own() error {
 		return err
 	}
 	for _, k := range s.kiosks {
-		k.net.lead(s.listen)
+		k.lead(s.listen)
 	}
 	return nil
 }
@@ -254,7 +285,7 @@ func (s *site) use(address string) error {
 		return err
 	}
 	for _, k := range s.kiosks {
-		k.net.lead(address)
+		k.lead(address)
 	}
 	return nil
 }
