@@ -132,13 +132,26 @@ func (k *kiosk) join() error {
 	if _, err := fmt.Sscanf(out, "kiosk %s is known", &k.name); err != nil {
 		return fmt.Errorf("hq kiosk add said %q: %w", out, err)
 	}
-	return k.obey(told)
+	return k.obey(out, told)
 }
 
-// obey has the kiosk take what it was told at the bench.
-func (k *kiosk) obey(told string) error {
-	_, err := k.doorCommand("headquarters", "-state", k.state(), "-root-key", filepath.Join(told, "root.pub"), "-broker", k.net.addr,
-		"-server", host, "-trust", filepath.Join(told, "trust.cose"), "-certificate", filepath.Join(told, "certificate.pem"))
+// obey runs the very line that hq kiosk add says is to be run at the kiosk.
+func (k *kiosk) obey(said, told string) error {
+	_, line, found := strings.Cut(said, "door headquarters ")
+	if !found {
+		return fmt.Errorf("hq kiosk add said %q, want a line for the kiosk", said)
+	}
+	args := strings.Fields(line)
+	for i, a := range args {
+		switch a = strings.Trim(a, "'\""); a {
+		case "STATE":
+			a = k.state()
+		case "root.pub", "trust.cose", "certificate.pem":
+			a = filepath.Join(told, a)
+		}
+		args[i] = a
+	}
+	_, err := k.doorCommand(append([]string{"headquarters"}, args...)...)
 	return err
 }
 

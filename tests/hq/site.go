@@ -195,6 +195,7 @@ type listed struct {
 	State  string   `json:"state"`
 	Online int64    `json:"onlineSince"`
 	Seq    uint64   `json:"commandApplied"`
+	Says   *uint64  `json:"saysCommand"` // what the kiosk claims, where that is told apart from what its records vouch for, which is a checkpoint later
 	Head   uint64   `json:"commandNewest"`
 	Trust  uint64   `json:"trustVersion"`
 	Alarms []string `json:"alarms"`
@@ -211,6 +212,9 @@ func (s *site) list() (map[string]listed, error) {
 	}
 	list := map[string]listed{}
 	for _, l := range all {
+		if l.Says != nil {
+			l.Seq = *l.Says
+		}
 		list[l.Kiosk] = l
 	}
 	return list, nil
