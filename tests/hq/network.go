@@ -27,7 +27,6 @@ type network struct {
 	to    string
 	now   weather
 	conns map[net.Conn]bool
-	came  int
 }
 
 func newNetwork(to string) (*network, error) {
@@ -54,7 +53,6 @@ func (n *network) accept() {
 		}
 		n.mu.Lock()
 		to, refuse := n.to, n.now.refuse
-		n.came++
 		n.mu.Unlock()
 		if refuse {
 			near.Close()

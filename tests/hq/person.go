@@ -118,12 +118,11 @@ func (s *site) enrol(n int) error {
 func (s *site) delete(n int) error {
 	for range n {
 		p := s.staff[len(s.staff)-1]
-		if err := s.office.Delete(p.id, s.enroller); err != nil {
+		if _, err := s.at("delete", p.id.String(), "-key", s.key("enroller")); err != nil {
 			return err
 		}
 		s.staff = s.staff[:len(s.staff)-1]
 	}
-	_ = s.tell()
 	return nil
 }
 
