@@ -113,6 +113,20 @@ func inOrder(record []byte, last *uint64) error {
 	return nil
 }
 
+// applied is the newest command in the kiosk's own log.
+func (k *kiosk) applied() (last uint64) {
+	own, err := k.log()
+	if err != nil {
+		return 0
+	}
+	for _, record := range own {
+		if err := inOrder(record, &last); err != nil {
+			return last
+		}
+	}
+	return last
+}
+
 // log is the kiosk's own log as it stands on its disk now.
 func (k *kiosk) log() (own [][]byte, err error) {
 	r, err := auditlog.Inspect(filepath.Join(k.state(), "audit"))

@@ -234,7 +234,7 @@ func (s *site) agreed(kiosks []*kiosk) error {
 		case l.Online == 0:
 			return fmt.Errorf("%s is not connected; link: %s", k.door, k.link.said.last(2))
 		case l.Seq != l.Head:
-			return fmt.Errorf("%s has applied %d of %d commands", k.door, l.Seq, l.Head)
+			return fmt.Errorf("%s has applied %d of %d commands, and %d by its own log", k.door, l.Seq, l.Head, k.applied())
 		case people != len(s.staff):
 			return fmt.Errorf("%s holds %d people, and %d are enrolled", k.door, people, len(s.staff))
 		}
