@@ -213,7 +213,7 @@ func (s *site) list() (map[string]listed, error) {
 	list := map[string]listed{}
 	for _, l := range all {
 		if l.Says != nil {
-			l.Seq = *l.Says
+			l.Seq = max(l.Seq, *l.Says)
 		}
 		list[l.Kiosk] = l
 	}
