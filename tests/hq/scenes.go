@@ -92,31 +92,32 @@ func setUp(s *site) (string, error) {
 const apart = 100 * time.Millisecond
 
 // latencies are from the moment in which each enrolment was asked for to that in which each kiosk recorded it as applied: both by the one clock of this
-// machine. Kiosks apply in order, so the nth order of a stream is the nth enrolment.
+// machine. Kiosks apply in order, so the last orders of a stream are the enrolments.
 func (s *site) latencies(ordered []time.Duration) (took []time.Duration, err error) {
 	books, err := s.books()
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range s.kiosks {
-		n := 0
+		var applied []time.Duration // each order of the stream
 		err := books.Follow(s.ctx, ledger.Filter{Kiosk: k.name, Kind: fmt.Sprint(uint16(access.EventCommandApplied))}, false, func(e ledger.Event) error {
 			var seq, orders int
 			var link string
 			if _, err := fmt.Sscanf(e.Decoded.Detail, "seq=%d link=%s orders=%d", &seq, &link, &orders); err != nil {
 				return fmt.Errorf("record %q: %w", e.Decoded.Detail, err)
 			}
-			for ; orders > 0 && n < len(ordered); orders-- {
-				took = append(took, e.Decoded.Stamp-ordered[n])
-				n++
-			}
+			applied = append(applied, slices.Repeat([]time.Duration{e.Decoded.Stamp}, orders)...)
 			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
-		if n < len(ordered) {
-			return nil, fmt.Errorf("%s recorded %d of %d enrolments", k.door, n, len(ordered))
+		before := len(applied) - len(ordered) // orders of before, such as a policy
+		if before < 0 || applied[before] < ordered[0] {
+			return nil, fmt.Errorf("%s recorded %d orders and %d people are enrolled", k.door, len(applied), len(ordered))
+		}
+		for n, at := range applied[before:] {
+			took = append(took, at-ordered[n])
 		}
 	}
 	return took, nil
