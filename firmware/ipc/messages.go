@@ -271,6 +271,16 @@ type Status struct {
 	Closed     bool                `cbor:"17,keyasint"` // nobody is recognised; the first of Degraded says why
 	Tested     bool                `cbor:"19,keyasint"` // the self-test that needs eye is over
 	Waiting    []Recurrence        `cbor:"24,keyasint"` // for a review, newest first, at most MaxRecurrences
+	Afar       Afar                `cbor:"25,keyasint"` // headquarters; zero: there is none
+}
+
+// Afar is how a kiosk stands with its headquarters.
+type Afar struct {
+	Known   bool          `cbor:"1,keyasint"` // there is one
+	Online  bool          `cbor:"2,keyasint"`
+	Since   time.Duration `cbor:"3,keyasint"` // CLOCK_MONOTONIC, when it became so; 0: it never was online
+	Trusted int64         `cbor:"4,keyasint"` // the time at Stamp as headquarters vouches for it, Unix milliseconds; 0: nobody does
+	Seq     uint64        `cbor:"5,keyasint"` // of the newest command that is applied
 }
 
 // MaxRecurrences bounds Status.Waiting.

@@ -52,7 +52,7 @@ func largest() map[Kind]any {
 	status := Status{
 		Stamp: moment, Door: 255, Walkup: 255, Indication: access.Indication{Text: strings.Repeat("t", access.MaxText)}, Sighting: sighting,
 		Degraded: repeated(sentence, maxDegraded), People: 1<<32 - 1, Records: most, Cursor: most, Lockdown: true, Closed: true, Tested: true,
-		Pending: Pending{session, access.PersonID{1}, access.PersonID{2}, moment},
+		Pending: Pending{session, access.PersonID{1}, access.PersonID{2}, moment}, Afar: Afar{true, true, moment, 1<<63 - 1, most},
 	}
 	for range maxOutcomes {
 		status.Decisions = append(status.Decisions, Outcome{Session: session, Verdict: 255, Reason: 1<<16 - 1, First: moment, Decided: moment, Released: moment})

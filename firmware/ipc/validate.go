@@ -245,7 +245,7 @@ func (f Failure) Validate() error { return texts("failure", maxSentence, f.Messa
 // Validate checks the bounds of what the bench is shown.
 func (s Status) Validate() error {
 	err := errors.Join(
-		durations(s.Stamp, s.Pending.Until),
+		durations(s.Stamp, s.Pending.Until, s.Afar.Since),
 		texts("indication", access.MaxText, s.Indication.Text),
 		s.Sighting.Validate(),
 		atMost("degraded modes", len(s.Degraded), maxDegraded),

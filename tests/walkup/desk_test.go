@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(programs)
-		build := exec.Command("go", "build", "-o", programs+"/", "./firmware/cmd/...")
+		build := exec.Command("go", "build", "-o", programs+"/", "./firmware/cmd/...", "./hq/cmd/hq")
 		build.Dir = "../.."
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build the programs: %v\n%s", err, out)
@@ -58,7 +58,7 @@ func program(name string) string {
 }
 
 var lookAtSources = sync.OnceValue(func() error {
-	for _, room := range []string{"access", "board", "drivers", "firmware", "inference", "sync", "go.mod", "go.sum"} {
+	for _, room := range []string{"access", "board", "drivers", "firmware", "hq", "inference", "sync", "go.mod", "go.sum"} {
 		err := filepath.WalkDir(filepath.Join("../..", room), func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.Type().IsRegular() && !strings.HasSuffix(path, "_test.go") {
 				_, err = os.Stat(path)
@@ -99,6 +99,11 @@ type state struct {
 	Enrolled int
 	Records  uint64
 	Backlog  uint64
+	Afar     struct {
+		Known, Network, Connected, Timed, Enrolled bool
+		Applied, Newest                            uint64
+		Visitor                                    string
+	}
 }
 
 func (s state) phase(program string) string {
@@ -166,11 +171,16 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// launchDesk starts a desk on a state folder and waits for nothing.
+// launchDesk starts a desk without a headquarters on a state folder and waits for nothing.
 func launchDesk(t *testing.T, dir string) *desk {
 	t.Helper()
+	return launch(t, dir, "-no-headquarters")
+}
+
+func launch(t *testing.T, dir string, flags ...string) *desk {
+	t.Helper()
 	d := &desk{t: t, addr: freePort(t), out: new(tail), dir: dir}
-	d.cmd = exec.Command(program("desk"), "-addr", d.addr, "-cache", cache, "-state", dir)
+	d.cmd = exec.Command(program("desk"), append(flags, "-addr", d.addr, "-cache", cache, "-state", dir)...)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)

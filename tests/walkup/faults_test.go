@@ -84,11 +84,11 @@ func TestProgramsDieAndComeBack(t *testing.T) {
 	})
 
 	t.Run("second instance", func(t *testing.T) {
-		out, err := exec.Command(program("desk"), "-addr", freePort(t), "-cache", cache, "-state", d.dir).CombinedOutput()
+		out, err := exec.Command(program("desk"), "-no-headquarters", "-addr", freePort(t), "-cache", cache, "-state", d.dir).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "another instance runs already") {
 			t.Errorf("second desk on one state: %v\n%s", err, out)
 		}
-		out, err = exec.Command(program("desk"), "-addr", d.addr, "-cache", cache, "-state", t.TempDir()).CombinedOutput()
+		out, err = exec.Command(program("desk"), "-no-headquarters", "-addr", d.addr, "-cache", cache, "-state", t.TempDir()).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "the port is already in use") {
 			t.Errorf("second desk on one port: %v\n%s", err, out)
 		}

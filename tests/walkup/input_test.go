@@ -97,7 +97,7 @@ func TestSpoiltInstallation(t *testing.T) {
 			dir := copyCache(t)
 			tt.spoil(t, dir)
 			eye := exec.Command(program("eye"), "-run", t.TempDir(), "-bundle", filepath.Join(dir, "bundle"), "-library", filepath.Join(dir, library))
-			desk := exec.Command(program("desk"), "-demo", "-cache", dir)
+			desk := exec.Command(program("desk"), "-no-headquarters", "-demo", "-cache", dir)
 			for name, cmd := range map[string]*exec.Cmd{"eye": eye, "desk": desk} {
 				out, err := cmd.CombinedOutput()
 				if err == nil {
@@ -118,7 +118,7 @@ func TestSpoiltInstallation(t *testing.T) {
 
 func TestPhotographsThatAreNone(t *testing.T) {
 	run := func(dir string) string {
-		out, err := exec.Command(program("desk"), "-demo", "-cache", cache, "-people", dir).CombinedOutput()
+		out, err := exec.Command(program("desk"), "-no-headquarters", "-demo", "-cache", cache, "-people", dir).CombinedOutput()
 		if err == nil {
 			t.Errorf("the demo ran on %s", dir)
 		}
@@ -173,7 +173,7 @@ func TestStateFolderThatCannotBeUsed(t *testing.T) {
 		filepath.Join(cache, "photos", "sample3.jpg", "state"): "make state folder",
 		shared: "want 0700",
 	} {
-		out, err := exec.Command(program("desk"), "-demo", "-cache", cache, "-state", dir).CombinedOutput()
+		out, err := exec.Command(program("desk"), "-no-headquarters", "-demo", "-cache", cache, "-state", dir).CombinedOutput()
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 		if last := lines[len(lines)-1]; err == nil || !strings.HasPrefix(last, "desk: ") || !strings.Contains(last, says) {
 			t.Errorf("state in %s: %v, does not end with %q\n%s", dir, err, says, out)
@@ -190,7 +190,7 @@ func TestBadScenes(t *testing.T) {
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(program("desk"), "-demo", "-cache", cache, "-state", enrolledState(t), "-scene", path).CombinedOutput()
+		out, err := exec.Command(program("desk"), "-no-headquarters", "-demo", "-cache", cache, "-state", enrolledState(t), "-scene", path).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), tt.says) {
 			t.Errorf("%s: %v, does not say %q\n%s", name, err, tt.says, out)
 		}

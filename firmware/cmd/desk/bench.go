@@ -31,10 +31,14 @@ type bench struct {
 	twin     *twin.Board
 	run      *runner.Runner
 	cast     twin.Cast
-	register *register
-	began    time.Time
-	mono     time.Duration // CLOCK_MONOTONIC at began
+	// portraits are where the cast's photographs are, by name.
+	portraits map[string]portrait
+	centre    *centre // nil: there is no headquarters
+	register  *register
+	began     time.Time
+	mono      time.Duration // CLOCK_MONOTONIC at began
 
+	working  sync.Mutex // held while headquarters does something
 	ordering sync.Mutex // held while door is given an order about a person, so that the register follows in the same order
 
 	mu     sync.Mutex
@@ -47,6 +51,9 @@ type bench struct {
 	// enrolling: the cast is being walked up, no scene may come between.
 	enrolling bool
 	scenes    []*twin.Scene
+	guests    []guest // enrolled at headquarters
+	thought   listed  // what headquarters thinks of the kiosk
+	governed  bool    // the desk's rules were put into force
 	version   uint64
 	changed   chan struct{}
 	picture   *image.Gray
@@ -109,10 +116,16 @@ func (b *bench) watch(ctx context.Context) {
 	var last string
 	for {
 		_, programs := b.run.Status()
+		var far <-chan struct{}
+		if b.centre != nil {
+			_, far = b.centre.serve.Status()
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-programs:
+			b.touch(func() {})
+		case <-far:
 			b.touch(func() {})
 		case <-tick.C:
 			if now := fmt.Sprint(b.twin.Lines()); now != last {
@@ -296,7 +309,7 @@ func (b *bench) State() page.State {
 	s := b.status
 	st := page.State{
 		Version: b.version, Scene: b.scene, Task: b.task, Told: slices.Clone(b.told), Degraded: s.Degraded, Closed: s.Closed,
-		Enrolled: s.People, Records: s.Records, Backlog: s.Records - min(s.Cursor, s.Records),
+		Enrolled: s.People, Records: s.Records, Backlog: s.Records - min(s.Cursor, s.Records), Afar: b.panel(),
 		Door: page.Door{
 			State: s.Door, Walkup: s.Walkup, Indication: s.Indication, Ajar: lines[board.Contact], Released: lines[board.Relay],
 			Lamp: lines[board.Lamp] || lines[board.Lamp2], Fire: lines[board.Fire], Tamper: lines[board.Tamper], Lockdown: s.Lockdown,
@@ -317,19 +330,23 @@ func (b *bench) State() page.State {
 	for _, d := range s.Decisions {
 		shown := page.Decision{
 			Number: d.Session.Boot<<32 | d.Session.Number, At: b.began.Add(d.Decided - b.mono), Verdict: d.Verdict, Reason: d.Reason,
-			Person: b.register.name(d.Person),
+			Person: b.name(d.Person),
 		}
 		if d.Released > 0 {
 			shown.Latency = d.Released - d.First
 		}
 		st.Decisions = append(st.Decisions, shown)
 	}
+	if b.centre != nil {
+		far, _ := b.centre.serve.Status()
+		programs = append(programs, far...)
+	}
 	for _, p := range programs {
 		phase := page.Restarting
 		switch p.Phase {
 		case runner.Running:
 			phase = page.Starting
-			if p.Name == "eye" && s.Eye && (s.Tested || s.Closed) || p.Name == "link" && s.Link || p.Name == "door" && !b.heard.IsZero() {
+			if p.Name == "eye" && s.Eye && (s.Tested || s.Closed) || p.Name == "link" && s.Link || p.Name == "door" && !b.heard.IsZero() || p.Name == "hq" {
 				phase = page.Running
 			}
 		case runner.Refused:
@@ -420,7 +437,12 @@ func (b *bench) Act(ctx context.Context, a page.Action) error {
 	case "rekey":
 		return b.rekey(ctx)
 	case "kill":
+		if a.Arg == "hq" && b.centre != nil {
+			return b.centre.serve.Kill(a.Arg)
+		}
 		return b.run.Kill(a.Arg)
+	case "network", "afar-enrol", "afar-delete", "afar-lockdown", "afar-release":
+		return b.actAfar(ctx, a.Name, a.Arg)
 	}
 	return fmt.Errorf("no action %q", a.Name)
 }

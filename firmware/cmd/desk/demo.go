@@ -34,26 +34,37 @@ func (b *bench) demo(ctx context.Context, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		mark := "as expected"
-		if tries > 1 {
-			mark += fmt.Sprintf(" on try %d: this machine was too busy", tries)
-		}
-		if w.unexpected == "" {
+		if report(out, i+1, s.Title, w, tries) {
 			expected++
-		} else {
-			mark = "UNEXPECTED: " + w.unexpected
 		}
-		ms := "–"
-		if w.latency > 0 {
-			ms = fmt.Sprint(w.latency.Milliseconds())
-		}
-		fmt.Fprintf(out, "%2d %-25s %-8s %-24s %6s  %s\n", i+1, s.Title, w.outcome, w.reason, ms, mark)
 	}
+	more, well, err := b.demoAfar(ctx, out, len(b.scenes))
+	if err != nil {
+		return err
+	}
+	played, expected = played+more, expected+well
 	fmt.Fprintf(out, "demo: %d walk-ups, %d as expected\n", played, expected)
 	if expected != played {
 		return errUnexpected
 	}
 	return nil
+}
+
+// report prints what became of a walk-up, and whether that was expected.
+func report(out io.Writer, number int, title string, w walked, tries int) (expected bool) {
+	mark := "as expected"
+	if tries > 1 {
+		mark += fmt.Sprintf(" on try %d: this machine was too busy", tries)
+	}
+	if w.unexpected != "" {
+		mark = "UNEXPECTED: " + w.unexpected
+	}
+	ms := "–"
+	if w.latency > 0 {
+		ms = fmt.Sprint(w.latency.Milliseconds())
+	}
+	fmt.Fprintf(out, "%2d %-25s %-8s %-24s %6s  %s\n", number, title, w.outcome, w.reason, ms, mark)
+	return w.unexpected == ""
 }
 
 // maxTries is how often somebody walks up who was asked to try again because frames were lost.

@@ -40,7 +40,7 @@ func main() {
 
 type options struct {
 	addr, cache, state, people, scene, board string
-	demo                                     bool
+	demo, alone                              bool
 }
 
 func parse(args []string) (options, error) {
@@ -53,6 +53,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.people, "people", "", "folder of photographs, JPEG or PNG (default CACHE/photos)")
 	fs.StringVar(&o.scene, "scene", "", "play this scene file beside the product's own; with -demo instead of them (docs/SCENES.md)")
 	fs.BoolVar(&o.demo, "demo", false, "no page: play all scenes, a line each, and fail if one ends otherwise than it should")
+	fs.BoolVar(&o.alone, "no-headquarters", false, "set up no headquarters, and start none")
 	fs.Usage = func() {
 		fmt.Fprintln(fs.Output(), "desk runs the whole kiosk on this machine with a simulated camera, lamp and door. make run and make demo start it.")
 		fs.PrintDefaults()
@@ -101,7 +102,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if b.Camera.Kind != board.CameraTwin {
 		return fmt.Errorf("board %q is not a simulated one", o.board)
 	}
-	return o.open(ctx, onDesk(b, programs), out, progress)
+	at := onDesk(b, programs)
+	at.centre = !o.alone
+	return o.open(ctx, at, out, progress)
 }
 
 // site is where the kiosk stands: its board, its programs, and what simulates the world around it.
@@ -111,6 +114,8 @@ type site struct {
 	startTPM func(chip, run string) (path string, stop func() error, err error)
 	// build makes the world around the board.
 	build func(run string, cast twin.Cast) (*twin.Board, error)
+	// centre says that a headquarters is to be beside the kiosk.
+	centre bool
 	// operate, when not nil, takes the place of the demo.
 	operate func(context.Context, *bench) error
 }
@@ -179,7 +184,7 @@ func (o options) open(ctx context.Context, at site, out, progress io.Writer) (er
 		return err
 	}
 	defer os.RemoveAll(dir)
-	simulated, err := at.build(dir, people)
+	simulated, err := at.build(dir, people.Cast)
 	if err != nil {
 		return err
 	}
@@ -191,11 +196,23 @@ func (o options) open(ctx context.Context, at site, out, progress io.Writer) (er
 	if err := o.provision(ctx, at, path, progress); err != nil {
 		return err
 	}
+	var far *centre
+	if at.centre {
+		var end func()
+		// Without a headquarters a door works.
+		if far, end, err = o.openCentre(ctx, at, path, progress); err != nil {
+			fmt.Fprintln(progress, "no headquarters:", err)
+		} else {
+			defer end()
+		}
+	}
 	supervisor, err := runner.New(progress, children(o, at, dir)...)
 	if err != nil {
 		return err
 	}
-	b := newBench(o, simulated, supervisor, people, register, scenes, progress)
+	b := newBench(o, simulated, supervisor, people.Cast, register, scenes, progress)
+	b.centre, b.portraits = far, people.portraits
+	b.admitVisitor()
 
 	// Whatever ends first ends the rest; the board outlives the programs, so that they see their lines to the end.
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -239,6 +256,9 @@ func (b *bench) perform(ctx context.Context, out io.Writer) error {
 	if err := b.enrol(ctx); err != nil {
 		return err
 	}
+	if err := b.govern(ctx); err != nil {
+		fmt.Fprintln(b.progress, err)
+	}
 	if err := b.demo(ctx, out); err != nil {
 		return err
 	}
@@ -247,6 +267,12 @@ func (b *bench) perform(ctx context.Context, out io.Writer) error {
 
 // serve shows the page while the cast is enrolled and afterwards.
 func (b *bench) serve(ctx context.Context, l net.Listener, out io.Writer) error {
+	go b.inquire(ctx)
+	go func() {
+		if err := b.govern(ctx); err != nil && ctx.Err() == nil {
+			b.tell(err.Error())
+		}
+	}()
 	go func() {
 		err := b.enrol(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -295,17 +321,17 @@ func readBounded(path string, most int64) ([]byte, error) {
 }
 
 // findPeople looks for faces with the product's own models and gives them back at once: the desk needs them no more.
-func findPeople(o options, progress io.Writer) (twin.Cast, error) {
+func findPeople(o options, progress io.Writer) (troupe, error) {
 	manifest, err := model.Default()
 	if err != nil {
-		return twin.Cast{}, err
+		return troupe{}, err
 	}
 	engine, err := inference.Open(inference.Config{
 		Library: filepath.Join(o.cache, "ort", "libonnxruntime.so.1"), Bundle: filepath.Join(o.cache, "bundle"),
 		Manifest: manifest, Threads: 1, Limits: face.DefaultLimits(),
 	})
 	if err != nil {
-		return twin.Cast{}, fmt.Errorf("%w (make deps puts the models in place)", err)
+		return troupe{}, fmt.Errorf("%w (make deps puts the models in place)", err)
 	}
 	people, skipped, err := cast(o.people, engine, progress)
 	for _, s := range skipped {
@@ -314,14 +340,16 @@ func findPeople(o options, progress io.Writer) (twin.Cast, error) {
 	return people, errors.Join(err, engine.Close())
 }
 
+// absolute is a path that stays the same in another folder.
+func absolute(path string) string {
+	if a, err := filepath.Abs(path); err == nil {
+		return a
+	}
+	return path
+}
+
 // children are the programs of the kiosk.
 func children(o options, at site, dir string) []runner.Program {
-	abs := func(p string) string {
-		if a, e := filepath.Abs(p); e == nil {
-			return a
-		}
-		return p
-	}
 	// Nothing of the desk's environment reaches them but what the C library needs to find its libraries.
 	env := []string{"PATH=/usr/bin:/bin"}
 	program := func(name string, args ...string) runner.Program {
@@ -329,11 +357,11 @@ func children(o options, at site, dir string) []runner.Program {
 			Name: name, Path: filepath.Join(at.programs, name), Env: env, Args: append([]string{"-board", at.board, "-run", dir}, args...),
 		}
 	}
-	door := program("door", "-state", abs(o.disk()))
+	door := program("door", "-state", absolute(o.disk()))
 	door.Watched = true
 	return []runner.Program{
 		door,
-		program("eye", "-bundle", abs(filepath.Join(o.cache, "bundle")), "-library", abs(filepath.Join(o.cache, "ort", "libonnxruntime.so.1"))),
+		program("eye", "-bundle", absolute(filepath.Join(o.cache, "bundle")), "-library", absolute(filepath.Join(o.cache, "ort", "libonnxruntime.so.1"))),
 		program("link"),
 	}
 }

@@ -43,14 +43,22 @@ type found struct {
 	points [5][2]float64
 	probe  []float32
 	merit  float64 // large, frontal faces first
+	turned float32 // away from the camera, degrees, to the side or up and down
+}
+
+// troupe is the cast, and where its photographs are.
+type troupe struct {
+	twin.Cast
+	portraits map[string]portrait // by name
 }
 
 // cast finds the people of the scenes in a folder of photographs. Files that are no photographs are named in skipped.
-func cast(dir string, e *inference.Engine, progress io.Writer) (c twin.Cast, skipped []string, err error) {
+func cast(dir string, e *inference.Engine, progress io.Writer) (c troupe, skipped []string, err error) {
 	files, err := photographs(dir)
 	if err != nil {
 		return c, nil, err
 	}
+	c.portraits = map[string]portrait{}
 	var all []found
 	for i, f := range files {
 		fmt.Fprintf(progress, "\rlooking for faces: photograph %d of %d ", i+1, len(files))
@@ -90,6 +98,7 @@ func cast(dir string, e *inference.Engine, progress io.Writer) (c twin.Cast, ski
 		if err != nil {
 			return c, skipped, err
 		}
+		c.portraits[f.name] = portrait{f.path, f.points, f.turned}
 		if i < enrol {
 			c.Enrolled = append(c.Enrolled, p)
 		} else {
@@ -149,7 +158,7 @@ func facesIn(path, name string, e *inference.Engine) ([]found, error) {
 			continue
 		}
 		n := found{
-			path: path, probe: probe, merit: float64(f.Quality) * float64(min(f.Eyes, 90)),
+			path: path, probe: probe, merit: float64(f.Quality) * float64(min(f.Eyes, 90)), turned: max(abs(f.Yaw), abs(f.Pitch)),
 			name: fmt.Sprintf("%s/%d", filepath.ToSlash(name), len(list)+1),
 		}
 		for k, p := range f.Points {

@@ -84,7 +84,7 @@ func TestFilesOfOneNameAreDifferentPeople(t *testing.T) {
 		t.Fatalf("cast: %v, skipped %v", err, skipped)
 	}
 	seen := map[string]bool{}
-	for _, n := range names(c) {
+	for _, n := range names(c.Cast) {
 		if seen[n] {
 			t.Errorf("two people are called %q", n)
 		}

@@ -51,6 +51,8 @@ type headquarters struct {
 	carrier sync.Mutex
 	conn    *ipc.Conn // link's; nil while there is none
 	online  bool
+	since   time.Duration // CLOCK_MONOTONIC, when online changed
+	said    uint64        // the command that the newest greeting named
 
 	mu         sync.Mutex // one message after the other
 	place      root.Headquarters
@@ -87,6 +89,9 @@ func (h *headquarters) attach(conn *ipc.Conn) (detach func()) {
 		was := h.online
 		if mine {
 			h.conn, h.online = nil, false
+			if was {
+				h.since = frames.Now()
+			}
 		}
 		h.carrier.Unlock()
 		if mine && was {
@@ -141,8 +146,11 @@ func (h *headquarters) reach(o ipc.Online) {
 	}
 	h.carrier.Lock()
 	was := h.online
-	h.online = o.On
+	if h.online = o.On; was != o.On {
+		h.since = frames.Now()
+	}
 	h.carrier.Unlock()
+	h.door.changed()
 	switch {
 	case o.On && !was:
 		h.note(&h.reached, access.EventHeadquartersReached, "")
@@ -206,6 +214,9 @@ func (h *headquarters) greet() {
 	rand.Read(g.nonce[:])
 	h.greetings = append(h.greetings[max(0, len(h.greetings)+1-maxGreeted):], g)
 	out := k.outbox()
+	h.carrier.Lock()
+	h.said = s.Seq
+	h.carrier.Unlock()
 	h.say(wire.Greeting{
 		Nonce: g.nonce, Seq: s.Seq, Head: s.Head(), Trust: h.roster.Trust().Version, Policy: s.Policy, Exchange: h.keys[len(h.keys)-1].Number,
 		Records: out.Records, Cursor: out.Cursor, Boot: k.boot, Door: k.policy.Door, Bundle: h.bundle,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"time"
 
 	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/firmware/health"
@@ -15,6 +16,20 @@ func (k *kiosk) outbox() ipc.Outbox {
 	// The cursor first: it never passes the head.
 	cursor := k.audit.Cursor()
 	return ipc.Outbox{Records: k.audit.Head(), Cursor: cursor}
+}
+
+// view is how the kiosk stands with headquarters at a moment, as the newest greeting says it.
+func (h *headquarters) view(at time.Duration) (a ipc.Afar) {
+	if h == nil {
+		return a
+	}
+	h.carrier.Lock()
+	a = ipc.Afar{Known: true, Online: h.online, Since: h.since, Seq: h.said}
+	h.carrier.Unlock()
+	if t, ok := h.door.clock.trusted(); ok {
+		a.Trusted = t.Add(at - frames.Now()).UnixMilli()
+	}
+	return a
 }
 
 // changed wakes whoever watches. It never blocks.
@@ -46,6 +61,7 @@ func (k *kiosk) status() ipc.Status {
 		People: uint32(k.gallery.Len()), Records: out.Records, Cursor: out.Cursor, Policy: k.inForce().hash,
 	}
 	s.Closed, s.Tested = k.closed != "", w.Gauged
+	s.Afar = k.hq.view(s.Stamp)
 	if k.trail != nil {
 		s.Waiting = k.trail.Waiting()
 	}

@@ -41,6 +41,11 @@ var (
 //	review         the id of a face that waits for one
 //	rekey          nothing
 //	kill           the name of a program
+//	network        on, off; this and what follows while there is a headquarters
+//	afar-enrol     nothing
+//	afar-delete    nothing
+//	afar-lockdown  on, off
+//	afar-release   nothing
 func allowed(a Action, s State) error {
 	var fits bool
 	switch a.Name {
@@ -58,6 +63,12 @@ func allowed(a Action, s State) error {
 		fits = slices.ContainsFunc(s.Reviews, func(r Review) bool { return r.ID == a.Arg })
 	case "kill":
 		fits = slices.ContainsFunc(s.Programs, func(p Program) bool { return p.Name == a.Arg })
+	case "network", "afar-lockdown":
+		fits = s.Afar.Known && (a.Arg == "on" || a.Arg == "off")
+	case "afar-release":
+		fits = s.Afar.Known && a.Arg == ""
+	case "afar-enrol", "afar-delete":
+		fits = s.Afar.Visitor != "" && a.Arg == "" && s.Afar.Enrolled == (a.Name == "afar-delete")
 	default:
 		return fmt.Errorf("%w: %.40q", errUnknownAction, a.Name)
 	}

@@ -122,6 +122,36 @@ func ask(t *testing.T, method, url, body string, header ...string) (*http.Respon
 	return answer, string(text)
 }
 
+// What headquarters is asked for needs one, and a visitor who is as the order supposes.
+func TestActionsAfar(t *testing.T) {
+	alone := State{}
+	there := State{Afar: Afar{Known: true, Visitor: "Zoë"}}
+	enrolled := State{Afar: Afar{Known: true, Visitor: "Zoë", Enrolled: true}}
+	for _, c := range []struct {
+		action                 Action
+		alone, there, enrolled bool
+	}{
+		{Action{"network", "off"}, false, true, true},
+		{Action{"network", "cut"}, false, false, false},
+		{Action{"afar-lockdown", "on"}, false, true, true},
+		{Action{"afar-lockdown", ""}, false, false, false},
+		{Action{"afar-release", ""}, false, true, true},
+		{Action{"afar-release", "front"}, false, false, false},
+		{Action{"afar-enrol", ""}, false, true, false},
+		{Action{"afar-enrol", "Zoë"}, false, false, false},
+		{Action{"afar-delete", ""}, false, false, true},
+	} {
+		for _, in := range []struct {
+			state State
+			fits  bool
+		}{{alone, c.alone}, {there, c.there}, {enrolled, c.enrolled}, {State{Afar: Afar{Known: true}}, c.there && c.enrolled}} {
+			if err := allowed(c.action, in.state); (err == nil) != in.fits {
+				t.Errorf("%+v with %+v: %v, want it to fit: %v", c.action, in.state.Afar, err, in.fits)
+			}
+		}
+	}
+}
+
 func TestActionTableIsClosed(t *testing.T) {
 	b := newBench()
 	s := serve(t, b)

@@ -30,6 +30,23 @@ type State struct {
 	Enrolled  uint32
 	Records   uint64 // in the audit log
 	Backlog   uint64 // of these, not yet acknowledged by headquarters
+	Afar      Afar
+}
+
+// Afar is headquarters, as the desk and the kiosk see it.
+type Afar struct {
+	Known     bool          // there is one
+	Network   bool          // the cable to it is whole
+	Connected bool          // the kiosk has a session with it
+	Since     time.Time     // when it got or lost that; zero: it never had one
+	Timed     bool          // it vouches for a time
+	Ahead     time.Duration // how far that is ahead of this machine's
+	Applied   uint64        // the newest command that the kiosk has carried out
+	Newest    uint64        // the newest that there is
+	Governed  bool          // its rules are in force
+	Alarms    []string      // a sentence each
+	Visitor   string        // bench name of whom it may enrol; empty: nobody is left
+	Enrolled  bool          // the visitor is
 }
 
 // Door is the access point as the twin's lines and door's own report show it.
@@ -181,6 +198,8 @@ func (p Program) trouble() string {
 		meaning = "nobody can be recognised; REX and alarms keep working"
 	case "door":
 		meaning = "nothing is decided and the relay rests in its safe position"
+	case "hq":
+		meaning = "headquarters says nothing and hears nothing; the door works on"
 	case "link":
 		meaning = "nothing reaches headquarters; records wait in the audit log and the door works on"
 	default:

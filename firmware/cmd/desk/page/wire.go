@@ -26,6 +26,21 @@ type (
 		Enrolled  uint32         `json:"enrolled"`
 		Records   uint64         `json:"records"`
 		Backlog   uint64         `json:"backlog"`
+		Afar      wireAfar       `json:"afar"`
+	}
+	wireAfar struct {
+		Known     bool     `json:"known"`
+		Network   bool     `json:"network"`
+		Connected bool     `json:"connected"`
+		Since     int64    `json:"since"` // Unix milliseconds; 0: never
+		Clock     int64    `json:"clock"` // ms that the kiosk's trusted time is ahead of the desk's
+		Timed     bool     `json:"timed"` // there is such a time
+		Applied   uint64   `json:"applied"`
+		Newest    uint64   `json:"newest"`
+		Governed  bool     `json:"governed"`
+		Alarms    []string `json:"alarms"`
+		Visitor   string   `json:"visitor"`
+		Enrolled  bool     `json:"enrolled"`
 	}
 	wireDoor struct {
 		State    string `json:"state"`
@@ -100,6 +115,16 @@ func encode(s State) ([]byte, error) {
 		Notices:   notices(s),
 		Enrolled:  s.Enrolled, Records: s.Records, Backlog: s.Backlog,
 	}
+	if a := s.Afar; a.Known {
+		w.Afar = wireAfar{
+			Known: true, Network: a.Network, Connected: a.Connected, Timed: a.Timed, Clock: a.Ahead.Milliseconds(), Applied: a.Applied, Newest: a.Newest, Governed: a.Governed,
+			Visitor: a.Visitor, Enrolled: a.Enrolled,
+		}
+		if !a.Since.IsZero() {
+			w.Afar.Since = a.Since.UnixMilli()
+		}
+	}
+	w.Afar.Alarms = append([]string{}, s.Afar.Alarms...)
 	for _, d := range s.Decisions[:min(len(s.Decisions), maxDecisions)] {
 		w.Decisions = append(w.Decisions, wireDecision{
 			d.Number, d.At.UnixMilli(), outcome(d), d.Reason.String(), d.Person, d.Latency.Milliseconds(),

@@ -36,7 +36,7 @@ func (r *Runner) once(ctx context.Context, i int) ending {
 
 	p := r.programs[i]
 	cmd := exec.Command(p.Path, p.Args...)
-	cmd.Env = p.Env
+	cmd.Dir, cmd.Env = p.Dir, p.Env
 	if cmd.Env == nil {
 		cmd.Env = []string{} // nil would inherit ours
 	}

@@ -28,6 +28,7 @@ type Program struct {
 	Path string   // of the executable; no search in PATH
 	Args []string // without the name of the program
 	Env  []string // the whole environment of the child; nothing is inherited
+	Dir  string   // the folder it starts in; empty: ours
 	// Watched gives the child a dead-man's line, as PID 1 does on a kiosk, and its descriptor as the flag -deadman: one that stops proving that its
 	// loop lives is killed and started again.
 	Watched bool

@@ -236,7 +236,31 @@ function showNotices({ notices, reviews }) {
   $("notices").replaceChildren(...list);
 }
 
-let programs = [];
+function showAfar({ afar, records, backlog, lockdown }) {
+  $("afar").hidden = !afar.known;
+  if (!afar.known) return;
+  $("afar").dataset.phase = afar.connected ? "running" : "restarting";
+  say("a-commands", `${afar.applied} of ${afar.newest}`);
+  say("a-records", `${(records - backlog).toLocaleString("en-GB")} of ${records.toLocaleString("en-GB")}`);
+  say("a-rules", afar.governed ? "in force" : "none");
+  const press = (name) => document.querySelector(`[data-act=${name}]`);
+  press("network").setAttribute("aria-checked", afar.network);
+  press("afar-lockdown").setAttribute("aria-checked", lockdown);
+  press("afar-enrol").hidden = !afar.visitor || afar.enrolled;
+  press("afar-delete").hidden = !afar.visitor || !afar.enrolled;
+  $("a-alarms").replaceChildren(...afar.alarms.map((text) => el("li", { class: "notice", "data-kind": "degraded" }, text)));
+  showAge(afar);
+}
+
+// showAge draws what changes by itself.
+function showAge({ known, connected, network, since, timed, clock }) {
+  if (!known) return;
+  const how = connected ? "connected" : network ? "not connected" : "network cut";
+  say("a-state", since ? `${how} for ${age(since)}` : how);
+  say("a-clock", timed ? time.format(Date.now() + clock) : "none");
+}
+
+let programs = [], afar = {};
 function show(state) {
   once("door", state.door, showDoor);
   once("sighting", state.sighting, showSighting);
@@ -246,6 +270,8 @@ function show(state) {
   once("waiting", state.waiting, showWaiting);
   once("notices", { notices: state.notices, reviews: state.reviews }, showNotices);
   showPrograms(programs = state.programs);
+  afar = state.afar;
+  once("afar", { afar, records: state.records, backlog: state.backlog, lockdown: state.door.lockdown }, showAfar);
   for (const id of ["enrolled", "records", "backlog"]) say(id, state[id].toLocaleString("en-GB"));
 }
 
@@ -274,6 +300,7 @@ function listen() {
 setInterval(() => {
   if (document.hidden) return;
   if (Date.now() - heard > silence) { connected(false); listen(); }
+  showAge(afar);
   showPrograms(programs);
 }, 1000);
 

@@ -1,0 +1,328 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/cmd/desk/page"
+	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/root"
+	"github.com/lintel-access/lintel/firmware/twin"
+)
+
+const (
+	afarWithin = 60 * time.Second // for a command of headquarters; the slowest loads the models, in a second
+	heedWithin = 20 * time.Second // for the kiosk to do what it is told, or to connect again
+	askEvery   = 3 * time.Second  // how often headquarters is asked what it thinks, while the page shows it
+)
+
+// visitorScene is the scene of whoever headquarters may enrol.
+const visitorScene = "visitor"
+
+var (
+	errNoCentre = errors.New("there is no headquarters beside this desk")
+	errWorking  = errors.New("headquarters is busy with what it was told before")
+	errNoPolicy = errors.New("this headquarters cannot push rules")
+)
+
+// visitor is the stranger of the cast whom headquarters enrols, and their number: the one who looks straightest into the camera, as it asks for.
+func (b *bench) visitor() (who *twin.Person, number int) {
+	for i, p := range b.cast.Strangers {
+		if who == nil || b.portraits[p.Name].turned < b.portraits[who.Name].turned {
+			who, number = p, i+1
+		}
+	}
+	return who, number
+}
+
+// admitVisitor has the visitor play the scene that is theirs.
+func (b *bench) admitVisitor() {
+	_, n := b.visitor()
+	for _, s := range b.scenes {
+		if s.Name != visitorScene || n == 0 {
+			continue
+		}
+		for i := range s.Actors {
+			s.Actors[i].Number = n
+		}
+	}
+}
+
+// afar has headquarters do something, one thing at a time.
+func (b *bench) afar(ctx context.Context, do func(context.Context) error) error {
+	if b.centre == nil {
+		return errNoCentre
+	}
+	if !b.working.TryLock() {
+		return errWorking
+	}
+	defer b.working.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, afarWithin)
+	defer cancel()
+	return do(ctx)
+}
+
+// heeded has headquarters do something, and waits until the kiosk has applied a command more. One that is cut off hears of it when it comes back.
+func (b *bench) heeded(ctx context.Context, do func(context.Context) error) error {
+	before := b.standing()
+	if err := do(ctx); err != nil || !before.Online {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, heedWithin)
+	defer cancel()
+	_, err := b.await(ctx, "the kiosk has heard of it", func(s ipc.Status) bool { return s.Afar.Seq > before.Seq })
+	return err
+}
+
+// standing is how the kiosk stands with headquarters.
+func (b *bench) standing() ipc.Afar {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status.Afar
+}
+
+// reached waits until the kiosk is connected, or is not, and knows the time.
+func (b *bench) reached(ctx context.Context, online bool) error {
+	ctx, cancel := context.WithTimeout(ctx, heedWithin)
+	defer cancel()
+	_, err := b.await(ctx, fmt.Sprintf("the kiosk's connection to headquarters is %v", online), func(s ipc.Status) bool {
+		return s.Afar.Online == online && (!online || s.Afar.Trusted != 0)
+	})
+	return err
+}
+
+// govern puts the desk's rules into force. A kiosk that has a headquarters and no rules lets nobody in.
+func (b *bench) govern(ctx context.Context) error {
+	if b.centre == nil {
+		return nil
+	}
+	err := b.afar(ctx, func(ctx context.Context) error {
+		if err := b.centre.answers(ctx); err != nil {
+			return err
+		}
+		if err := b.meet(ctx); err != nil {
+			return err
+		}
+		if done, err := b.centre.pushed(); err != nil {
+			return err
+		} else if !done {
+			if err := b.centre.push(ctx); err != nil {
+				return err
+			}
+		}
+		k, err := b.centre.kiosk(ctx)
+		if err != nil {
+			return err
+		}
+		if err := b.reached(ctx, true); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, heedWithin)
+		defer cancel()
+		_, err = b.await(ctx, "the kiosk has the rules", func(s ipc.Status) bool { return s.Afar.Seq >= k.Newest })
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("headquarters: %w", err)
+	}
+	b.touch(func() { b.governed = true })
+	return nil
+}
+
+// enrolAfar has headquarters enrol the visitor from their photograph, or change their groups.
+func (b *bench) enrolAfar(ctx context.Context, group string) error {
+	who, _ := b.visitor()
+	if who == nil {
+		return errors.New("there is nobody among the photographs whom headquarters could enrol")
+	}
+	photo, err := b.portraits[who.Name].encode()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(b.centre.dir, "photo.png")
+	if err := root.Replace(file, photo); err != nil {
+		return err
+	}
+	defer os.Remove(file)
+	words := []string{
+		"enrol", who.Name, "-photo", file, "-group", group, "-consent", "desk", "-proofing", recordFile,
+		"-valid-until", time.Now().AddDate(1, 0, 0).Format(time.DateOnly), "-key", keyOf("enroller"), "-dir", hqFolder,
+	}
+	if g, again := b.guest(who.Name); again {
+		words = append(words, "-again", g.ID)
+	}
+	return b.heeded(ctx, func(ctx context.Context) error {
+		if _, err := b.centre.ask(ctx, append(words, b.centre.models...)...); err != nil {
+			return err
+		}
+		return b.meet(ctx)
+	})
+}
+
+// deleteAfar has headquarters delete the visitor, everywhere.
+func (b *bench) deleteAfar(ctx context.Context) error {
+	who, _ := b.visitor()
+	if who == nil {
+		return nil
+	}
+	g, known := b.guest(who.Name)
+	if !known {
+		return nil
+	}
+	return b.heeded(ctx, func(ctx context.Context) error {
+		if _, err := b.centre.ask(ctx, "delete", g.ID, "-key", keyOf("administrator"), "-dir", hqFolder); err != nil {
+			return err
+		}
+		return b.meet(ctx)
+	})
+}
+
+// meet learns from headquarters whom it has enrolled.
+func (b *bench) meet(ctx context.Context) error {
+	all, err := b.centre.people(ctx)
+	if err == nil {
+		b.touch(func() { b.guests = all })
+	}
+	return err
+}
+
+// guest is somebody enrolled at headquarters.
+func (b *bench) guest(name string) (guest, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.IndexFunc(b.guests, func(g guest) bool { return g.Name == name })
+	if i < 0 {
+		return guest{}, false
+	}
+	return b.guests[i], true
+}
+
+// name is the bench name of a person, empty for a stranger. The lock is held.
+func (b *bench) name(id access.PersonID) string {
+	for _, g := range b.guests {
+		if g.ID == id.String() {
+			return g.Name
+		}
+	}
+	return b.register.name(id)
+}
+
+// lockdownAfar sets or lifts lockdown from headquarters.
+func (b *bench) lockdownAfar(ctx context.Context, to string) error {
+	return b.heeded(ctx, func(ctx context.Context) error {
+		_, err := b.centre.ask(ctx, "lockdown", to, "-key", keyOf("administrator"), "-dir", hqFolder)
+		return err
+	})
+}
+
+// releaseAfar opens the door once, by an operator's answer to the kiosk's challenge.
+func (b *bench) releaseAfar(ctx context.Context) error {
+	if !b.standing().Online {
+		return errors.New("the kiosk is not connected, and nothing that opens a door is kept for later")
+	}
+	_, err := b.centre.ask(ctx, "release", deskDoor, "-key", keyOf("releaser"), "-dir", hqFolder)
+	return err
+}
+
+// actAfar carries out what a visitor of the page pressed; what came of it is told when it is over.
+func (b *bench) actAfar(ctx context.Context, verb, arg string) error {
+	if b.centre == nil {
+		return errNoCentre
+	}
+	if verb == "network" {
+		if arg == "on" {
+			b.centre.network.Join()
+		} else {
+			b.centre.network.Cut()
+		}
+		b.touch(func() {})
+		return nil
+	}
+	who, _ := b.visitor()
+	var do func(context.Context) error
+	var done string
+	switch verb {
+	case "afar-enrol":
+		do, done = func(ctx context.Context) error { return b.enrolAfar(ctx, "staff") }, who.Name+" is enrolled at headquarters, from a photograph"
+	case "afar-delete":
+		do, done = b.deleteAfar, who.Name+" is deleted at headquarters"
+	case "afar-lockdown":
+		do, done = func(ctx context.Context) error { return b.lockdownAfar(ctx, arg) }, "Headquarters has set lockdown "+arg
+	case "afar-release":
+		do, done = b.releaseAfar, "An operator releases the door from afar"
+	}
+	if !b.working.TryLock() {
+		return errWorking
+	}
+	go func() {
+		defer b.working.Unlock()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afarWithin)
+		defer cancel()
+		began := time.Now()
+		switch err := do(ctx); {
+		case err != nil:
+			b.tell("Headquarters: " + strings.TrimRight(err.Error(), ".") + ".")
+		case !b.standing().Online:
+			b.tell(done + "; the kiosk hears of it when it is connected.")
+		default:
+			b.tell(fmt.Sprintf("%s, and the door knows, %d ms after the button.", done, time.Since(began).Milliseconds()))
+		}
+	}()
+	return nil
+}
+
+// inquire keeps what headquarters thinks of the kiosk for the page, until ctx ends.
+func (b *bench) inquire(ctx context.Context) {
+	for b.centre != nil {
+		within, cancel := context.WithTimeout(ctx, afarWithin)
+		k, err := b.centre.kiosk(within)
+		cancel()
+		b.mu.Lock()
+		same := fmt.Sprint(k) == fmt.Sprint(b.thought)
+		b.mu.Unlock()
+		if err == nil && !same {
+			b.touch(func() { b.thought = k })
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(askEvery):
+		}
+	}
+}
+
+// panel is what the page shows of headquarters. The lock is held.
+func (b *bench) panel() page.Afar {
+	if b.centre == nil {
+		return page.Afar{}
+	}
+	s := b.status.Afar
+	whole, since := b.centre.network.Whole()
+	a := page.Afar{
+		Known: true, Network: whole, Connected: s.Online, Applied: s.Seq, Newest: max(s.Seq, b.thought.Newest), Alarms: b.thought.Alarms, Governed: b.governed,
+	}
+	switch {
+	case s.Since > 0:
+		a.Since = b.began.Add(s.Since - b.mono)
+	case !whole:
+		a.Since = since
+	}
+	if s.Trusted != 0 {
+		stamped := b.began.Add(b.status.Stamp - b.mono)
+		a.Timed, a.Ahead = true, time.UnixMilli(s.Trusted).Sub(stamped).Round(time.Second) // whole seconds: what is less changes with every status
+	}
+	if who, _ := b.visitor(); who != nil {
+		a.Visitor = who.Name
+		a.Enrolled = slices.ContainsFunc(b.guests, func(g guest) bool { return g.Name == who.Name })
+	}
+	return a
+}

@@ -1,0 +1,165 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/firmware/frames"
+	"github.com/lintel-access/lintel/firmware/ipc"
+	"github.com/lintel-access/lintel/firmware/twin"
+)
+
+// act is a scene of the demo that headquarters plays a part in.
+type act struct {
+	title   string
+	ruled   bool // it needs the desk's rules in force
+	prepare func(context.Context) error
+	scene   *twin.Scene                           // who walks up then; nil: nobody
+	happen  func(context.Context) (walked, error) // what happens instead of a walk-up
+	after   func(context.Context) error
+}
+
+// demoAfar plays what headquarters plays a part in. Numbers go on behind from.
+func (b *bench) demoAfar(ctx context.Context, out io.Writer, from int) (played, expected int, err error) {
+	if b.centre == nil || b.options.scene != "" {
+		return 0, 0, nil
+	}
+	for i, a := range b.acts() {
+		if a.ruled && !b.ruled() {
+			fmt.Fprintf(out, "%2d %-25s left out: the desk's rules are not in force\n", from+i+1, a.title)
+			continue
+		}
+		played++
+		w, tries, err := b.performAct(ctx, a)
+		if ctx.Err() != nil {
+			return played, expected, context.Cause(ctx)
+		}
+		if err != nil {
+			w.unexpected = err.Error()
+		}
+		if report(out, from+i+1, a.title, w, tries) {
+			expected++
+		}
+	}
+	return played, expected, nil
+}
+
+func (b *bench) ruled() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.governed
+}
+
+func (b *bench) performAct(ctx context.Context, a act) (w walked, tries int, err error) {
+	if a.prepare != nil {
+		if err := b.afar(ctx, a.prepare); err != nil {
+			return w, 1, err
+		}
+	}
+	if a.scene != nil {
+		w, tries, err = b.watchTries(ctx, a.scene)
+	} else {
+		w, err = a.happen(ctx)
+	}
+	if a.after != nil {
+		err = errors.Join(err, b.afar(ctx, a.after))
+	}
+	return w, tries, err
+}
+
+func (b *bench) acts() []act {
+	at := slices.IndexFunc(b.scenes, func(s *twin.Scene) bool { return s.Name == visitorScene })
+	if at < 0 || !b.playable(b.scenes[at]) {
+		return nil
+	}
+	ends := func(o twin.Outcome, reason access.Reason) *twin.Scene {
+		s := *b.scenes[at]
+		s.Expect = twin.Expectation{Outcome: o, Reason: reason.String()}
+		return &s
+	}
+	allowed := ends(twin.Granted, access.ReasonAllowed)
+	into := func(group string) func(context.Context) error {
+		return func(ctx context.Context) error { return b.enrolAfar(ctx, group) }
+	}
+	return []act{
+		{title: "Visitor, enrolled afar", prepare: into("staff"), scene: allowed},
+		{
+			title: "Visitor, network cut", scene: allowed,
+			prepare: func(ctx context.Context) error { b.centre.network.Cut(); return b.reached(ctx, false) },
+			after:   func(ctx context.Context) error { b.centre.network.Join(); return b.reached(ctx, true) },
+		},
+		{title: "Visitor, by the rules", ruled: true, prepare: into("fitters"), scene: ends(twin.Denied, access.ReasonOutsideSchedule)},
+		{title: "Visitor, deleted afar", prepare: b.deleteAfar, scene: ends(twin.Denied, access.ReasonUnknown)},
+		{title: "Released from afar", happen: b.releasedAfar},
+		{title: "The same, held back", happen: b.releasedLate},
+	}
+}
+
+// releasedAfar has an operator open the door, and waits until it is shut again.
+func (b *bench) releasedAfar(ctx context.Context) (w walked, err error) {
+	start := frames.Now()
+	if err := b.afar(ctx, b.releaseAfar); err != nil {
+		return w, err
+	}
+	if err := b.shut(ctx, access.Released); err != nil {
+		return w, err
+	}
+	edge := relayEdge(b.twin.History(start))
+	w.outcome, w.reason, w.latency = "released", "an operator's word", edge-start
+	if edge == 0 {
+		w.unexpected = "the relay did not move"
+	}
+	return w, nil
+}
+
+// shut waits until the door was in a state, and is secured again.
+func (b *bench) shut(ctx context.Context, was access.DoorState) error {
+	ctx, cancel := context.WithTimeout(ctx, heedWithin)
+	defer cancel()
+	if _, err := b.await(ctx, "the door is "+was.String(), func(s ipc.Status) bool { return s.Door == was }); err != nil {
+		return err
+	}
+	_, err := b.await(ctx, "the door is secured", func(s ipc.Status) bool { return s.Door == access.Secured })
+	return err
+}
+
+// The network keeps the kiosk's challenge back and then the operator's answer: together for longer than the ten seconds that a challenge is good for,
+// and each for less than the eight after which link gives up a broker that says nothing.
+const (
+	heldUp   = 6 * time.Second
+	heldDown = 6 * time.Second
+)
+
+// releasedLate does so over a network that holds the answer back, and waits for the kiosk's record of what it refused.
+func (b *bench) releasedLate(ctx context.Context) (w walked, err error) {
+	start, began := frames.Now(), time.Now()
+	b.centre.network.Hold(heldUp, heldDown)
+	if err := b.afar(ctx, b.releaseAfar); err != nil {
+		return w, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, heldDown+heedWithin)
+	defer cancel()
+	for w.reason == "" {
+		why, err := b.centre.refusedRelease(ctx, began)
+		if err != nil {
+			return w, err
+		}
+		w.outcome, w.reason = "refused", why
+		select {
+		case <-ctx.Done():
+			return w, errors.New("the kiosk has recorded no refusal")
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	if relayEdge(b.twin.History(start)) != 0 {
+		w.unexpected = "the relay moved"
+	}
+	return w, nil
+}
