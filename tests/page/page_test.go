@@ -341,6 +341,54 @@ func TestLooks(t *testing.T) {
 	b.until(`document.getAnimations().length === 0`)
 }
 
+// withHeadquarters is a kiosk that is connected, or was.
+func withHeadquarters(on bool) func(*desk.State) {
+	return func(s *desk.State) {
+		s.Afar = desk.Afar{
+			Known: true, Network: on, Connected: on, Since: time.Now().Add(-3 * time.Minute), Timed: true, Applied: 12, Newest: 12, Governed: on, Visitor: "Dora", Enrolled: on,
+		}
+		if !on {
+			s.Afar.Newest, s.Afar.Alarms = 14, []string{"silence since 12:04: nothing was heard of the kiosk"}
+		}
+	}
+}
+
+// The panel of headquarters is there when a headquarters is, says how the kiosk stands with it, and asks for what fits.
+func TestHeadquartersPanel(t *testing.T) {
+	b := open(t)
+	b.until(`document.getElementById("afar").hidden`)
+	for _, scheme := range []string{"light", "dark"} {
+		b.media("prefers-color-scheme", scheme)
+		for _, width := range []int64{1280, 900, 320} {
+			b.size(width, 800)
+			for _, on := range []bool{true, false} {
+				b.script.set(withHeadquarters(on))
+				b.until(fmt.Sprintf(`document.querySelector("[data-act=network]").getAttribute("aria-checked") === "%v"`, on))
+				if over := eval[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+					t.Errorf("%s, %d px: %d px too wide", scheme, width, over)
+				}
+				if bad := eval[[]string](b, contrasts); len(bad) > 0 {
+					t.Errorf("%s, %d px: contrast below 4.5:1\n%s", scheme, width, strings.Join(bad, "\n"))
+				}
+				b.shot(fmt.Sprintf("headquarters-%d-%s-%v", width, scheme, on), true)
+			}
+		}
+	}
+	b.until(`document.getElementById("a-state").textContent === "network cut for 3 min" && document.getElementById("a-commands").textContent === "12 of 14"`)
+	b.until(`document.getElementById("a-alarms").textContent.startsWith("silence since") && document.querySelector("[data-act=afar-delete]").hidden`)
+	for _, press := range [][2]string{{"network", "on"}, {"afar-enrol", ""}, {"afar-lockdown", "on"}, {"afar-release", ""}} {
+		eval[bool](b, fmt.Sprintf(`document.querySelector("[data-act=%s]").click() === undefined`, press[0]))
+		b.asked(press[0], press[1])
+	}
+	b.script.set(withHeadquarters(true))
+	b.until(`document.getElementById("a-state").textContent === "connected for 3 min" && document.querySelector("[data-act=afar-enrol]").hidden`)
+	eval[bool](b, `document.querySelector("[data-act=afar-delete]").click() === undefined`)
+	b.asked("afar-delete", "")
+	if all := b.heard(); len(all) > 0 {
+		t.Errorf("the browser complains:\n%s", strings.Join(all, "\n"))
+	}
+}
+
 // inTrouble is everything at once: a dead program, degraded modes, a forced door, all inputs on.
 func inTrouble(s *desk.State) {
 	s.Door = desk.Door{State: access.ForcedOpen, Ajar: true, Fire: true, Tamper: true, Lockdown: true, Released: true,
