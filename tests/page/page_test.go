@@ -406,15 +406,22 @@ func inTrouble(s *desk.State) {
 
 // TestReadmePicture keeps docs/desk.png honest: it is this page with silhouettes for people, and small.
 func TestReadmePicture(t *testing.T) {
-	const path, limit = "../../docs/desk.png", 250 << 10 // bytes; what a README may weigh
+	const (
+		path          = "../../docs/desk.png"
+		width, height = 1280, 962
+		limit         = 250 << 10 // bytes; what a README may weigh
+	)
 	if *update {
 		b := open(t)
 		b.script.set(func(s *desk.State) {
 			s.Door = desk.Door{State: access.Released, Walkup: access.Showing, Released: true, Lamp: true,
 				Indication: access.Indication{LED: access.Green, Pattern: access.Steady, Buzzer: access.Chirp, Text: "Welcome"}}
 			s.Sighting.Hint = access.HintNone
-			s.Scene = "ada"
+			s.Scene, s.Backlog = "ada", 2
+			s.Programs = append(s.Programs, desk.Program{Name: "hq", Phase: desk.Running, PID: 4714, Since: s.Programs[1].Since})
+			withHeadquarters(true)(s)
 		})
+		b.size(width, height)
 		b.until(`document.getElementById("text").textContent === "Welcome"`)
 		time.Sleep(600 * time.Millisecond)
 		if err := os.WriteFile(path, b.shot("readme", false), 0o644); err != nil {
@@ -426,7 +433,7 @@ func TestReadmePicture(t *testing.T) {
 		t.Fatalf("%v: write it with go test ./tests/page -run ReadmePicture -update", err)
 	}
 	config, err := png.DecodeConfig(bytes.NewReader(picture))
-	if err != nil || config.Width != 1280 || config.Height != 800 || len(picture) > limit {
-		t.Errorf("picture: %dx%d, %d bytes, %v; want 1280x800 in at most %d bytes", config.Width, config.Height, len(picture), err, limit)
+	if err != nil || config.Width != width || config.Height != height || len(picture) > limit {
+		t.Errorf("picture: %dx%d, %d bytes, %v; want %dx%d in at most %d bytes", config.Width, config.Height, len(picture), err, width, height, limit)
 	}
 }
