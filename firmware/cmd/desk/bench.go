@@ -233,7 +233,7 @@ func (b *bench) enrol(ctx context.Context) error {
 		b.mu.Lock()
 		e, known := b.register.entry(p.Name)
 		// A door that knows fewer than it should has lost its vault: then everybody is enrolled anew.
-		known = known && e.standing() != access.Revoked && int(s.People) >= permitted
+		known = known && e.standing() != access.Revoked && int(s.People) >= permitted && (b.centre == nil || e.ruled())
 		id := b.register.id(p.Name)
 		b.mu.Unlock()
 		if known {
@@ -249,7 +249,7 @@ func (b *bench) enrol(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("enrol %s: %w", p.Name, err)
 		}
-		if err := b.remember(func(r *register) error { return r.put(p.Name, id, access.Permitted) }); err != nil {
+		if err := b.remember(func(r *register) error { return r.enrolled(p.Name, id) }); err != nil {
 			return err
 		}
 		if !answer.LookAlike.IsZero() {

@@ -27,6 +27,8 @@ type entry struct {
 	ID        string `json:"id"`
 	Revoked   bool   `json:"revoked"`
 	Suspended bool   `json:"suspended,omitempty"`
+	// Local: enrolled by a door that puts whom it enrols itself into the group of that name. Rules of headquarters let nobody in who is in no group.
+	Local bool `json:"local,omitempty"`
 }
 
 func (e entry) standing() access.Standing {
@@ -38,6 +40,10 @@ func (e entry) standing() access.Standing {
 	}
 	return access.Permitted
 }
+
+// ruled: rules of headquarters find the person in a group. Whom an earlier desk enrolled is in none, and is enrolled anew; a suspension is not undone by
+// that.
+func (e entry) ruled() bool { return e.Local || e.standing() == access.Suspended }
 
 // person is the id: checked when it was read, drawn by us otherwise.
 func (e entry) person() access.PersonID {
@@ -94,8 +100,17 @@ func (r *register) id(name string) (id access.PersonID) {
 
 // put remembers a person and saves.
 func (r *register) put(name string, id access.PersonID, s access.Standing) error {
-	e := entry{Name: name, ID: id.String(), Revoked: s == access.Revoked, Suspended: s == access.Suspended}
-	if i := r.index(name); i >= 0 {
+	was, _ := r.entry(name)
+	return r.keep(entry{Name: name, ID: id.String(), Revoked: s == access.Revoked, Suspended: s == access.Suspended, Local: was.Local})
+}
+
+// enrolled remembers somebody whom door has just enrolled, and saves.
+func (r *register) enrolled(name string, id access.PersonID) error {
+	return r.keep(entry{Name: name, ID: id.String(), Local: true})
+}
+
+func (r *register) keep(e entry) error {
+	if i := r.index(e.Name); i >= 0 {
 		r.People[i] = e
 	} else {
 		r.People = append(r.People, e)

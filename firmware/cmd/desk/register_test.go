@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,6 +60,27 @@ func TestRegisterFiles(t *testing.T) {
 		write(t, path, []byte(text))
 		if _, err := openRegister(path); err == nil || !strings.Contains(err.Error(), "people.json") {
 			t.Errorf("register %q: %v, want an error that names the file", text, err)
+		}
+	}
+}
+
+// Who was enrolled into the group of the kiosk's own people stays in it, whatever their standing.
+func TestRegisterKeepsTheGroup(t *testing.T) {
+	r, err := openRegister(filepath.Join(t.TempDir(), "people.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := access.PersonID{7}
+	if err := errors.Join(r.put("Old", id, access.Permitted), r.enrolled("New", id), r.put("New", id, access.Suspended)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openRegister(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, local := range map[string]bool{"Old": false, "New": true} {
+		if e, ok := again.entry(name); !ok || e.Local != local {
+			t.Errorf("%s: %+v", name, e)
 		}
 	}
 }
