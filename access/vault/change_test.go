@@ -97,12 +97,12 @@ func TestRoomInMemory(t *testing.T) {
 		with(2, 2, 1),                // no room
 		with(1, 3, 2),                // as many as before
 		with(1, 3, 2), with(1, 3, 1), // nothing to do; superseded
-		with(3, 1, 1),                                                         // 0 left
-		foreign,                                                               // not in memory
-		Forget{access.PersonID{0, 3, 15: 1}, 1, false},                               // 1 left
-		with(1, 4, 3),                                                         // one more: 0 left
-		with(4, 1, 1),                                                         // no room
-		with(1, 1, 4),                                                         // 3 left
+		with(3, 1, 1), // 0 left
+		foreign,       // not in memory
+		Forget{access.PersonID{0, 3, 15: 1}, 1, false}, // 1 left
+		with(1, 4, 3),                                                                // one more: 0 left
+		with(4, 1, 1),                                                                // no room
+		with(1, 1, 4),                                                                // 3 left
 		with(5, 4, 1), with(5, 3, 1), Forget{access.PersonID{0, 9, 15: 1}, 1, false}, // too many; 0 left
 	}}
 	done, err := v.Apply(step, nil)
