@@ -11,6 +11,7 @@ const (
 	Fleet    Item = "hq root"     // hash of the fleet root's key that the kiosk was first given
 	Exchange Item = "hq exchange" // keys for sealed content, as the TPM wrapped them
 	Document Item = "hq policy"   // the policy document in force
+	Locked   Item = "hq lockdown" // present while a lockdown of headquarters stands
 	Disabled Item = "hq disabled" // present while nobody is to be recognised
 	Retired  Item = "hq retired"  // present once the kiosk was decommissioned: then nobody is stored any more
 	Pending  Item = "hq pending"  // what the audit log still has to say of commands that are applied
@@ -23,7 +24,7 @@ const maxItem = 160 << 10
 
 func (i Item) known() bool {
 	switch i {
-	case Stream, Fleet, Exchange, Document, Disabled, Retired, Pending, Door, InForce:
+	case Stream, Fleet, Exchange, Document, Locked, Disabled, Retired, Pending, Door, InForce:
 		return true
 	}
 	return false

@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		flags.PrintDefaults()
 	}
 	programs := flags.String("programs", "", "folder of the built programs: door, eye, link and hq (required)")
-	long := flags.Bool("long", false, "full counts: 8 kiosks, 1,000 enrolments, 100,000 events, 10,000 people")
+	long := flags.Bool("long", false, "full counts: 8 kiosks, 300 enrolments, 100,000 events, 10,000 people")
 	only := flags.String("scenes", "", "numbers of the scenes to play, with commas; all by default")
 	keep := flags.Bool("keep", false, "leave the folder, for whoever looks into a failure")
 	if err := flags.Parse(args); err != nil {
@@ -72,9 +72,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	size := sizes{kiosks: 4, enrolments: 200, events: 10_000, people: 1_000}
+	size := sizes{kiosks: 4, enrolments: 60, events: 10_000, people: 1_000}
 	if *long {
-		size = sizes{kiosks: 8, enrolments: 1_000, events: 100_000, people: 10_000}
+		size = sizes{kiosks: 8, enrolments: 300, events: 100_000, people: 10_000}
 	}
 	dir, err := os.MkdirTemp("", "hqt") // the paths of sockets are short
 	if err != nil {

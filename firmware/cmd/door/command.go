@@ -70,7 +70,10 @@ func (h *headquarters) plan(s *step) error {
 		case wire.Standing:
 			s.add(e.Place, vault.Stand{Person: o.Person, Generation: o.Generation, Serial: o.Serial, State: vault.State(o.State)})
 		case wire.Lockdown:
-			s.vault.Lockdown = &o.On
+			s.vault.Lockdown, s.vault.Items[vault.Locked] = &o.On, nil
+			if o.On {
+				s.vault.Items[vault.Locked] = []byte{1}
+			}
 		case wire.Disable:
 			s.disable, s.vault.Items[vault.Disabled] = &o.On, nil
 			if o.On {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -86,4 +87,32 @@ func TestCommandWhileTheTPMIsAway(t *testing.T) {
 		t.Error("after a restart it does not hold")
 	}
 	c.wantCount(access.EventCommandApplied, 2)
+}
+
+// Who stands at the kiosk lifts no lockdown that headquarters ordered, not even after a restart; headquarters lifts any.
+func TestLockdownOfHeadquartersIsTheirs(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	c.give(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))
+	for range 2 {
+		if err := c.lockdown(t.Context(), false); !errors.Is(err, errTheirs) || !c.portal.State().Lockdown {
+			t.Errorf("%v, locked down: %t", err, c.portal.State().Lockdown)
+		}
+		c.stop()
+		c.start()
+	}
+	c.give(0, c.admin(wire.Lockdown{Version: 2, Issued: 1}))
+	if err := c.lockdown(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	c.give(0, c.admin(wire.Lockdown{Version: 3, Issued: 1}))
+	if c.portal.State().Lockdown {
+		t.Error("headquarters cannot lift it")
+	}
+	for _, on := range []bool{true, false} {
+		if err := c.lockdown(t.Context(), on); err != nil {
+			t.Error(err)
+		}
+	}
 }

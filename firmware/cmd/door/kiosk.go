@@ -365,6 +365,8 @@ func (k *kiosk) booted(g *ground) {
 	k.governs()
 }
 
+var errTheirs = errors.New("the lockdown is headquarters': an administrator there ends it")
+
 // lockdown sets or lifts the lockdown. It is kept over every restart: the door is shut before that is written, and opened after it,
 // so that whatever fails in between fails shut.
 func (k *kiosk) lockdown(ctx context.Context, on bool) error {
@@ -374,7 +376,14 @@ func (k *kiosk) lockdown(ctx context.Context, on bool) error {
 	k.locking.Lock()
 	defer k.locking.Unlock()
 	if !on {
-		if err := k.store.SetLockdown(false); err != nil {
+		theirs, err := k.store.Item(vault.Locked)
+		if err == nil && theirs != nil {
+			err = errTheirs
+		}
+		if err == nil {
+			err = k.store.SetLockdown(false)
+		}
+		if err != nil {
 			return err
 		}
 		return k.portal.Lockdown(ctx, false)
