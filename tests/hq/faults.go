@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,7 +108,13 @@ func inOrder(record []byte, last *uint64) error {
 	if _, err := fmt.Sscanf(r.Detail, "seq=%d", &seq); err != nil {
 		return fmt.Errorf("record %q: %w", r.Detail, err)
 	}
-	if seq != *last+1 {
+	before := uint64(0) // commands that changed nothing, for which it stands
+	if _, at, ok := strings.Cut(r.Detail, " before="); ok {
+		if before, err = strconv.ParseUint(at, 10, 32); err != nil {
+			return fmt.Errorf("record %q: %w", r.Detail, err)
+		}
+	}
+	if seq-before != *last+1 {
 		return fmt.Errorf("command %d was applied after %d", seq, *last)
 	}
 	*last = seq

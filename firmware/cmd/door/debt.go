@@ -30,8 +30,10 @@ type debt struct {
 }
 
 type owedCommand struct {
-	Detail string `cbor:"1,keyasint"`
-	Idle   bool   `cbor:"2,keyasint"` // it changed nothing: headquarters' server alone can send as many of them as it likes
+	Detail  string `cbor:"1,keyasint"`
+	Idle    bool   `cbor:"2,keyasint"` // it changed nothing: headquarters' server alone can send as many of them as it likes
+	Partial bool   `cbor:"3,keyasint"` // orders of it were refused, or it came without
+	Before  int    `cbor:"4,keyasint"` // so many right before it, idle and not partial, have no record but this one
 }
 
 func (d debt) empty() bool { return len(d.Records)+len(d.Commands) == 0 && d.Lost == 0 }
@@ -45,8 +47,11 @@ func (d debt) with(head uint64, records []access.Record, commands ...owedCommand
 	}
 	d.Commands = slices.Clone(d.Commands)
 	for _, c := range commands {
-		if n := len(d.Commands); n > 0 && d.Commands[n-1].Idle && c.Idle {
-			d.Commands = d.Commands[:n-1] // this one stands for it
+		if n := len(d.Commands); n > 0 && d.Commands[n-1].Idle { // this one stands for it
+			if last := d.Commands[n-1]; !last.Partial {
+				c.Before = last.Before + 1
+			}
+			d.Commands = d.Commands[:n-1]
 		}
 		d.Commands = append(d.Commands, c)
 	}
@@ -94,7 +99,9 @@ func (h *headquarters) paid() {
 // may come as often as they like.
 func (h *headquarters) final(c owedCommand) bool {
 	r := h.door.blank(access.EventCommandApplied)
-	r.Detail = c.Detail
+	if r.Detail = c.Detail; c.Before > 0 {
+		r.Detail += fmt.Sprintf(" before=%d", c.Before)
+	}
 	if !c.Idle {
 		return h.door.append(auditlog.Vital, r) == nil
 	}

@@ -80,8 +80,12 @@ func TestDebtIsBounded(t *testing.T) {
 	if len(d.Records) != maxOwedRecords || d.Lost != 1000-maxOwedRecords || d.Records[0].Boot != 1000-maxOwedRecords || d.From != 999 {
 		t.Errorf("%d records, %d lost, from %d", len(d.Records), d.Lost, d.From)
 	}
-	if n := len(d.Commands); n != maxOwedCommands || d.Commands[n-1].Detail != "seq=999" || d.Commands[n-2].Detail != "seq=998" || d.Commands[n-3].Detail != "seq=996" {
+	if n := len(d.Commands); n != maxOwedCommands || d.Commands[n-1].Detail != "seq=999" || d.Commands[n-1].Before != 2 || d.Commands[n-2].Detail != "seq=996" {
 		t.Errorf("%d commands, the last %+v", n, d.Commands[n-3:])
+	}
+	d = d.with(0, nil, owedCommand{Idle: true, Partial: true}, owedCommand{Idle: true}, owedCommand{})
+	if last := d.Commands[len(d.Commands)-1]; last.Before != 1 {
+		t.Errorf("a record stands for %d commands, and one of two was refused something", last.Before)
 	}
 	if items, err := d.items(); err != nil || len(items["hq pending"]) > 160<<10 {
 		t.Errorf("%d bytes, %v", len(items["hq pending"]), err)

@@ -178,5 +178,8 @@ func (s *step) summary(out []vault.Outcome) owedCommand {
 			changed--
 		}
 	}
-	return owedCommand{fmt.Sprintf("seq=%d link=%x orders=%d changed=%d refused=%d", s.Seq, s.Link, s.Orders, changed, len(s.refused)), changed == 0}
+	return owedCommand{
+		Detail: fmt.Sprintf("seq=%d link=%x orders=%d changed=%d refused=%d", s.Seq, s.Link, s.Orders, changed, len(s.refused)),
+		Idle:   changed == 0, Partial: len(s.refused) > 0 || s.Orders == 0,
+	}
 }

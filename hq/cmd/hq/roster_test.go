@@ -186,6 +186,13 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 	forgotten("has not said what became of command 4")
 	s.records(id, refusal("command 4, order 3: expired, order 1: not granted, and 1 more"), applied(all[2], 0), applied(c, 3))
 	forgotten(`REFUSED the deletion (record 2): "not granted"`)
+	standsFor := func(before int) access.Record {
+		return access.Record{Event: access.EventCommandApplied, Detail: fmt.Sprintf("seq=7 link=%x orders=1 changed=0 refused=0 before=%d", c.Link, before)}
+	}
+	s.records(id, applied(all[2], 0), standsFor(3))
+	forgotten("0 of 1 kiosks")
+	s.records(id, applied(all[2], 0), standsFor(2))
+	forgotten("has not said what became of command 4")
 	s.records(id, applied(c, 0), applied(commandAt{Seq: 9, Link: c.Link}, 0))
 	forgotten("0 of 1 kiosks")
 	s.records(id, applied(commandAt{Seq: c.Seq, Link: sha256.Sum256(nil), Orders: c.Orders}, 0))
