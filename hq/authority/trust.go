@@ -56,7 +56,7 @@ func Admit(role wire.Role, name string, public *ecdsa.PublicKey, now time.Time, 
 			return err
 		}
 		for _, g := range t.Grants {
-			if g.Role == role && (g.Name == name || string(g.Key) == string(spki)) {
+			if g.Role == role && now.Unix() < g.Until && (g.Name == name || string(g.Key) == string(spki)) {
 				return fmt.Errorf("%v %q is there already", role, g.Name)
 			}
 		}
@@ -65,7 +65,24 @@ func Admit(role wire.Role, name string, public *ecdsa.PublicKey, now time.Time, 
 	}
 }
 
-// Dismiss takes every grant of that name away.
+// End ends every grant of that name. What was taken away under them stands, at kiosks that hear of it later, too; what was given under them, and has not
+// arrived, is refused.
+func End(name string, now time.Time) func(*wire.Trust) error {
+	return func(t *wire.Trust) error {
+		had := false
+		for i, g := range t.Grants {
+			if g.Name == name && g.Role != wire.RoleServer && g.From < now.Unix() && now.Unix() < g.Until {
+				t.Grants[i].Until, had = now.Unix(), true
+			}
+		}
+		if !had {
+			return fmt.Errorf("nobody is called %q whose grant could end", name)
+		}
+		return nil
+	}
+}
+
+// Dismiss takes every grant of that name away, of a key that somebody else has: nothing that it ever signed is believed any more.
 func Dismiss(name string) func(*wire.Trust) error {
 	return func(t *wire.Trust) error {
 		had := len(t.Grants)

@@ -363,3 +363,44 @@ func FuzzCommand(f *testing.F) {
 		}
 	})
 }
+
+// What takes away stands when the grant of whoever signed it has ended since; what gives does not, and nothing of a key that is not trusted at all.
+func TestWhatTakesAwayOutlivesTheGrant(t *testing.T) {
+	doc := trust(t, 2)
+	for i := range doc.Grants[1:] {
+		doc.Grants[i+1].From, doc.Grants[i+1].Until = today-100, today-10
+	}
+	r, err := begun(t).Renew(sign(t, "root", wire.Fleet(), doc), today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, after := int64(today-50), int64(today-5)
+	late := enrolment()
+	late.Issued = in
+	for name, c := range map[string]struct {
+		by   string
+		body wire.Body
+		want Reason
+	}{
+		"deletion":            {"enroller", wire.Deletion{Person: person, Generation: 1, Issued: in}, 0},
+		"suspension":          {"administrator", wire.Standing{Person: person, Generation: 1, Serial: 1, State: 0, Issued: in}, 0},
+		"revocation":          {"administrator", wire.Standing{Person: person, Generation: 1, Serial: 1, State: 2, Issued: in}, 0},
+		"lockdown":            {"administrator", wire.Lockdown{Version: 1, On: true, Issued: in}, 0},
+		"disabling":           {"administrator", wire.Disable{Version: 1, On: true, Issued: in}, 0},
+		"resumption":          {"administrator", wire.Standing{Person: person, Generation: 1, Serial: 1, State: 1, Issued: in}, NotGranted},
+		"end of a lockdown":   {"administrator", wire.Lockdown{Version: 1, Issued: in}, NotGranted},
+		"end of a disabling":  {"administrator", wire.Disable{Version: 1, Issued: in}, NotGranted},
+		"policy":              {"administrator", wire.Policy{Version: 1, Document: []byte("p"), Issued: in}, NotGranted},
+		"decommission":        {"administrator", wire.Decommission{Issued: in}, NotGranted},
+		"enrolment":           {"enroller", late, NotGranted},
+		"deletion afterwards": {"enroller", wire.Deletion{Person: person, Generation: 1, Issued: after}, NotGranted},
+		"lockdown before":     {"administrator", wire.Lockdown{Version: 1, On: true, Issued: 1}, NotGranted},
+		"by no administrator": {"enroller", wire.Lockdown{Version: 1, On: true, Issued: in}, NotGranted},
+		"by a stranger":       {"stranger", wire.Deletion{Person: person, Generation: 1, Issued: in}, NotGranted},
+	} {
+		all := Means{Now: today, Open: unsealed, Policy: func([]byte) error { return nil }}
+		if _, why := r.order(sign(t, c.by, self, c.body), true, all); why != c.want {
+			t.Errorf("%s: %v, want %v", name, why, c.want)
+		}
+	}
+}

@@ -153,15 +153,31 @@ func granted[T wire.Body](r Roster, envelope []byte, audience [32]byte, now int6
 	if claim.Kind != body.Kind() {
 		return body, g, ErrKind
 	}
-	if g, err = r.trust.Grant(claim.Key, claim.Kind, now); err != nil {
-		return body, g, err
+	g, ended := r.trust.Grant(claim.Key, claim.Kind, now)
+	if ended != nil {
+		if g, err = r.trust.Grant(claim.Key, claim.Kind, 0); err != nil {
+			return body, g, err
+		}
 	}
 	key, err := wire.ParseKey(g.Key)
 	if err != nil {
 		return body, g, err
 	}
 	body, err = wire.Open[T](envelope, key, audience)
+	if err == nil && ended != nil {
+		g, err = r.stands(claim, body, ended)
+	}
 	return body, g, err
+}
+
+// stands finds the grant of an order that takes something away and was signed while that was in force, by the word of whoever had it. Otherwise the error is
+// why: who gives must be granted it now.
+func (r Roster) stands(claim wire.Claim, order wire.Body, ended error) (wire.Grant, error) {
+	issued, takes := wire.Takes(order)
+	if !takes {
+		return wire.Grant{}, ended
+	}
+	return r.trust.Grant(claim.Key, claim.Kind, issued)
 }
 
 // Answer opens headquarters' answer to a greeting. greeted takes the greeting's nonce, which is good once, and says at which command the kiosk stood

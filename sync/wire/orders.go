@@ -276,3 +276,22 @@ func checkText(s string, least, most int) error {
 	}
 	return nil
 }
+
+// Takes reports whether an order does nothing but take something away, and when it was signed by its own word. Such orders never expire: neither by their
+// own date nor with the grant of whoever signed them.
+func Takes(order Body) (issued int64, takes bool) {
+	switch o := order.(type) {
+	case Deletion:
+		return o.Issued, true
+	case Standing:
+		return o.Issued, o.State != standingActive
+	case Lockdown:
+		return o.Issued, o.On
+	case Disable:
+		return o.Issued, o.On
+	}
+	return 0, false
+}
+
+// standingActive is the State of a Standing that gives something back.
+const standingActive = 1

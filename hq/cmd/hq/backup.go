@@ -13,7 +13,7 @@ import (
 )
 
 const backupAbout = `Writes the state of the hq serve that runs on DIR to a new file: which kiosks there are, their streams, orders in the clear. It is not encrypted,
-and has no references of anybody, no people's names and no key: the files of keys in DIR are copied by hand, once.`
+and has no references of anybody, no people's names, no kiosk's records and no key: DIR/ledger and DIR/people are copied as files, those of keys by hand, once.`
 
 // backupCommand writes a backup.
 func backupCommand(ctx context.Context, args []string, out, progress io.Writer) error {

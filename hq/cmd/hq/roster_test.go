@@ -69,6 +69,7 @@ func (s *site) records(id [32]byte, list ...access.Record) string {
 // Whom a kiosk holds, and whom it has forgotten, is what it has signed for, and nothing else.
 //
 // Control: S6
+// Control: P13
 func TestRosterAndWhoIsForgotten(t *testing.T) {
 	s := newSite(t)
 	s.must("people", "init", "-dir", s.dir)

@@ -111,7 +111,9 @@ const trustAbout = `Changes who may do what to the fleet, with the keys from the
 
   hq trust show -dir DIR                       who may do what
   hq trust add NAME -role ROLE -key FILE.pub   ROLE is enroller, administrator or releaser; -days how long
-  hq trust remove NAME                         takes every role of that name away
+  hq trust remove NAME                         ends every role of that name: deletions, suspensions and lockdowns that NAME signed stand, enrolments and
+                                               rules that have not arrived are refused, and must be signed by somebody else
+  hq trust remove NAME -distrust               NAME's key was stolen: nothing that it ever signed is believed any more
   hq trust authority                           begins to replace the authority behind certificates
   hq trust drop-authority                      ends that: who still has a certificate of the old one is locked out
   hq trust issuing                             renews the issuing keys, every two years or so
@@ -125,6 +127,7 @@ func trustCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	role := p.String("role", "", "of whom is added: enroller, administrator or releaser")
 	key := p.String("key", "", "public key `file` of whom is added")
 	days := p.Int("days", 365, "for how many days")
+	distrust := p.Bool("distrust", false, "believe nothing any more that the key of whom is removed ever signed")
 	p.BoolVar(&p.json, "json", false, "show as JSON")
 	words, err := p.words(args, 1, 2)
 	if err != nil {
@@ -153,7 +156,11 @@ func trustCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	case verb == "add" && len(words) == 2:
 		err = admit(o, words[1], *role, *key, *days, now)
 	case verb == "remove" && len(words) == 2:
-		err = o.Change(now, authority.Dismiss(words[1]))
+		change := authority.End(words[1], now)
+		if *distrust {
+			change = authority.Dismiss(words[1])
+		}
+		err = o.Change(now, change)
 	case verb == "authority" && len(words) == 1:
 		err = o.AddAuthority(now)
 	case verb == "drop-authority" && len(words) == 1:
