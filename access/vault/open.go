@@ -86,6 +86,10 @@ type Vault struct {
 	closed bool
 	sealed *sealing // nil in a plain vault
 
+	remembering    sync.Mutex         // taken after mu
+	lockouts       map[string]Lockout // that were asked for
+	lockoutChanges uint64
+
 	turning sync.RWMutex // held alone while the transform changes or goes; taken after mu. A probe waits for it, and for neither disk nor TPM
 }
 

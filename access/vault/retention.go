@@ -183,6 +183,12 @@ func (v *Vault) sweepLockouts(r Retention, h head) (removed int, err error) {
 		}
 		return nil
 	})
+	if err == nil || errors.Is(err, ErrUnacknowledged) {
+		v.remembering.Lock()
+		v.lockouts = nil
+		v.lockoutChanges++
+		v.remembering.Unlock()
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/lintel-access/lintel/access"
-	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // Close ends the vault, wipes its keys and gives up its lock. Changes that wait for the counter are settled first.
@@ -281,59 +280,4 @@ func (v *Vault) Count() int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.people
-}
-
-// Lockout returns what a door remembers of failures; the zero Lockout when it remembers none.
-func (v *Vault) Lockout(door string) (Lockout, error) {
-	var l Lockout
-	err := v.view(func(b book) (err error) {
-		l, err = lockout(b, door)
-		return err
-	})
-	if err != nil {
-		return Lockout{}, fmt.Errorf("read lockout: %w", err)
-	}
-	return l, nil
-}
-
-func lockout(b book, door string) (l Lockout, err error) {
-	value, err := b.value(bucketLockout, []byte(door))
-	if value == nil || err != nil {
-		return Lockout{}, err
-	}
-	if err := errors.Join(wire.Unmarshal(value, &l), l.validate()); err != nil {
-		return Lockout{}, fmt.Errorf("%w: %w", ErrForeign, err)
-	}
-	return l, nil
-}
-
-// SetLockout stores what a door remembers of failures, durably. A lockout that is entered or left raises the counter of a sealed vault.
-func (v *Vault) SetLockout(door string, l Lockout) error {
-	if len(door) == 0 || len(door) > maxDoor {
-		return fmt.Errorf("store lockout: door's name of %d bytes, want 1 to %d", len(door), maxDoor)
-	}
-	if err := l.validate(); err != nil {
-		return fmt.Errorf("store lockout: %w", err)
-	}
-	value, err := wire.Marshal(l)
-	if err != nil {
-		return fmt.Errorf("store lockout: %w", err)
-	}
-	before, err := v.Lockout(door)
-	if err != nil {
-		return err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	u := quiet
-	switch {
-	case l.Locked && !before.Locked:
-		u = restricting
-	case before.Locked && !l.Locked:
-		u = ordinary
-	}
-	if err := v.change(u, func(b book) error { return b.setValue(bucketLockout, []byte(door), value) }); err != nil {
-		return fmt.Errorf("store lockout: %w", err)
-	}
-	return nil
 }

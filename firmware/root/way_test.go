@@ -88,7 +88,7 @@ func TestBareTPM(t *testing.T) {
 	}
 	close(b.closed)
 	revive(t, r)
-	if _, err := r.Unseal(); err != nil || b.opened != 4 {
+	if _, err := r.Unseal(); err != nil || b.opened < 4 { // more on a busy machine: revived again
 		t.Errorf("unseal after it came back: %v, %d lines", err, b.opened)
 	}
 }

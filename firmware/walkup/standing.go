@@ -162,11 +162,18 @@ func (g *People) forget() {
 	clear(g.slots)
 }
 
+// refreshes is how often Refresh reads without holding up whoever is changed by order.
+const refreshes = 3
+
 // Refresh follows standings that change by themselves, as that of a lease which ends, and returns how many changed. The store is read
 // without holding up a walk-up; whoever's standing is changed by order meanwhile makes it begin anew, so that an old reading never
 // overrules an order. Whom the store does not name keeps their standing, and so does everybody after an error.
 func (g *People) Refresh(standings func(f func(access.PersonID, access.Standing) error) error) (changed int, err error) {
-	for {
+	for try := 0; ; try++ {
+		if try == refreshes { // commands come faster than the store is read: they wait once
+			g.order.Lock()
+			defer g.order.Unlock()
+		}
 		before := g.changed()
 		read := map[access.PersonID]access.Standing{}
 		err := standings(func(p access.PersonID, s access.Standing) error { read[p] = s; return nil })

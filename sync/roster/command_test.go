@@ -404,3 +404,19 @@ func TestWhatTakesAwayOutlivesTheGrant(t *testing.T) {
 		}
 	}
 }
+
+// A kiosk that trusts no time knows all the same that it is not earlier than what was vouched for once: grants that had ended by then have ended.
+func TestGrantsEndByTheFloor(t *testing.T) {
+	doc := trust(t, 2)
+	doc.Grants[1].Until = today - 10
+	r, err := begun(t).Renew(sign(t, "root", wire.Fleet(), doc), today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := sign(t, "enroller", self, enrolment())
+	for floor, want := range map[int64]Reason{0: 0, today - 11: 0, today - 10: NotGranted, today: NotGranted} {
+		if _, why := r.Since(floor).order(order, true, Means{Open: unsealed}); why != want {
+			t.Errorf("not before %d: %v, want %v", floor-today, why, want)
+		}
+	}
+}

@@ -84,6 +84,14 @@ type Roster struct {
 	root  *ecdsa.PublicKey
 	state State
 	trust wire.Trust
+	floor int64 // Unix seconds: it is not earlier; 0: nothing is known
+}
+
+// Since is the roster of a kiosk that knows that it is not earlier than that, Unix seconds. Grants that had ended by then have ended, whether a time is
+// trusted or not.
+func (r Roster) Since(floor int64) Roster {
+	r.floor = floor
+	return r
 }
 
 // Open takes up a State that was kept, for the kiosk of this id, under the fleet root that it was provisioned with.
@@ -139,8 +147,8 @@ func reachable(t wire.Trust, now int64) bool {
 	return false
 }
 
-// Granted opens an envelope for this kiosk alone that whoever signed it may sign, and names the grant. now is Unix seconds; while it is 0 the dates of
-// grants are not asked: a kiosk that was off for long must be able to hear what time it is.
+// Granted opens an envelope for this kiosk alone that whoever signed it may sign, and names the grant. now is Unix seconds; while it is 0 grants are only
+// asked whether they had ended by the roster's floor: a kiosk that was off for long must be able to hear what time it is.
 func Granted[T wire.Body](r Roster, envelope []byte, now int64) (T, wire.Grant, error) {
 	return granted[T](r, envelope, r.kiosk, now)
 }
@@ -153,7 +161,7 @@ func granted[T wire.Body](r Roster, envelope []byte, audience [32]byte, now int6
 	if claim.Kind != body.Kind() {
 		return body, g, ErrKind
 	}
-	g, ended := r.trust.Grant(claim.Key, claim.Kind, now)
+	g, ended := r.grant(claim, now)
 	if ended != nil {
 		if g, err = r.trust.Grant(claim.Key, claim.Kind, 0); err != nil {
 			return body, g, err
@@ -168,6 +176,13 @@ func granted[T wire.Body](r Roster, envelope []byte, audience [32]byte, now int6
 		g, err = r.stands(claim, body, ended)
 	}
 	return body, g, err
+}
+
+func (r Roster) grant(claim wire.Claim, now int64) (wire.Grant, error) {
+	if now == 0 {
+		return r.trust.GrantSince(claim.Key, claim.Kind, r.floor)
+	}
+	return r.trust.Grant(claim.Key, claim.Kind, now)
 }
 
 // stands finds the grant of an order that takes something away and was signed while that was in force, by the word of whoever had it. Otherwise the error is

@@ -68,6 +68,15 @@ func (t Trust) Validate() error {
 
 // Grant finds the grant under which a key may sign a kind of envelope at a time (Unix seconds; 0: no time is trusted, then dates are not asked).
 func (t Trust) Grant(key KeyID, kind Kind, now int64) (Grant, error) {
+	return t.grant(key, kind, func(g Grant) bool { return now == 0 || now >= g.From && now < g.Until })
+}
+
+// GrantSince is Grant for somebody who does not know the time, but that it is not before floor (Unix seconds): what had ended by then has ended.
+func (t Trust) GrantSince(key KeyID, kind Kind, floor int64) (Grant, error) {
+	return t.grant(key, kind, func(g Grant) bool { return floor < g.Until })
+}
+
+func (t Trust) grant(key KeyID, kind Kind, inForce func(Grant) bool) (Grant, error) {
 	why := errors.New("key is not granted")
 	for _, g := range t.Grants {
 		public, err := ParseKey(g.Key)
@@ -82,7 +91,7 @@ func (t Trust) Grant(key KeyID, kind Kind, now int64) (Grant, error) {
 		case id != key:
 		case !g.Role.May(kind):
 			why = fmt.Errorf("%v %q may not sign a %v", g.Role, g.Name, kind)
-		case now != 0 && (now < g.From || now >= g.Until):
+		case !inForce(g):
 			why = fmt.Errorf("grant of %q is not in force", g.Name)
 		default:
 			return g, nil

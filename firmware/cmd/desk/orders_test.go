@@ -48,7 +48,7 @@ func TestReviewIsSignedOnTheDesk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := root.Identity{Version: 1, Attestation: []byte("a key"), Release: public, Device: sha256.Sum256([]byte("lintel device 1\x00a key"))}
+	id := root.Identity{Version: 2, Attestation: []byte("a key"), Release: public, Device: sha256.Sum256([]byte("lintel device 1\x00a key"))}
 	encoded, err := wire.Marshal(id)
 	if err != nil {
 		t.Fatal(err)

@@ -155,36 +155,41 @@ func (k *kiosk) aged(was *bool) {
 	k.stale(stale || k.withheld())
 }
 
-// withheldFor is how long headquarters may sign that there is something of which nothing comes: somebody between keeps it back, and it may take away
-// what somebody is still granted for. Commands and trust documents are sent again after seconds.
-const withheldFor = 10 * time.Minute
+// withheldFor is how long headquarters may sign that there is something that does not come: somebody between keeps it back, and it may take away what
+// somebody is still granted for. Commands and trust documents are sent again after seconds. Each command before it may take withheldEach more, so that a
+// new kiosk has the time that it needs.
+const (
+	withheldFor  = 10 * time.Minute
+	withheldEach = 2 * time.Second
+)
 
 // withheld reports whether commands, or a trust document, have been missing for too long.
 func (k *kiosk) withheld() bool { return k.commands.long() || k.trust.long() }
 
 // missing is what headquarters' answers say of commands, or of a trust document, that did not come.
 type missing struct {
-	mu    sync.Mutex
-	some  bool
-	had   uint64        // by then
-	since time.Duration // CLOCK_MONOTONIC
+	mu     sync.Mutex
+	some   bool
+	target uint64        // the newest that was announced when some was set; those after it have their turn behind it
+	until  time.Duration // CLOCK_MONOTONIC: by when it must be there
 }
 
-// miss hears whether headquarters' signed answer says that some are missing, and how many there are: as long as some come, none is kept back.
-func (m *missing) miss(some bool, had uint64) {
+// miss hears how many there are by headquarters' signed answer, and how many the kiosk has. That others come meanwhile gives none more time: whoever lets
+// one through now and then keeps back what is behind it.
+func (m *missing) miss(has, had uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !some {
+	if had >= has {
 		m.some = false
-	} else if !m.some || m.had != had {
-		m.some, m.had, m.since = true, had, frames.Now()
+	} else if !m.some || had >= m.target {
+		m.some, m.target, m.until = true, has, frames.Now()+withheldFor+time.Duration(min(has-had, 1<<20))*withheldEach
 	}
 }
 
 func (m *missing) long() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.some && frames.Now()-m.since >= withheldFor
+	return m.some && frames.Now() >= m.until
 }
 
 // stale puts up the signal that headquarters was not heard for too long, or takes it down, and records either once.
@@ -193,8 +198,8 @@ func (k *kiosk) stale(up bool) {
 	k.raise(access.SignalStale, up)
 	switch {
 	case up && !was:
-		k.note(access.EventHeadquartersStale, "")
+		k.noteComing(&k.turns, access.EventHeadquartersStale)
 	case !up && was:
-		k.note(access.EventHeadquartersFresh, "")
+		k.noteComing(&k.turns, access.EventHeadquartersFresh)
 	}
 }

@@ -81,13 +81,15 @@ func (h *headquarters) plan(s *step) error {
 			}
 		case wire.Policy:
 			s.vault.Items[vault.Document], s.vault.Items[vault.InForce], s.vault.Restricts = o.Document, s.rules.hash[:], true
-			if err := h.letGo(s); err != nil {
-				return err
-			}
 		case wire.Trust:
 			s.vault.Restricts = true
 		case wire.Decommission:
 			s.retire = true
+		}
+	}
+	if s.rules != nil {
+		if err := h.letGo(s); err != nil {
+			return err
 		}
 	}
 	if s.retire {
@@ -168,7 +170,7 @@ func (h *headquarters) apply(ctx context.Context, s *step) error {
 		k.found()
 	}
 	if s.rules != nil {
-		k.degrade("rules of the site", k.enforce(context.WithoutCancel(ctx), s.rules)) // ctx is link's
+		k.degrade("rules of the site", k.enforce(context.WithoutCancel(ctx), s.rules))
 	}
 	if s.retire {
 		h.retireNow()

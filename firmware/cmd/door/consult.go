@@ -30,22 +30,26 @@ func (k *kiosk) consult() {
 		k.stale(known != nil || err != nil)
 		return
 	}
-	place, found := root.Headquarters{}, false
+	place, found, foreign := root.Headquarters{}, false, false // foreign: somebody has written to the disk
 	if err == nil {
 		place, found, err = root.ReadHeadquarters(k.state)
+		foreign = err != nil
 	}
 	if err == nil && !found {
 		if known == nil {
 			return
 		}
-		err = errGone
+		err, foreign = errGone, true
 	}
 	var h *headquarters
 	if err == nil {
 		h, err = k.adopt(place, known)
+		foreign = errors.Is(err, errForeign)
 	}
 	if err != nil {
-		k.note(access.EventHeadquartersForeign, err.Error())
+		if foreign {
+			k.note(access.EventHeadquartersForeign, err.Error())
+		}
 		k.trouble.set("headquarters", err)
 		k.stale(true)
 		return
@@ -76,6 +80,9 @@ func (k *kiosk) adopt(place root.Headquarters, known []byte) (*headquarters, err
 	if known == nil {
 		k.note(access.EventHeadquartersAdopted, fmt.Sprintf("%x, door %q", sum, k.policy.Door))
 		_, err = k.store.Apply(vault.Step{Items: map[vault.Item][]byte{vault.Fleet: sum[:], vault.Door: []byte(k.policy.Door)}, Restricts: true}, nil)
+		var late error
+		late, err = stored(err)
+		k.degrade("vault", late)
 		k.governed.Store(true)
 	} else if !bytes.Equal(known, sum[:]) {
 		err = errForeign

@@ -47,7 +47,7 @@ func (d debt) with(head uint64, records []access.Record, commands ...owedCommand
 	}
 	d.Commands = slices.Clone(d.Commands)
 	for _, c := range commands {
-		if n := len(d.Commands); n > 0 && d.Commands[n-1].Idle { // this one stands for it
+		if n := len(d.Commands); n > 0 && d.Commands[n-1].Idle && (d.Commands[n-1].Partial || !c.Idle || !c.Partial) { // this one stands for it
 			if last := d.Commands[n-1]; !last.Partial {
 				c.Before = last.Before + 1
 			}
@@ -95,14 +95,19 @@ func (h *headquarters) paid() {
 	h.door.degrade("paid debt", err)
 }
 
+// said is what the record says that it is applied.
+func (c owedCommand) said() string {
+	if c.Before == 0 {
+		return c.Detail
+	}
+	return fmt.Sprintf("%s before=%d", c.Detail, c.Before)
+}
+
 // final records that a command is, and reports whether it could. The idle ones have no claim on the log's reserve, nor on more of the log than others who
 // may come as often as they like.
 func (h *headquarters) final(c owedCommand) bool {
 	r := h.door.blank(access.EventCommandApplied)
-	if r.Detail = c.Detail; c.Before > 0 {
-		r.Detail += fmt.Sprintf(" before=%d", c.Before)
-	}
-	if !c.Idle {
+	if r.Detail = c.said(); !c.Idle {
 		return h.door.append(auditlog.Vital, r) == nil
 	}
 	_, ok := h.idle.pass(frames.Now())
@@ -116,13 +121,13 @@ func (h *headquarters) restoreDebt() error {
 		return err
 	}
 	var d debt
-	if err := wire.Unmarshal(kept, &d); err != nil {
-		return err
+	if err := wire.Overlay(kept, &d); err != nil { // no reason to have no headquarters
+		d = debt{Lost: 1}
 	}
 	err = eachSince(h.door.audit, d.From, func(said access.Record) {
 		d.Records = slices.DeleteFunc(d.Records, func(r access.Record) bool { return r == said })
 		if said.Event == access.EventCommandApplied {
-			d.Commands = slices.DeleteFunc(d.Commands, func(c owedCommand) bool { return c.Detail == said.Detail })
+			d.Commands = slices.DeleteFunc(d.Commands, func(c owedCommand) bool { return c.said() == said.Detail })
 		}
 	})
 	if err != nil {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog"
+	"github.com/lintel-access/lintel/access/vault"
+	"github.com/lintel-access/lintel/firmware/frames"
 	"github.com/lintel-access/lintel/sync/roster"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -87,6 +90,10 @@ func TestDebtIsBounded(t *testing.T) {
 	if last := d.Commands[len(d.Commands)-1]; last.Before != 1 {
 		t.Errorf("a record stands for %d commands, and one of two was refused something", last.Before)
 	}
+	d = debt{}.with(0, nil, owedCommand{Detail: "pure", Idle: true}, owedCommand{Idle: true, Partial: true}, owedCommand{Detail: "last", Idle: true})
+	if len(d.Commands) != 2 || d.Commands[0].Detail != "pure" || d.Commands[1].Before != 0 {
+		t.Errorf("of a command that was carried out nothing is left: %+v", d.Commands)
+	}
 	if items, err := d.items(); err != nil || len(items["hq pending"]) > 160<<10 {
 		t.Errorf("%d bytes, %v", len(items["hq pending"]), err)
 	}
@@ -138,4 +145,42 @@ func (c *centre) version() uint64 {
 		c.t.Fatal(err)
 	}
 	return n
+}
+
+// A record that stands for commands before it is written once as well, whenever the power goes; a debt of an earlier version, or one that cannot be read, is
+// no reason to have no headquarters.
+func TestWhatStandsForOthersIsSaidOnce(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	gone := c.sign("enroller", c.id, wire.Deletion{Person: [16]byte{9}, Generation: 1, Issued: 1})
+	c.give(0, gone)
+	c.hq.idle.spent, c.hq.idle.since = comingsBurst, frames.Now()
+	c.give(0, gone)
+	c.give(0, gone)
+	if n := len(c.hq.owed.Commands); n != 1 || c.hq.owed.Commands[0].Before != 1 {
+		t.Fatalf("%d are owed: %+v", n, c.hq.owed.Commands)
+	}
+	c.cut(c.chain(0, c.admin(wire.Disable{Version: 1, On: true, Issued: 1})), 9)
+	said := len(c.of(t, access.EventCommandApplied))
+	for range 2 {
+		c.stop()
+		c.start()
+		c.wantCount(access.EventCommandApplied, said)
+	}
+	if last := c.of(t, access.EventCommandApplied)[said-1]; !strings.HasSuffix(last.Detail, " before=2") {
+		t.Errorf("it says %q", last.Detail)
+	}
+	for _, kept := range [][]byte{{0xa4, 1, 0, 2, 0x80, 3, 0x81, 0xa2, 1, 0x61, 'x', 2, 0xf4, 4, 0}, {1, 2, 3}} {
+		if err := c.store.SetItem(vault.Pending, kept); err != nil {
+			t.Fatal(err)
+		}
+		c.stop()
+		c.start()
+		if c.hq == nil {
+			t.Fatalf("with a debt of %x there is no headquarters", kept)
+		}
+	}
+	c.wantCount(access.EventEventsLost, 1)
+	c.wantCount(access.EventHeadquartersForeign, 0)
 }

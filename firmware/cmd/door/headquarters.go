@@ -249,6 +249,9 @@ func (h *headquarters) take(ctx context.Context, data []byte) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if floor, since := h.door.store.Trusted(); floor != 0 {
+		h.roster = h.roster.Since(floor + int64(since/time.Second))
+	}
 	claim, err := wire.Peek(data)
 	if err == nil {
 		err = h.open(ctx, claim.Kind, data)
@@ -295,13 +298,16 @@ func (h *headquarters) open(ctx context.Context, kind wire.Kind, data []byte) er
 
 // told hears headquarters' answer to a greeting.
 func (h *headquarters) told(data []byte) error {
-	t, behind, err := h.roster.Answer(data, h.now(), h.greeted)
+	t, _, err := h.roster.Answer(data, h.now(), h.greeted)
 	if t.Now == 0 {
 		return err
 	}
-	h.door.commands.miss(behind || err != nil, h.roster.State().Seq)
-	trust := h.roster.Trust().Version
-	h.door.trust.miss(t.Trust > trust, trust)
+	has, had := t.Seq, h.roster.State().Seq
+	if err != nil { // another stream than the kiosk's
+		has = max(has, had+1)
+	}
+	h.door.commands.miss(has, had)
+	h.door.trust.miss(t.Trust, h.roster.Trust().Version)
 	return errors.Join(err, h.door.tell(time.UnixMilli(t.Now)))
 }
 

@@ -97,20 +97,24 @@ func (s *step) by() string { return fmt.Sprintf("command %d", s.Seq) }
 
 // taking are the records of what was taken. They follow the change: nothing is said to be taken that is not.
 func (s *step) taking(k *kiosk, out []vault.Outcome) (list []access.Record) {
-	released := 0
+	released, why := 0, "of whom no rule of this door says anything"
+	many := s.retire && len(s.vault.Orders) > maxOwedRecords/8 // thousands may be, and the log owes no more records than a few commands come to
+	if many {
+		why = "since the kiosk is decommissioned"
+	}
 	for i, o := range s.vault.Orders {
 		e, permits := event(o)
 		if permits || !out[i].Changed {
 			continue
 		}
-		if f, ok := o.(vault.Forget); ok && f.Back {
-			released++ // thousands may be, and the log owes no more records than a few commands come to
+		if f, ok := o.(vault.Forget); ok && (f.Back || many) {
+			released++
 			continue
 		}
 		list = append(list, k.aboutPerson(e, about(o), s.by()))
 	}
 	if released > 0 {
-		list = append(list, k.plain(access.EventRetentionRemoved, fmt.Sprintf("%s: %d people of whom no rule of this door says anything", s.by(), released)))
+		list = append(list, k.plain(access.EventRetentionRemoved, fmt.Sprintf("%s: %d people, %s", s.by(), released, why)))
 	}
 	if s.disable != nil && *s.disable {
 		list = append(list, k.plain(access.EventKioskDisabled, s.by()))
@@ -121,7 +125,7 @@ func (s *step) taking(k *kiosk, out []vault.Outcome) (list []access.Record) {
 // refusing adds what the vault did not carry out.
 func (s *step) refusing(out []vault.Outcome) {
 	for i, o := range out {
-		if o.Err != nil {
+		if o.Err != nil && s.places[i] >= 0 { // else it is nobody's order
 			s.refuse(s.places[i], 0, why(o.Err))
 		}
 	}
@@ -173,8 +177,8 @@ func why(err error) roster.Reason {
 // summary is what the record says that the command is applied; headquarters reads it.
 func (s *step) summary(out []vault.Outcome) owedCommand {
 	changed := len(s.Effects)
-	for _, o := range out {
-		if !o.Changed && changed > 0 {
+	for i, o := range out {
+		if s.places[i] >= 0 && !o.Changed && changed > 0 {
 			changed--
 		}
 	}

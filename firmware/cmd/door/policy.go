@@ -174,7 +174,7 @@ func (k *kiosk) takeUpRules() error {
 // here.
 func (k *kiosk) isDoor(name string) error {
 	if name != "" && name != k.policy.Door {
-		return fmt.Errorf("what the disk says is for door %q, and this kiosk was adopted for %q", name, k.policy.Door)
+		return fmt.Errorf("%w: door %q, and this kiosk was adopted for %q", errForeign, name, k.policy.Door)
 	}
 	return nil
 }

@@ -108,3 +108,28 @@ func TestDecommissionThatIsCutShort(t *testing.T) {
 	c.wantCount(access.EventPersonDeleted, 2)
 	c.wantCount(access.EventCommandApplied, 2)
 }
+
+// However many are forgotten with a kiosk, its log says so and loses nothing.
+func TestDecommissionOfMany(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	const many = wire.MaxOrders + 6
+	for n := 0; n < many; n += 10 {
+		var orders [][]byte
+		for i := range 10 {
+			orders = append(orders, c.enrolment(access.PersonID{byte(n + i + 1)}, 1, (n+i)%60))
+		}
+		c.give(1, orders...)
+	}
+	if c.store.Count() < many-6 {
+		t.Fatalf("%d people", c.store.Count())
+	}
+	c.give(0, c.admin(wire.Decommission{Issued: 1}))
+	c.wantCount(access.EventEventsLost, 0)
+	c.wantCount(access.EventPersonDeleted, 0)
+	c.wantCount(access.EventRetentionRemoved, 1)
+	if c.store.Count() != 0 {
+		t.Errorf("%d people are left", c.store.Count())
+	}
+}

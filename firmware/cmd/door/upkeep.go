@@ -135,10 +135,17 @@ func (k *kiosk) refresh() {
 	if k.store == nil {
 		return
 	}
+	var all []access.PersonID
 	changed, err := k.gallery.Refresh(func(f func(access.PersonID, access.Standing) error) error {
-		return k.store.States(func(id access.PersonID, s vault.State) error { return f(id, standing(s)) })
+		all = all[:0]
+		return k.store.States(func(id access.PersonID, s vault.State) error { all = append(all, id); return f(id, standing(s)) })
 	})
 	k.degrade("leases", err)
+	for _, id := range all { // so that their walk-ups need not wait for a change of the vault
+		if _, err := k.store.Lockout(person(id)); err != nil {
+			break // their walk-ups say so
+		}
+	}
 	if changed > 0 {
 		k.changed()
 	}
