@@ -198,6 +198,7 @@ func shake(t *testing.T, server, client *tls.Config) (atServer, atClient error) 
 }
 
 // Control: A21
+// Control: S1
 func TestWhoCanConnect(t *testing.T) {
 	dir, _ := folders(t)
 	s, now := load(t, dir, today()), today()

@@ -111,6 +111,7 @@ func TestContentIsSealedToTheKeyOfTheHour(t *testing.T) {
 	}
 }
 
+// Control: S8
 func TestReleaseGoesNowOrNever(t *testing.T) {
 	h := newHouse(t, false)
 	k := known(t, h, "front")

@@ -70,6 +70,7 @@ func TestConnectedKioskIsToldAtOnce(t *testing.T) {
 	}
 }
 
+// Control: S5
 func TestOfflineKioskCatchesUp(t *testing.T) {
 	h := newHouse(t, false)
 	k := h.introduce("front")

@@ -70,6 +70,7 @@ func commands(t testing.TB, n int) (list [][]byte) {
 // Each kind, forged, of the wrong role, for the wrong audience, repeated, older, expired, oversized. Oversized ones Sign makes none of.
 //
 // Control: A22
+// Control: S2
 func TestEveryOrder(t *testing.T) {
 	all := Means{Now: today, Open: unsealed, Policy: func([]byte) error { return nil }}
 	for name, c := range map[string]struct {
@@ -300,6 +301,7 @@ func TestStepWipes(t *testing.T) {
 // Whatever a broker does, withholds, repeats or reorders, and whoever starts anew in between, a kiosk's stream is a beginning of headquarters'.
 //
 // Control: A22
+// Control: S3
 func TestBrokersGetABeginningOfTheStream(t *testing.T) {
 	const length, deliveries = 40, 400
 	list := commands(t, length)

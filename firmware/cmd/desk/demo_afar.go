@@ -28,10 +28,18 @@ type act struct {
 
 // demoAfar plays what headquarters plays a part in. Numbers go on behind from.
 func (b *bench) demoAfar(ctx context.Context, out io.Writer, from int) (played, expected int, err error) {
-	if b.centre == nil || b.options.scene != "" {
+	if b.options.alone || b.options.scene != "" {
 		return 0, 0, nil
 	}
-	for i, a := range b.acts() {
+	if b.centre == nil {
+		fmt.Fprintln(out, "   headquarters' scenes were not played: there is no headquarters")
+		return 1, 0, nil
+	}
+	acts := b.acts()
+	if acts == nil {
+		fmt.Fprintln(out, "   headquarters' scenes are left out: nobody is left of these people for a visitor")
+	}
+	for i, a := range acts {
 		if a.ruled && !b.ruled() {
 			fmt.Fprintf(out, "%2d %-25s left out: the desk's rules are not in force\n", from+i+1, a.title)
 			continue

@@ -40,6 +40,9 @@ func (c *centre) challenged() wire.Challenge {
 // An operator's signature over a challenge of this door opens it once, within ten seconds, on record; nothing else from afar does.
 //
 // Control: A22
+// Control: A23
+// Control: S8
+// Control: U25
 func TestRemoteRelease(t *testing.T) {
 	c := newCentre(t)
 	c.configure("root")

@@ -281,6 +281,24 @@ func TestUrgentRecordsAreSignedForAtOnce(t *testing.T) {
 	}
 }
 
+// A kiosk that has a headquarters signs each minute, also when nothing was recorded: or silence could not be told from peace.
+//
+// Control: G5
+func TestQuietKioskSignsEachMinute(t *testing.T) {
+	c := newCentre(t)
+	for _, headquarters := range []bool{false, true} {
+		if headquarters {
+			c.configure("root")
+		}
+		c.start()
+		n := notary{log: c.audit, signed: c.audit.Head(), watched: c.notary.watched}
+		if n.due() != headquarters {
+			t.Errorf("with nothing new it signs: %t; it has a headquarters: %t", n.due(), headquarters)
+		}
+		c.stop()
+	}
+}
+
 // Whoever floods the kiosk with messages fills neither its log nor its memory, and does not hide a fork.
 func TestFloodOfMessages(t *testing.T) {
 	c := newCentre(t)

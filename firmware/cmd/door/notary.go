@@ -95,7 +95,7 @@ func (n *notary) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-minute.C:
-			if n.failed != nil || n.log.Head() != n.signed || n.watched {
+			if n.due() {
 				n.checkpoint(ctx)
 			}
 		case <-hour.C:
@@ -130,6 +130,9 @@ func (n *notary) afford() bool {
 	n.spent++
 	return true
 }
+
+// due reports whether a minute that is over wants a signature.
+func (n *notary) due() bool { return n.failed != nil || n.log.Head() != n.signed || n.watched }
 
 func (n *notary) checkpoint(ctx context.Context) {
 	size := n.log.Head()
