@@ -195,32 +195,6 @@ func TestBodiesOutOfBounds(t *testing.T) {
 	}
 }
 
-// What is said of the moment, in bytes that are written out by hand.
-func TestFormsOfTheMoment(t *testing.T) {
-	bytesOf := func(n int, b string) string { return strings.Repeat(b, n) }
-	challenge := [32]byte(bytes.Repeat([]byte{7}, 32))
-	for _, c := range []struct {
-		body Body
-		want string
-	}{
-		{Time{Nonce: [16]byte(bytes.Repeat([]byte{1}, 16)), Now: 1000, Trust: 3}, "a5" + "0150" + bytesOf(16, "01") + "021903e8" + "0300" + "045820" + bytesOf(32, "00") + "0503"},
-		{
-			Challenge{Request: [16]byte(bytes.Repeat([]byte{1}, 16)), Challenge: challenge, Door: "front", Waits: Session{4, 7}},
-			"a4" + "0150" + bytesOf(16, "01") + "025820" + bytesOf(32, "07") + "036566726f6e74" + "04a201040207",
-		},
-		{Release{Challenge: challenge, Door: "front", Action: ActionConfirm, Session: Session{4, 7}}, "a4" + "015820" + bytesOf(32, "07") + "026566726f6e74" + "0302" + "04a201040207"},
-		{Begin{Challenge: challenge, Order: []byte{0xd2}}, "a2" + "015820" + bytesOf(32, "07") + "0241d2"},
-	} {
-		data, err := Marshal(c.body)
-		if got := hex.EncodeToString(data); err != nil || got != c.want {
-			t.Errorf("%v: %s, want %s, %v", c.body.Kind(), got, c.want, err)
-		}
-		if err := c.body.Validate(); err != nil {
-			t.Errorf("%v: %v", c.body.Kind(), err)
-		}
-	}
-}
-
 func slicesOf(b []byte, n int) (list [][]byte) {
 	for range n {
 		list = append(list, b)
