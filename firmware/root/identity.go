@@ -31,6 +31,8 @@ var (
 	ErrProvisioned = errors.New("kiosk is provisioned already: to begin anew, move its state folder away first")
 	// ErrNotApproved means that the release role has approved no image yet.
 	ErrNotApproved = errors.New("no state of this kiosk is approved: have the release role approve its image")
+	// ErrEarlier means that an earlier version of this program provisioned the kiosk: it has no id that headquarters would know.
+	ErrEarlier = errors.New("an earlier version of this program provisioned the kiosk: provision it again")
 	// ErrDamaged means that a file of the root folder is not what provisioning or the release role wrote.
 	ErrDamaged = errors.New("file is damaged: provision the kiosk again, or have the release role approve its state again")
 )
@@ -66,6 +68,10 @@ func Load(state string) (Identity, error) {
 	}
 	if err != nil {
 		return id, fmt.Errorf("read identity: %w", err)
+	}
+	var earlier Identity
+	if err := wire.Overlay(data, &earlier); err == nil && 0 < earlier.Version && earlier.Version < identityVersion {
+		return Identity{}, fmt.Errorf("read identity: %w", ErrEarlier)
 	}
 	if err := wire.Unmarshal(data, &id); err != nil || id.Version != identityVersion || wire.DeviceID(id.Attestation) != id.Device {
 		return Identity{}, fmt.Errorf("read identity: %w", ErrDamaged)

@@ -22,6 +22,7 @@ import (
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/drivers/tpm"
 	"github.com/lintel-access/lintel/drivers/tpm/swtpm"
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // machine is a provisioned kiosk with its software TPM and the release role's key.
@@ -267,6 +268,21 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	if _, err := Load(t.TempDir()); !errors.Is(err, ErrNotProvisioned) {
 		t.Errorf("empty folder: %v", err)
+	}
+	id, err := Load(m.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.Version--
+	data, err := wire.Marshal(id)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(m.state, "root", identityName), data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(m.state); !errors.Is(err, ErrEarlier) {
+		t.Errorf("an earlier version's: %v", err)
 	}
 }
 

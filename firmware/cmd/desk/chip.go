@@ -78,7 +78,7 @@ func (o options) provision(ctx context.Context, at site, path string, progress i
 		id, err = root.Load(o.disk())
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; to begin anew, remove %q", err, o.state)
 	}
 	b, err := board.Load(at.board)
 	if err != nil {
