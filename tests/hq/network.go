@@ -93,9 +93,18 @@ func (n *network) carry(from, to net.Conn, up bool) {
 			err = nil
 		}
 		if k > 0 {
-			n.mu.Lock()
-			w = n.now
-			n.mu.Unlock()
+			for { // weather that turned meanwhile holds what was just taken
+				n.mu.Lock()
+				w, alive = n.now, n.conns[from]
+				n.mu.Unlock()
+				if !alive {
+					return
+				}
+				if !w.mute && !(w.deaf && !up) {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
 			time.Sleep(w.delay)
 			if w.bandwidth > 0 {
 				time.Sleep(time.Duration(k) * time.Second / time.Duration(w.bandwidth))
