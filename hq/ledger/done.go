@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -78,10 +79,12 @@ type Outcome struct {
 const behind = 64
 
 // Order looks for what became of an order, at this place of a command of so many orders. A command whose content was withheld carries out nothing; one of which
-// orders were refused says nothing of those that its records do not tell from the refused ones.
-func (r *Reader) Order(kiosk string, seq uint64, link [32]byte, place, orders int) (o Outcome, err error) {
+// orders were refused says nothing of those that its records do not tell from the refused ones. given is the link of a later command that headquarters gave
+// the kiosk, zero if it gave none: a record stands for the commands before it only where all of them are headquarters'.
+func (r *Reader) Order(kiosk string, seq uint64, link [32]byte, place, orders int, given func(seq uint64) (link [32]byte, err error)) (o Outcome, err error) {
 	refused := map[int]string{}
 	var done *Done
+	var failed error
 	err = r.Back(kiosk, func(e Event) bool {
 		if f, ok := ReadRefused(e.Decoded); ok && f.Seq == seq {
 			maps.Copy(refused, f.Why)
@@ -95,14 +98,19 @@ func (r *Reader) Order(kiosk string, seq uint64, link [32]byte, place, orders in
 			done, o.Record = &d, e.Index
 		}
 		if ok && d.Seq > seq && d.Seq-d.Before <= seq {
-			o.Known, o.Record = true, e.Index
+			var later [32]byte
+			later, failed = given(d.Seq)
+			same := later != [32]byte{} && d.Link == fmt.Sprintf("%x", later)
+			o = Outcome{Known: same, Other: !same, Record: e.Index}
 			return false
 		}
 		return !(done != nil && len(refused) >= done.Refused) && !(ok && d.Seq+behind < seq)
 	})
 	switch {
-	case err != nil || o.Other || done == nil:
-		return o, err
+	case err != nil || failed != nil:
+		return Outcome{}, errors.Join(err, failed)
+	case o.Other || done == nil:
+		return o, nil
 	case refused[place] != "":
 		o.Known, o.Refused = true, refused[place]
 	default:

@@ -21,7 +21,8 @@ import (
 )
 
 const aboutForgotten = `Says which kiosks have carried out the deletion of a person, by records that they have signed for, and which have not said so yet. PERSON is the id.
-With -out each kiosk that has gets a proof of its own in a new folder, which hq verify-receipt checks without headquarters; it names the person by id alone.`
+With -out each kiosk that has gets a proof of its own in a new folder, which hq verify-receipt checks without headquarters; it names the person by id alone. A record
+that stands for several commands, or for one of which another order was refused, is no such proof.`
 
 // command is one place of a kiosk's stream.
 type commandAt struct {
@@ -110,14 +111,22 @@ func forgottenCommand(ctx context.Context, args []string, out, progress io.Write
 			continue
 		}
 		asked++
-		outcome, c, err := became(r, k.Kiosk, in.Commands, order.Order)
+		outcome, c, err := became(r, k.Kiosk, in.Commands, order.Order, func(seq uint64) (link [32]byte, err error) {
+			page, err := ask[commandPage](ctx, at, verbCommands, commandsRequest{k.Kiosk, seq - 1})
+			if len(page.Commands) > 0 && page.Commands[0].Seq == seq {
+				link = page.Commands[0].Link
+			}
+			return link, err
+		})
 		if err != nil {
 			return err
 		}
 		if !outcome.Known || outcome.Refused != "" {
 			holding++
 			fmt.Fprintf(out, "%-24s %s  %s\n", k.Door, k.Kiosk, unproven(outcome, c, k))
-		} else if *folder != "" && outcome.Whole {
+		} else if *folder != "" && !outcome.Whole {
+			fmt.Fprintf(out, "%-24s %s  has forgotten them (record %d): no proof, since that record does not say so of this deletion alone\n", k.Door, k.Kiosk, outcome.Record)
+		} else if *folder != "" {
 			if err := proveDeletion(r, filepath.Join(*folder, k.Kiosk+".deletion"), k.Kiosk, in.ID, c, envelope, outcome.Record); err != nil {
 				return err
 			}
@@ -128,9 +137,9 @@ func forgottenCommand(ctx context.Context, args []string, out, progress io.Write
 
 // became is what became of an order by the kiosk's records, and the command that says so: of several that have the order, the first that was carried out, else
 // the newest.
-func became(r *ledger.Reader, kiosk string, in []commandAt, order [32]byte) (o ledger.Outcome, c commandAt, err error) {
+func became(r *ledger.Reader, kiosk string, in []commandAt, order [32]byte, given func(seq uint64) ([32]byte, error)) (o ledger.Outcome, c commandAt, err error) {
 	for i, at := range in {
-		is, err := r.Order(kiosk, at.Seq, at.Link, slices.Index(at.Orders, order), len(at.Orders))
+		is, err := r.Order(kiosk, at.Seq, at.Link, slices.Index(at.Orders, order), len(at.Orders), given)
 		if errors.Is(err, fs.ErrNotExist) {
 			return ledger.Outcome{}, in[0], nil // it has recorded nothing yet
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/extract"
+	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -187,12 +188,27 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 	forgotten("has not said what became of command 4")
 	s.records(id, refusal("command 4, order 3: expired, order 1: not granted, and 1 more"), applied(all[2], 0), applied(c, 3))
 	forgotten(`REFUSED the deletion (record 2): "not granted"`)
-	standsFor := func(before int) access.Record {
-		return access.Record{Event: access.EventCommandApplied, Detail: fmt.Sprintf("seq=7 link=%x orders=1 changed=0 refused=0 before=%d", c.Link, before)}
+	standsFor := func(link [32]byte, before int) access.Record {
+		return access.Record{Event: access.EventCommandApplied, Detail: fmt.Sprintf("seq=7 link=%x orders=1 changed=0 refused=0 before=%d", link, before)}
 	}
-	s.records(id, applied(all[2], 0), standsFor(3))
+	s.records(id, applied(all[2], 0), standsFor(c.Link, 3)) // of a stream that headquarters lost: there is no command 7
+	forgotten("HAS APPLIED ANOTHER COMMAND 4")
+	s.records(id, applied(all[2], 0), standsFor([32]byte{}, 3))
+	forgotten("HAS APPLIED ANOTHER COMMAND 4")
+	for range 3 {
+		if _, err := ask[hatch.Nothing](t.Context(), p2, verbAppend, appendRequest{wire.Name(id), all[0].Orders}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seventh := head(7)[6]
+	s.records(id, applied(all[2], 0), standsFor(c.Link, 3))
+	forgotten("HAS APPLIED ANOTHER COMMAND 4")
+	s.records(id, applied(all[2], 0), standsFor(seventh.Link, 3))
 	forgotten("0 of 1 kiosks")
-	s.records(id, applied(all[2], 0), standsFor(2))
+	if said := forgotten("no proof", "-out", s.file("none")); !strings.Contains(said, "0 of 1 kiosks") {
+		t.Errorf("it says\n%s", said)
+	}
+	s.records(id, applied(all[2], 0), standsFor(seventh.Link, 2))
 	forgotten("has not said what became of command 4")
 	s.records(id, applied(c, 0), applied(commandAt{Seq: 9, Link: c.Link}, 0))
 	forgotten("0 of 1 kiosks")
