@@ -51,6 +51,13 @@ func (f *Fleet) follow(ctx context.Context, d *desk) error {
 	return nil
 }
 
+// handAll has a kiosk given everybody whom it needs once more. It is called with the desk's lock held.
+func (f *Fleet) handAll(ctx context.Context, d *desk) error {
+	d.kiosk.Queue = 0
+	f.Nudge()
+	return f.save(ctx, d)
+}
+
 // followSome reports whether there may be more. Who is no longer needed is nothing to say: the kiosk lets them go by the policy itself.
 func (f *Fleet) followSome(ctx context.Context, d *desk) (more bool, err error) {
 	if err := f.readHanded(ctx, d); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -127,6 +128,43 @@ func TestKioskIsGivenWhomItsDoorLetsIn(t *testing.T) {
 	front.until("the staff once more", func() bool { return front.orders[staff[3]] == 3 })
 	if p, text, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 5 || p.By != "Ada" || string(text) != "front: staff" {
 		t.Errorf("in force is %d by %q, %q, %v", p.Version, p.By, text, err)
+	}
+}
+
+// A kiosk that takes another's place, and one whose command came empty, is given people as things are now, and never again what stood in a stream.
+func TestNobodyIsGivenPastThePolicyThatExcludesThem(t *testing.T) {
+	h := newHouse(t, false)
+	away := h.introduce("front")
+	h.push(1, "staff")
+	gone, excluded := h.enrolment(1), h.enrolment(2)
+	h.shelf.mu.Lock()
+	h.shelf.queue = [][32]byte{gone, excluded}
+	h.shelf.groups[gone], h.shelf.groups[excluded] = "staff", "staff"
+	h.shelf.mu.Unlock()
+	h.fleet.Nudge()
+	for range 500 {
+		if overview(t, h, away.name).Queue == 2 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	h.push(2, "cleaning")
+	h.shelf.destroy(gone)
+	away.listen()
+	away.greet()
+	away.until("the commands, one of them empty", func() bool { return away.seq >= 3 && away.empty == 1 })
+	cleaner := h.enqueue(3, "cleaning")
+	away.until("the cleaner", func() bool { return away.orders[cleaner] > 0 })
+
+	next := known(t, h, "spare")
+	if err := h.fleet.Replace(t.Context(), away.name, next.name); err != nil {
+		t.Fatal(err)
+	}
+	next.until("the cleaner", func() bool { return next.orders[cleaner] == 1 })
+	for _, k := range []*double{away, next} {
+		if k.orders[excluded]+k.orders[gone] != 0 {
+			t.Errorf("the kiosk at command %d was given somebody whom its door does not let in", k.seq)
+		}
 	}
 }
 

@@ -264,8 +264,8 @@ func (f *Fleet) become(ctx context.Context, name string, s State, why string, fr
 	return f.shift(ctx, d, s, why)
 }
 
-// Replace gives the door of one kiosk to another: the new one gets every order for all that the old one was given and that still exists, and the old one
-// is barred. What was signed for the old one alone would be refused by the new one: while the old one is locked down or disabled by such an order, and the
+// Replace gives the door of one kiosk to another: the new one gets every order for all that the old one was given in the clear, and the people whom that
+// door needs now, which may be fewer than the old one was ever given. The old one is barred. What was signed for the old one alone would be refused by the new one: while the old one is locked down or disabled by such an order, and the
 // new one is not, nothing happens.
 func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 	if old == next {
@@ -298,7 +298,7 @@ func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 			return err
 		}
 		for _, ref := range e.Orders {
-			if !seen[ref] {
+			if _, here := f.clear.Load(ref); here && !seen[ref] {
 				seen[ref], refs = true, append(refs, ref)
 			}
 		}
@@ -311,7 +311,7 @@ func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 		return err
 	}
 	n.kiosk.Door = door
-	err = f.save(ctx, n)
+	err = f.handAll(ctx, n)
 	n.mu.Unlock()
 	if err != nil {
 		return err

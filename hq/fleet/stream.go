@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lintel-access/lintel/hq/store"
@@ -245,7 +246,7 @@ func (f *Fleet) command(ctx context.Context, d *desk, e entry) (wire.Command, er
 	return c, err
 }
 
-// mend appends, once, what is left of an entry.
+// mend appends, once, what is left of an entry. Who was enrolled in it may be suspended or let go of since: people come by the queue, as things are now.
 func (f *Fleet) mend(ctx context.Context, d *desk, e entry, left [][32]byte) error {
 	if len(left) == 0 {
 		return nil
@@ -254,7 +255,13 @@ func (f *Fleet) mend(ctx context.Context, d *desk, e entry, left [][32]byte) err
 	if _, err := f.store.Get(ctx, key); err == nil || !isNone(err) {
 		return err
 	}
-	if err := f.extend(ctx, d, left); err != nil {
+	here := slices.DeleteFunc(slices.Clone(left), func(ref [32]byte) bool { _, is := f.clear.Load(ref); return !is })
+	if len(here) < len(left) {
+		if err := f.handAll(ctx, d); err != nil {
+			return err
+		}
+	}
+	if err := f.extend(ctx, d, here); err != nil {
 		return err
 	}
 	_, err := f.store.Put(ctx, key, nil, 0) // after it: to append twice does no harm, never does
