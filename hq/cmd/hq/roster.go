@@ -24,7 +24,8 @@ type walked struct {
 	applied ledger.Done
 	record  uint64               // that says so
 	refused map[[2]uint64]string // by command and place in it
-	empty   map[uint64]bool      // commands whose content was withheld: somebody in it had been deleted
+	told    map[uint64]bool      // commands whose own record says that they came with their orders: where one was deleted they come without
+	stood   [][2]uint64          // first and last of commands that changed nothing, and have no record but a later one's
 	untold  map[uint64]int       // how many more orders of a command were refused than the records name
 }
 
@@ -128,11 +129,14 @@ func drifted(d people.Drift) string {
 
 // walk reads how far a kiosk has come, and what it has refused on the way.
 func walk(r *ledger.Reader, kiosk string) (w walked, err error) {
-	w.refused, w.empty, w.untold = map[[2]uint64]string{}, map[uint64]bool{}, map[uint64]int{}
+	w.refused, w.told, w.untold = map[[2]uint64]string{}, map[uint64]bool{}, map[uint64]int{}
 	err = r.Back(kiosk, func(e ledger.Event) bool {
 		if a, ok := ledger.ReadDone(e.Decoded); ok {
-			w.untold[a.Seq] = a.Refused
-			if w.empty[a.Seq] = a.Told && a.Orders == 0; a.Seq > w.applied.Seq {
+			w.untold[a.Seq], w.told[a.Seq] = a.Refused, w.told[a.Seq] || a.Orders > 0
+			if a.Before > 0 {
+				w.stood = append(w.stood, [2]uint64{a.Seq - a.Before, a.Seq - 1})
+			}
+			if a.Seq > w.applied.Seq {
 				w.applied, w.record = a, e.Index
 			}
 		}
@@ -150,6 +154,11 @@ func walk(r *ledger.Reader, kiosk string) (w walked, err error) {
 		err = nil // it has recorded nothing yet
 	}
 	return w, err
+}
+
+// carried reports whether a kiosk has said that it carried the orders of a command out, but for those that it refused.
+func (w walked) carried(seq uint64) bool {
+	return w.told[seq] || slices.ContainsFunc(w.stood, func(s [2]uint64) bool { return s[0] <= seq && seq <= s[1] })
 }
 
 // holds is whom a kiosk holds that has applied headquarters' stream as far as it says.
@@ -195,8 +204,11 @@ func holds(ctx context.Context, at *page, p *people.People, k shown, id [32]byte
 					return e.Kind == wire.KindEnrolment && !slices.ContainsFunc(groups[e.Person], func(g string) bool { return slices.Contains(c.Admits, g) })
 				})
 			}
+			if !w.carried(c.Seq) {
+				continue
+			}
 			for place, order := range c.Orders {
-				if e, ok := known[order]; ok && w.refused[[2]uint64{c.Seq, uint64(place)}] == "" && !w.empty[c.Seq] {
+				if e, ok := known[order]; ok && w.refused[[2]uint64{c.Seq, uint64(place)}] == "" {
 					applied = append(applied, e)
 				}
 			}

@@ -139,6 +139,14 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 	diff("command 2 of 3", "2 people differ")
 	s.records(id, applied(all[1], 2))
 	diff("command 2: 2 orders were refused of which the records do not say which")
+	s.records(id, applied(all[0], 0), applied(all[2], 0)) // what became of command 2 no record says, as when its content was withheld
+	diff("command 3 of 3", "1 people differ", stays.String()+"  is not held")
+	for before, differ := range []string{"1 people differ", "0 people differ"} {
+		r := applied(all[2], 0)
+		r.Detail += fmt.Sprintf(" before=%d", before)
+		s.records(id, applied(all[0], 0), r)
+		diff(differ)
+	}
 	forged := all[2]
 	forged.Link[0] ^= 1
 	s.records(id, applied(forged, 0))
