@@ -82,6 +82,8 @@ type Fleet struct {
 	kept   atomic.Int64 // of the newest that the store has
 	nudge  chan struct{}
 
+	enforcing sync.Mutex // judges and keeps one policy at a time: else an older one could be stored last
+
 	mu    sync.RWMutex
 	desks map[string]*desk
 }

@@ -70,6 +70,8 @@ func (f *Fleet) InForce(ctx context.Context) (p Policy, text []byte, err error) 
 // enforce judges a policy that an administrator has signed, and whom kiosks need is asked of it from then on. It is called before the policy is handed
 // on, and may be repeated.
 func (f *Fleet) enforce(ctx context.Context, order state, envelope []byte) error {
+	f.enforcing.Lock()
+	defer f.enforcing.Unlock()
 	p, err := f.judgePolicy(ctx, envelope)
 	if err != nil {
 		return fmt.Errorf("put policy in force: %w", err)

@@ -1,10 +1,12 @@
 package fleet
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,6 +167,47 @@ func TestNobodyIsGivenPastThePolicyThatExcludesThem(t *testing.T) {
 		if k.orders[excluded]+k.orders[gone] != 0 {
 			t.Errorf("the kiosk at command %d was given somebody whom its door does not let in", k.seq)
 		}
+	}
+}
+
+// crossing does something else right behind the write of what stands.
+type crossing struct {
+	Store
+	done atomic.Bool
+	do   func()
+}
+
+func (c *crossing) Put(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
+	n, err := c.Store.Put(ctx, key, data, revision)
+	if key == "standing."+wire.KindPolicy.String() && !c.done.Swap(true) {
+		c.do()
+	}
+	return n, err
+}
+
+// Two policies are handed in at once: the higher version rules, in memory as in the store.
+func TestPoliciesThatCross(t *testing.T) {
+	h := newHouse(t, false)
+	compiled, text := document(t, "staff")
+	if err := h.fleet.KeepText(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	later := h.sign(wire.Fleet(), wire.Policy{Version: 6, Document: compiled, Issued: 1})
+	taken := make(chan error, 1)
+	h.fleet.store = &crossing{Store: h.fleet.store, do: func() {
+		go func() { taken <- h.fleet.Submit(t.Context(), "", later) }()
+		select {
+		case err := <-taken:
+			taken <- err
+		case <-time.After(200 * time.Millisecond): // it waits its turn
+		}
+	}}
+	submit(t, h, "", h.sign(wire.Fleet(), wire.Policy{Version: 5, Document: compiled, Issued: 1}))
+	if err := <-taken; err != nil {
+		t.Fatal(err)
+	}
+	if p, _, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 6 {
+		t.Errorf("version %d rules, %v", p.Version, err)
 	}
 }
 
