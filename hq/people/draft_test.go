@@ -127,13 +127,36 @@ func TestHand(t *testing.T) {
 	if _, err := b.Hand(b.signed(t, same, b.ann), b.trust, rules()); err == nil || !strings.Contains(err.Error(), "enrolled already") {
 		t.Errorf("a duplicate: %v", err)
 	}
+	// An agreement of long ago is none.
+	if err := b.SetPrivileged([]string{"board"}); err != nil {
+		t.Fatal(err)
+	}
+	r := request("of the board", "7")
+	r.Groups = []string{"board"}
+	waits := b.enrol(t, r)
+	b.now = func() time.Time { return time.Now().Add(-draftFor - time.Minute) }
+	stale, err := b.DraftApproval(waits.Order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.now = time.Now
+	if _, err := b.Hand(b.signed(t, stale, b.bob), b.trust, rules()); err == nil || !strings.Contains(err.Error(), "older than a week") {
+		t.Errorf("an approval of last week: %v", err)
+	}
+	fresh, err := b.DraftApproval(waits.Order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := b.Hand(b.signed(t, fresh, b.bob), b.trust, rules()); err != nil || h.Person != waits.Person {
+		t.Errorf("%+v, %v", h, err)
+	}
 	// What was suspended meanwhile is not resumed by a draft of before, nor by a word that was handed in already.
 	suspend, err := b.DraftState(h.Person, Suspended)
 	if err != nil {
 		t.Fatal(err)
 	}
 	word := b.signed(t, suspend, b.root)
-	r := request("one", "1 0.95 5")
+	r = request("one", "1 0.95 5")
 	r.Again = h.Person
 	next := b.drafted(t, r)
 	if _, err := b.Hand(word, b.trust, rules()); err != nil {

@@ -321,6 +321,9 @@ func (t *txn) handApproval(envelope []byte, j judge) (id access.PersonID, ref [3
 	if err != nil {
 		return id, ref, err
 	}
+	if (Person{Issued: a.Issued}).stale(j.now) {
+		return id, ref, Refused{"the approval is older than a week: draft it again"}
+	}
 	if by.Key == w.Person.Enroller.Key || by.Name == w.Person.Enroller.Name { // one person may have two keys
 		return id, ref, ErrSecond
 	}
