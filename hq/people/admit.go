@@ -59,7 +59,7 @@ func (t *txn) person(id access.PersonID) (p Person, n uint32, s slot, err error)
 		return p, n, s, err
 	}
 	defer clear(plain)
-	return p, n, s, wire.Unmarshal(plain, &p)
+	return p, n, s, recall(plain, &p)
 }
 
 // orders are the envelopes that a record rests on.
@@ -105,7 +105,7 @@ func (t *txn) waits(k, v []byte) (w waiting, n uint32, s slot, err error) {
 		return w, n, s, err
 	}
 	defer clear(plain)
-	return w, n, s, wire.Unmarshal(plain, &w)
+	return w, n, s, recall(plain, &w)
 }
 
 // ErrSecond means that whoever enrols somebody cannot approve it.

@@ -26,7 +26,7 @@ func (p *People) Roster(k Kiosk) (all []Holding, err error) {
 			}
 			defer clear(plain)
 			var d Person
-			if err := wire.Unmarshal(plain, &d); err != nil {
+			if err := recall(plain, &d); err != nil {
 				return err
 			}
 			if k.needs(d) {

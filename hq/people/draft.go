@@ -200,7 +200,7 @@ func (t *txn) expired() (keys [][]byte, err error) {
 		}
 		defer clear(plain)
 		var d drafted
-		if err = wire.Unmarshal(plain, &d); err == nil && d.Person.stale(t.p.now()) {
+		if err = recall(plain, &d); err == nil && d.Person.stale(t.p.now()) {
 			keys = append(keys, slices.Clone(k))
 		}
 		return err

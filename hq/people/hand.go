@@ -142,7 +142,7 @@ func (t *txn) handEnrolment(s draft.Signed, j judge, rules Rules) (done Enrolled
 	}
 	defer clear(plain)
 	var w drafted
-	if err := wire.Unmarshal(plain, &w); err != nil {
+	if err := recall(plain, &w); err != nil {
 		return done, err
 	}
 	d := w.Person

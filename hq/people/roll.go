@@ -10,7 +10,6 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/extract"
-	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // roll is everybody in memory: those who are enrolled and those who wait for approval.
@@ -46,9 +45,9 @@ func (t *txn) names() (*roll, error) {
 			defer clear(plain)
 			var w waiting
 			if b == bucketPerson {
-				err = wire.Unmarshal(plain, &w.Person)
+				err = recall(plain, &w.Person)
 			} else {
-				err = wire.Unmarshal(plain, &w)
+				err = recall(plain, &w)
 			}
 			if err != nil {
 				return err
