@@ -21,6 +21,8 @@ type Order struct {
 	Body     wire.Raw  `cbor:"3,keyasint"`
 	// Approved is the envelope that an approval approves, for whoever signs to read: the approval names it by its hash. Empty otherwise.
 	Approved []byte `cbor:"4,keyasint"`
+
+	unbound bool // the audience is not known: an approval does not bind it
 }
 
 // Draft is orders that belong together: all of them are signed, or none.

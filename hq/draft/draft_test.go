@@ -38,6 +38,10 @@ func person() wire.Enrolment {
 	}
 }
 
+func supervisedPerson() wire.Supervised {
+	return wire.Supervised{Person: [16]byte{0xa1}, Generation: 3, Until: 1_800_000_000, Consent: "C-2041", Proofing: [32]byte{0xc3}, Issued: 1_700_000_000, NotAfter: 1_700_028_800}
+}
+
 // Every order says all that it does: whom, where, what, until when, and the hash of what cannot be read.
 func TestTell(t *testing.T) {
 	kiosk, enrolment := [32]byte{0xd4}, person()
@@ -59,6 +63,7 @@ func TestTell(t *testing.T) {
 		{order(t, wire.Fleet(), wire.Disable{Version: 5, Issued: 1}), []string{"recognised again"}},
 		{order(t, wire.Fleet(), wire.Policy{Version: 8, Document: []byte("rules"), Issued: 1}), []string{"version 8", "5 bytes", hex(hash("rules"))}},
 		{order(t, kiosk, wire.Decommission{Issued: 1}), []string{"everything forgotten", name}},
+		{order(t, kiosk, supervisedPerson()), []string{"a1000000", "kiosk " + name + " alone", "before 2023-11-15T06:13:20Z", "2027-01-15"}},
 	} {
 		var out strings.Builder
 		if err := (Draft{Orders: []Order{tt.o}, Called: "Ann Example"}).Tell(&out); err != nil {
@@ -84,6 +89,18 @@ func appendHex(to, b []byte) []byte {
 
 // Whoever approves reads what they approve, bound by its hash, not what headquarters says of it.
 func TestApprovalIsToldByWhatItApproves(t *testing.T) {
+	for _, body := range []wire.Body{person(), supervisedPerson()} { // for whom they are is in no envelope
+		envelope, err := wire.Sign(newKey(t), [32]byte{0xd4}, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := order(t, wire.Fleet(), wire.Approval{Order: sha256.Sum256(envelope), Issued: 1})
+		o.Approved = envelope
+		var out strings.Builder
+		if err := (Draft{Orders: []Order{o}}).Tell(&out); err != nil || strings.Contains(out.String(), "every kiosk") || !strings.Contains(out.String(), "cannot say") {
+			t.Errorf("%v, %s", err, out.String())
+		}
+	}
 	envelope, err := wire.Sign(newKey(t), wire.Fleet(), person())
 	if err != nil {
 		t.Fatal(err)

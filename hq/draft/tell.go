@@ -36,6 +36,9 @@ func (d Draft) Tell(out io.Writer) error {
 
 // where says for whom an order is.
 func (o Order) where() string {
+	if o.unbound {
+		return "wherever that signature has it, which this one cannot say"
+	}
 	if o.Audience == wire.Fleet() {
 		return "at every kiosk"
 	}
@@ -53,9 +56,8 @@ func enrolment(o Order, e wire.Enrolment) (string, error) {
 		e.Generation, o.where(), terms(e.Groups, e.Until, e.Consent, e.Proofing, e.Extended), len(e.References), h.Sum(nil), e.Bundle), nil
 }
 
-// supervised says no kiosk where it stands in an approval, which does not bind the audience.
 func supervised(o Order, s wire.Supervised) (string, error) {
-	return fmt.Sprintf("Has a kiosk enrol whoever stands before it as person %x, generation %d: %s", s.Person, s.Generation, terms(s.Groups, s.Until, s.Consent, s.Proofing, s.Extended)), nil
+	return fmt.Sprintf("Has whoever stands before the kiosk enrolled as person %x, generation %d, %s, if that begins before %s: %s", s.Person, s.Generation, o.where(), at(s.NotAfter), terms(s.Groups, s.Until, s.Consent, s.Proofing, s.Extended)), nil
 }
 
 // terms are what an enrolment gives, until when, and why.
@@ -129,7 +131,7 @@ func approval(o Order, a wire.Approval) (string, error) {
 	if claim.Kind == wire.KindApproval {
 		return "", errors.New("an approval of an approval")
 	}
-	_, says, err := Order{Kind: claim.Kind, Body: e.Payload}.read()
+	_, says, err := Order{Kind: claim.Kind, Body: e.Payload, unbound: true}.read()
 	if err != nil {
 		return "", err
 	}
