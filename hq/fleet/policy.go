@@ -22,7 +22,8 @@ type Policy struct {
 // inForce is a policy with its document read. nil: none is.
 type inForce struct {
 	Policy
-	site access.Site
+	order [32]byte // SHA-256 of its envelope
+	site  access.Site
 }
 
 // admits are the groups that have something to do at a door.
@@ -57,14 +58,14 @@ func (f *Fleet) KeepText(ctx context.Context, text []byte) error {
 	return err
 }
 
-// InForce is the policy in force and the text that it was compiled from; without one the Policy is zero.
-func (f *Fleet) InForce(ctx context.Context) (p Policy, text []byte, err error) {
+// InForce is the policy in force, the SHA-256 of its order's envelope and the text that it was compiled from; without one the Policy is zero.
+func (f *Fleet) InForce(ctx context.Context) (p Policy, order [32]byte, text []byte, err error) {
 	now := f.policy.Load()
 	if now == nil {
-		return p, nil, nil
+		return p, order, nil, nil
 	}
 	v, err := f.store.Get(ctx, textKey(now.site.Text))
-	return now.Policy, v.Data, err
+	return now.Policy, now.order, v.Data, err
 }
 
 // enforce judges a policy that an administrator has signed, and whom kiosks need is asked of it from then on. It is called before the policy is handed
@@ -76,19 +77,26 @@ func (f *Fleet) enforce(ctx context.Context, order state, envelope []byte) error
 	if err != nil {
 		return fmt.Errorf("put policy in force: %w", err)
 	}
-	data, err := wire.Marshal(p.Policy)
-	if err != nil {
-		return err
-	}
-	v, err := f.store.Get(ctx, policyKey(order.ref))
-	if err == nil || isNone(err) {
-		_, err = f.store.Put(ctx, policyKey(order.ref), data, v.Revision)
+	p.order = order.ref
+	was, err := f.readPolicy(ctx, order.ref)
+	if err == nil { // when it was first taken counts: kiosks have answered since
+		p = was
+	} else if isNone(err) {
+		err = f.keepPolicy(ctx, p)
 	}
 	if err == nil {
 		err = f.standFor(ctx, wire.KindPolicy.String(), order)
 	}
 	if err == nil {
 		f.policy.Store(p)
+	}
+	return err
+}
+
+func (f *Fleet) keepPolicy(ctx context.Context, p *inForce) error {
+	data, err := wire.Marshal(p.Policy)
+	if err == nil {
+		_, err = f.store.Put(ctx, policyKey(p.order), data, 0)
 	}
 	return err
 }
@@ -145,7 +153,7 @@ func (f *Fleet) readPolicy(ctx context.Context, ref [32]byte) (*inForce, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &inForce{}
+	p := &inForce{order: ref}
 	if err = wire.Unmarshal(v.Data, &p.Policy); err == nil {
 		p.site, err = site(p.Document)
 	}

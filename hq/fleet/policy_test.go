@@ -128,7 +128,7 @@ func TestKioskIsGivenWhomItsDoorLetsIn(t *testing.T) {
 	appendAll(t, h, front, none)
 	h.fleet.Nudge()
 	front.until("the staff once more", func() bool { return front.orders[staff[3]] == 3 })
-	if p, text, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 5 || p.By != "Ada" || string(text) != "front: staff" {
+	if p, order, text, err := h.fleet.InForce(t.Context()); err != nil || order != back || p.Version != 5 || p.By != "Ada" || string(text) != "front: staff" {
 		t.Errorf("in force is %d by %q, %q, %v", p.Version, p.By, text, err)
 	}
 }
@@ -170,6 +170,28 @@ func TestNobodyIsGivenPastThePolicyThatExcludesThem(t *testing.T) {
 	}
 }
 
+// A policy that is handed in once more is the one of before: what kiosks have answered to it since stays an answer.
+func TestPolicyIsTakenOnce(t *testing.T) {
+	h := newHouse(t, false)
+	compiled, text := document(t, "staff")
+	if err := h.fleet.KeepText(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	envelope := h.sign(wire.Fleet(), wire.Policy{Version: 5, Document: compiled, Issued: 1})
+	var taken []int64
+	for range 2 {
+		ref := submit(t, h, "", envelope)
+		p, order, _, err := h.fleet.InForce(t.Context())
+		if taken = append(taken, p.Taken); err != nil || order != ref {
+			t.Fatalf("order %x, %v", order, err)
+		}
+		h.skip(time.Minute)
+	}
+	if taken[0] != taken[1] {
+		t.Errorf("taken at %d, and again %d s later", taken[0], taken[1]-taken[0])
+	}
+}
+
 // crossing does something else right behind the write of what stands.
 type crossing struct {
 	Store
@@ -206,7 +228,7 @@ func TestPoliciesThatCross(t *testing.T) {
 	if err := <-taken; err != nil {
 		t.Fatal(err)
 	}
-	if p, _, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 6 {
+	if p, _, _, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 6 {
 		t.Errorf("version %d rules, %v", p.Version, err)
 	}
 }
@@ -214,7 +236,7 @@ func TestPoliciesThatCross(t *testing.T) {
 func TestPolicyThatIsNotTaken(t *testing.T) {
 	h := newHouse(t, false)
 	k := known(t, h, "front")
-	if p, _, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 0 {
+	if p, _, _, err := h.fleet.InForce(t.Context()); err != nil || p.Version != 0 {
 		t.Errorf("before any policy %+v, %v", p, err)
 	}
 	ref := h.push(5, "staff")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +30,8 @@ type inForce struct {
 	By       string `cbor:"3,keyasint"`
 	Document []byte `cbor:"4,keyasint"`
 	Text     []byte `cbor:"5,keyasint"`
+	// Order is the SHA-256 of its envelope.
+	Order [32]byte `cbor:"6,keyasint"`
 }
 
 type textRequest struct {
@@ -46,8 +47,8 @@ func (f inForce) site() (s access.Site, err error) {
 }
 
 func (s *served) inForce(ctx context.Context, _ hatch.Nothing) (any, error) {
-	p, text, err := s.fleet.Load().InForce(ctx)
-	return inForce{p.Version, p.Taken, p.By, p.Document, text}, err
+	p, order, text, err := s.fleet.Load().InForce(ctx)
+	return inForce{p.Version, p.Taken, p.By, p.Document, text, order}, err
 }
 
 func (s *served) keepText(ctx context.Context, q textRequest) (any, error) {
@@ -179,7 +180,11 @@ func showPolicy(ctx context.Context, args []string, out, progress io.Writer) err
 		if k.State != "active" && k.State != "quarantined" {
 			continue
 		}
-		a, err := answered(r, k, now)
+		in, err := ask[placed](ctx, p, verbPlaced, placedRequest{k.Kiosk, now.Order})
+		if err != nil {
+			return err
+		}
+		a, err := answered(r, k, now, in.Commands)
 		if err != nil {
 			return err
 		}
@@ -223,8 +228,8 @@ func (a answer) sentence() string {
 	return "has not answered; last greeting " + ago(a.Seen, time.Now())
 }
 
-// answered looks for a kiosk's word about a policy among what it recorded since that was taken.
-func answered(r *ledger.Reader, k shown, p inForce) (answer, error) {
+// answered looks for a kiosk's word about a policy among what it recorded since that was taken; in are the commands that brought it.
+func answered(r *ledger.Reader, k shown, p inForce, in []commandAt) (answer, error) {
 	a := answer{Kiosk: k.Kiosk, Door: k.Door, Seen: k.Seen}
 	err := r.Back(k.Kiosk, func(e ledger.Event) bool {
 		if e.Arrived.Unix() < p.Taken {
@@ -239,8 +244,10 @@ func answered(r *ledger.Reader, k shown, p inForce) (answer, error) {
 				return false
 			}
 		case access.EventPolicyRefused:
-			if a.Refused == "" {
-				a.Refused, a.Record = cmp.Or(rec.Detail, "no reason is given"), e.Index
+			var command uint64
+			n, _ := fmt.Sscanf(rec.Detail, "command %d:", &command)
+			if about := n == 1 && slices.ContainsFunc(in, func(c commandAt) bool { return c.Seq == command }); about && a.Refused == "" {
+				a.Refused, a.Record = rec.Detail, e.Index
 			}
 		}
 		return true

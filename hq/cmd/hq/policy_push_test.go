@@ -70,6 +70,7 @@ func TestKiosksAnswerToAPolicy(t *testing.T) {
 		return access.Record{Event: access.EventPolicyChanged, Detail: detail}
 	}
 	refused := access.Record{Event: access.EventPolicyRefused, Detail: "command 4: another door"}
+	elsewhere := access.Record{Event: access.EventPolicyRefused, Detail: "command 44: another door"}
 	for n, tt := range []struct {
 		name    string
 		records []access.Record
@@ -81,6 +82,8 @@ func TestKiosksAnswerToAPolicy(t *testing.T) {
 		{"by a longer number", []access.Record{changed("document of version 70")}, 1, answer{}},
 		{"in other words", []access.Record{changed("command 9: document of version 7, from 00 to 11")}, 1, answer{InForce: true}},
 		{"refused", []access.Record{changed("document of version 6"), refused}, 1, answer{Refused: "command 4: another door", Record: 1}},
+		{"another one refused", []access.Record{elsewhere}, 1, answer{}},
+		{"refused, and another one before", []access.Record{refused, elsewhere}, 1, answer{Refused: "command 4: another door"}},
 		{"refused and then taken", []access.Record{refused, changed("document of version 7")}, 1, answer{InForce: true, Record: 1}},
 		{"taken, another one refused since", []access.Record{changed("document of version 7"), refused}, 1, answer{InForce: true, Record: 0}},
 		{"before it was pushed", []access.Record{refused}, time.Now().Add(time.Hour).Unix(), answer{}},
@@ -92,7 +95,7 @@ func TestKiosksAnswerToAPolicy(t *testing.T) {
 			t.Fatal(err)
 		}
 		tt.want.Kiosk = wire.Name(id)
-		if got, err := answered(r, shown{Kiosk: wire.Name(id)}, inForce{Version: 7, Taken: tt.taken}); err != nil || got != tt.want {
+		if got, err := answered(r, shown{Kiosk: wire.Name(id)}, inForce{Version: 7, Taken: tt.taken}, []commandAt{{Seq: 9}, {Seq: 4}}); err != nil || got != tt.want {
 			t.Errorf("%s: %+v, %v, want %+v", tt.name, got, err, tt.want)
 		}
 	}
@@ -100,7 +103,7 @@ func TestKiosksAnswerToAPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := answered(r, shown{Kiosk: strings.Repeat("ab", 16)}, inForce{Version: 7}); err != nil || got.InForce {
+	if got, err := answered(r, shown{Kiosk: strings.Repeat("ab", 16)}, inForce{Version: 7}, nil); err != nil || got.InForce {
 		t.Errorf("of a kiosk without records: %+v, %v", got, err)
 	}
 }
