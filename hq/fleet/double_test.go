@@ -71,6 +71,7 @@ type shelf struct {
 	queue  [][32]byte
 	groups map[[32]byte]string // of orders in the queue
 	needs  []Need              // that were asked for
+	busy   bool
 }
 
 func (s *shelf) put(envelope []byte) [32]byte {
@@ -90,6 +91,9 @@ func (s *shelf) destroy(ref [32]byte) {
 func (s *shelf) Content(ref [32]byte) ([]byte, bool, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.busy {
+		return nil, false, false, fmt.Errorf("read: %w", ErrBusy)
+	}
 	e, known := s.held[ref]
 	if !known {
 		return nil, false, false, fmt.Errorf("nothing is known of it: %w", fs.ErrNotExist)
@@ -101,6 +105,9 @@ func (s *shelf) Content(ref [32]byte) ([]byte, bool, bool, error) {
 func (s *shelf) After(need Need, n uint64, most int) (wanted [][32]byte, next uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.busy {
+		return nil, n, fmt.Errorf("read: %w", ErrBusy)
+	}
 	s.needs = append(s.needs, need)
 	orders := s.queue[min(n, uint64(len(s.queue))):]
 	orders = orders[:min(3, most, len(orders))]

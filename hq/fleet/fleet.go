@@ -38,7 +38,8 @@ type Store interface {
 // People is where orders about people are kept, and in which order they were signed.
 type People interface {
 	// Content returns the order of this hash (SHA-256 of its envelope). gone means that it was destroyed, and never comes back; biometric, that it must
-	// be sealed. An error means that it cannot be had now, one that wraps fs.ErrNotExist that it is lost. The caller may clear the envelope.
+	// be sealed. An error means that it cannot be had now, one that wraps fs.ErrNotExist that it is lost, and one that wraps ErrBusy, here as of After,
+	// that it is asked for again after a second. Neither takes long: other kiosks wait. The caller may clear the envelope.
 	Content(order [32]byte) (envelope []byte, gone, biometric bool, err error)
 	// After returns the orders that a kiosk needs beyond the first n of the queue, of the next most that there are, and how far it has looked: n when
 	// there are no more. An error that wraps fs.ErrNotExist means that the queue is shorter than n.
@@ -157,6 +158,8 @@ var (
 	ErrNotActive = errors.New("kiosk is not active")
 	// ErrOffline means that a kiosk is not connected, and that what was asked for cannot wait.
 	ErrOffline = errors.New("kiosk is not connected")
+	// ErrBusy means that another program holds the people.
+	ErrBusy = errors.New("people cannot be read now")
 )
 
 func isNone(err error) bool { return errors.Is(err, store.ErrNone) }
@@ -285,8 +288,10 @@ func (f *Fleet) tick(ctx context.Context) {
 			return
 		}
 		for _, d := range f.all() {
-			d.mu.Lock()
-			if d.sent > d.greeting.Seq {
+			if !d.mu.TryLock() {
+				continue // somebody is busy with it; the others do not wait
+			}
+			if d.sent > d.greeting.Seq || d.busy {
 				f.pump(ctx, d)
 			}
 			d.mu.Unlock()

@@ -107,6 +107,7 @@ type desk struct {
 	sent      uint64        // newest command that is on its way
 	sentAt    time.Time
 	tries     int               // since it last greeted
+	busy      bool              // what is to be sent could not be read
 	presented *x509.Certificate // at its last connection; nil: not seen
 	asks      map[[16]byte]chan wire.Challenge
 	asked     time.Time // for an exchange key

@@ -60,8 +60,14 @@ func (f *Fleet) handOn(ctx context.Context) {
 	t := time.NewTicker(looking)
 	defer t.Stop()
 	for {
+		var again <-chan time.Time
 		for _, d := range f.all() {
-			if err := f.follow(ctx, d); err != nil && ctx.Err() == nil {
+			err := f.follow(ctx, d)
+			if errors.Is(err, ErrBusy) {
+				again = time.After(ticking)
+				break
+			}
+			if err != nil && ctx.Err() == nil {
 				f.config.Log.Error("orders not handed on", "kiosk", d.name, "error", err)
 				if errors.Is(err, fs.ErrNotExist) {
 					d.mu.Lock()
@@ -73,6 +79,7 @@ func (f *Fleet) handOn(ctx context.Context) {
 		select {
 		case <-f.nudge:
 		case <-t.C:
+		case <-again:
 		case <-ctx.Done():
 			return
 		}

@@ -176,9 +176,13 @@ func (f *Fleet) pump(ctx context.Context, d *desk) {
 	}
 	for seq := from; seq <= head.Seq && seq <= d.greeting.Seq+window; seq++ {
 		if err := f.give(ctx, d, seq); err != nil {
-			f.config.Log.Warn("command not sent", "kiosk", d.name, "seq", seq, "error", err)
+			if !d.busy {
+				f.config.Log.Warn("command not sent", "kiosk", d.name, "seq", seq, "error", err)
+			}
+			d.busy = errors.Is(err, ErrBusy)
 			return
 		}
+		d.busy = false
 		d.sent, d.sentAt = seq, now
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -184,6 +185,54 @@ func TestLostOrderHoldsNothingUp(t *testing.T) {
 	k.until("what was lost", func() bool { return k.orders[lost] == 1 })
 	if o := overview(t, h, k.name); len(o.Alarms) != 0 {
 		t.Errorf("alarms %v", o.Alarms)
+	}
+}
+
+// While somebody else writes the vault kiosks are answered, and soon after it they have what they lack, without a word of their own.
+func TestBusyVaultHoldsNobodyUp(t *testing.T) {
+	h := newHouse(t, false)
+	k := h.introduce("front")
+	busy := func(is bool) {
+		h.shelf.mu.Lock()
+		h.shelf.busy = is
+		h.shelf.mu.Unlock()
+	}
+	ref, late := h.enrolment(1), h.enrolment(2)
+	appendAll(t, h, k, ref)
+	busy(true)
+	k.listen()
+	k.greet()
+	k.until("the time", func() bool { return k.times == 1 })
+	h.shelf.mu.Lock()
+	h.shelf.queue = [][32]byte{late}
+	h.shelf.mu.Unlock()
+	h.fleet.Nudge()
+	time.Sleep(100 * time.Millisecond)
+	busy(false)
+	k.until("both", func() bool { return k.orders[ref] == 1 && k.orders[late] == 1 })
+	if o := overview(t, h, k.name); len(o.Alarms) != 0 {
+		t.Errorf("alarms %v", o.Alarms)
+	}
+}
+
+// A kiosk that somebody is busy with holds up no other one.
+func TestOneDeskHoldsNoOtherUp(t *testing.T) {
+	h := newHouse(t, false)
+	var all []*double
+	for n := range 8 {
+		k := known(t, h, fmt.Sprint("door ", n))
+		h.air.silence(k.name, true)
+		appendAll(t, h, k, h.enrolment(byte(n)))
+		h.air.silence(k.name, false)
+		all = append(all, k)
+	}
+	held, err := h.fleet.at(all[0].name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.mu.Unlock()
+	for _, k := range all[1:] {
+		k.until("what was lost", func() bool { return k.seq == 1 })
 	}
 }
 

@@ -56,6 +56,7 @@ const (
 	noSlot    = ^uint32(0) // sealed under the value key
 	goneOrder = 1          // byte: the length of an order that was destroyed
 	lockWait  = 20 * time.Second
+	briefly   = 250 * time.Millisecond // a few tries: bbolt makes one each 50 ms
 )
 
 var (
@@ -66,7 +67,7 @@ var (
 	// ErrSpace means that headquarters' disk is full. Nothing was changed.
 	ErrSpace = errors.New("the disk is full: make room; nothing was changed")
 	// ErrInUse means that another program holds the vault for too long.
-	ErrInUse = errors.New("the vault is in use: another hq has held it for 20 seconds")
+	ErrInUse = errors.New("the vault is in use: another hq holds it")
 )
 
 // People is the vault. Its methods may be called by several goroutines, and several processes may have it open.
@@ -77,7 +78,8 @@ type People struct {
 	index       []byte
 	now         func() time.Time
 	mu          sync.Mutex
-	roll        *roll        // what is known in memory; nil until it is asked for
+	roll        *roll // what is known in memory; nil until it is asked for
+	hurried     bool
 	interrupt   func(string) // tests end the process here
 }
 
@@ -147,6 +149,10 @@ func Open(dir string, m Master) (*People, error) {
 	return p, nil
 }
 
+// Hurry has what reads give up after a moment with ErrInUse, where it would wait 20 seconds for another hq: for who has others waiting, and will come
+// again. It is said before anything else.
+func (p *People) Hurry() { p.hurried = true }
+
 func derive(dir string, m Master) (*People, error) {
 	if m.key == [32]byte{} {
 		return nil, errors.New("no master key")
@@ -201,7 +207,11 @@ func (p *People) check() error {
 
 // open runs one transaction on the file, and holds its lock no longer than that.
 func (p *People) open(read bool, f func(*bbolt.Tx) error) error {
-	db, err := bbolt.Open(filepath.Join(p.dir, dbFile), 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: read})
+	wait := lockWait
+	if read && p.hurried {
+		wait = briefly
+	}
+	db, err := bbolt.Open(filepath.Join(p.dir, dbFile), 0o600, &bbolt.Options{Timeout: wait, ReadOnly: read})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return ErrInUse
 	}

@@ -76,6 +76,28 @@ func TestMaster(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+// Who is in a hurry does not wait for somebody else's change, and is told so.
+func TestHurry(t *testing.T) {
+	b := start(t)
+	e := b.enrol(t, request("one", "1"))
+	other := mustOpen(t, b.dir, b.master)
+	other.Hurry()
+	if err := b.update(func(*txn) error {
+		began := time.Now()
+		_, _, _, content := other.Content(e.Order)
+		_, _, assign := other.Assign(lab, 0, 1)
+		if !errors.Is(content, ErrInUse) || !errors.Is(assign, ErrInUse) || time.Since(began) > lockWait/4 {
+			t.Errorf("after %v %v, %v", time.Since(began), content, assign)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := other.Content(e.Order); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	b := start(t)
 	b.enrol(t, request("one", "1"))

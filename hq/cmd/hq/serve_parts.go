@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/ecdsa"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ func (s *served) people() (fleet.People, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Hurry()
 	return handout{p}, nil
 }
 
@@ -38,7 +40,19 @@ func (h handout) After(n fleet.Need, after uint64, most int) (orders [][32]byte,
 	for _, e := range entries {
 		orders = append(orders, e.Order)
 	}
-	return orders, next, err
+	return orders, next, busy(err)
+}
+
+func (h handout) Content(order [32]byte) (envelope []byte, gone, biometric bool, err error) {
+	envelope, gone, biometric, err = h.People.Content(order)
+	return envelope, gone, biometric, busy(err)
+}
+
+func busy(err error) error {
+	if errors.Is(err, people.ErrInUse) {
+		return fmt.Errorf("%w: %w", fleet.ErrBusy, err)
+	}
+	return err
 }
 
 // taker is the ledger as the fleet sees it.
