@@ -194,8 +194,11 @@ func single(called string, body wire.Body) (draft.Draft, error) {
 func (t *txn) expired() (keys [][]byte, err error) {
 	err = t.bucket(bucketDraft).ForEach(func(k, v []byte) error {
 		plain, _, _, err := t.unseal(bucketDraft, k, v)
-		if err != nil { // of before a backup was put back
+		if errors.Is(err, errDestroyed) || errors.Is(err, errShut) { // of before a backup was put back
 			keys = append(keys, slices.Clone(k))
+			return nil
+		}
+		if err != nil { // it may be read another time
 			return nil
 		}
 		defer clear(plain)

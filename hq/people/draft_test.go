@@ -198,7 +198,7 @@ func TestDraftsEnd(t *testing.T) {
 	if _, err := b.Hand(b.signed(t, made, b.ann), b.trust, rules()); err == nil {
 		t.Error("a draft of last week counts")
 	}
-	if err := b.finish(); err != nil {
+	if err := b.Finish(); err != nil {
 		t.Fatal(err)
 	}
 	after, err := os.ReadFile(filepath.Join(b.dir, keysFile))
@@ -223,6 +223,25 @@ func TestDraftsEnd(t *testing.T) {
 	}
 	if _, err := b.Hand(b.signed(t, again, b.ann), b.trust, rules()); err == nil {
 		t.Error("a draft brought a deleted person back")
+	}
+}
+
+// A draft that cannot be read is not taken for one that has ended.
+func TestDraftThatCannotBeReadStays(t *testing.T) {
+	b := start(t)
+	if err := b.update(func(tx *txn) error { return tx.bucket(bucketDraft).Put([]byte("draft"), []byte("cut")) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Finish(); err != nil {
+		t.Error(err)
+	}
+	if err := b.view(func(tx *txn) error {
+		if string(tx.bucket(bucketDraft).Get([]byte("draft"))) != "cut" {
+			t.Error("it is gone")
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

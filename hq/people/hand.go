@@ -309,7 +309,7 @@ func (p *People) handDeletion(envelope []byte, j judge) (id access.PersonID, err
 		return id, err
 	}
 	p.interrupt("deletion begun")
-	return id, p.finish()
+	return id, p.Finish()
 }
 
 func (t *txn) handApproval(envelope []byte, j judge) (id access.PersonID, ref [32]byte, err error) {

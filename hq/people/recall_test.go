@@ -60,7 +60,7 @@ func TestRecordsOfAnEarlierVersion(t *testing.T) {
 	if w, err := b.Pending(""); err != nil || len(w) != 1 || w[0].Why != "priv" {
 		t.Errorf("%+v, %v", w, err)
 	}
-	if err := b.finish(); err != nil {
+	if err := b.Finish(); err != nil {
 		t.Errorf("its drafts: %v", err)
 	}
 	if err := b.view(func(tx *txn) error {

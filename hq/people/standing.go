@@ -21,9 +21,9 @@ func (t *txn) slotOf(id access.PersonID, all *roll) (n uint32, err error) {
 	return n, err
 }
 
-// finish ends deletions that have begun, and takes away what hangs on a key that was destroyed: records of before a deletion that came back with an old
-// people.db.
-func (p *People) finish() error {
+// Finish ends deletions that have begun, forgets drafts that nobody handed in within their week, and takes away what hangs on a key that was destroyed:
+// records of before a deletion that came back with an old people.db. Open does so; who has a vault open for longer calls it now and then.
+func (p *People) Finish() error {
 	work := false
 	err := p.view(func(t *txn) error {
 		if t.bucket(bucketDraft) == nil { // of an older version

@@ -141,7 +141,7 @@ func Open(dir string, m Master) (*People, error) {
 		err = p.check()
 	}
 	if err == nil {
-		err = p.finish()
+		err = p.Finish()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open vault of people in %q: %w", dir, err)

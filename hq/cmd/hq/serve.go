@@ -19,6 +19,7 @@ import (
 	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/hq/store"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -65,6 +66,7 @@ type served struct {
 	fleet   atomic.Pointer[fleet.Fleet] // nil until it is open: nobody is let in before
 	store   *store.Store
 	records *ledger.Ledger
+	vault   *people.People // nil where there is none yet
 
 	mu   sync.Mutex
 	leaf tls.Certificate // what the broker shows
@@ -104,7 +106,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 	if s.store, err = store.Open(ctx, b.JetStream()); err != nil {
 		return err
 	}
-	people, err := s.people()
+	about, err := s.people()
 	if err != nil {
 		return err
 	}
@@ -114,7 +116,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 	}
 	defer records.Close()
 	s.records = records
-	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, People: people, Ledger: taker{records}, Kick: b.Kick, Now: time.Now, ClockMended: o.clockMended, Log: log})
+	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, People: about, Ledger: taker{records}, Kick: b.Kick, Now: time.Now, ClockMended: o.clockMended, Log: log})
 	if err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 		where = b.Address()
 	}
 	fmt.Fprintf(out, "headquarters serves kiosks at %s\n", where)
-	return together(ctx, f.Run, b.Wait, records.Run, s.watch, func(ctx context.Context) error {
+	return together(ctx, f.Run, b.Wait, records.Run, s.watch, s.forget, func(ctx context.Context) error {
 		return hatch.Serve(ctx, filepath.Join(o.dir, socketName), s.verbs())
 	})
 }
@@ -214,6 +216,28 @@ func (s *served) watch(ctx context.Context) error {
 		case <-t.C:
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+// forgetting is how much longer than a week the references of a draft may lie here, besides when a command opens the vault.
+const forgetting = time.Hour
+
+// forget has the vault let go of what has come to its end.
+func (s *served) forget(ctx context.Context) error {
+	t := time.NewTicker(forgetting)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if s.vault == nil {
+			continue
+		}
+		if err := s.vault.Finish(); err != nil {
+			s.log.Error("vault of people not tidied", "error", err)
 		}
 	}
 }

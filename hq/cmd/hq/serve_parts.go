@@ -29,6 +29,7 @@ func (s *served) people() (fleet.People, error) {
 		return nil, err
 	}
 	p.Hurry()
+	s.vault = p
 	return handout{p}, nil
 }
 
