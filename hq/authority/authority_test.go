@@ -319,3 +319,30 @@ func TestIssuingEnds(t *testing.T) {
 		}
 	}
 }
+
+// Whose role ends is still named, so that what they took away stands; the same name may be given a role again. The server's grant is ended by no such word.
+func TestEndedGrantsAreKept(t *testing.T) {
+	dir, offline := folders(t)
+	o := open(t, dir, offline)
+	ann, year := key(t), 365*24*time.Hour
+	at := today()
+	for _, change := range []func(*wire.Trust) error{
+		Admit(wire.RoleEnroller, "Ann", &ann.PublicKey, at, year), End("Ann", at.Add(time.Hour)), Admit(wire.RoleEnroller, "Ann", &ann.PublicKey, at.Add(2*time.Hour), year),
+	} {
+		if err := o.Change(at, change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := load(t, dir, at).Trust.Grants
+	if len(g) != 3 || g[1].Until != at.Add(time.Hour).Unix() || g[2].Until <= g[1].Until {
+		t.Fatalf("%+v", g)
+	}
+	for _, name := range []string{serverName, "nobody"} {
+		if err := o.Change(at, End(name, at)); err == nil {
+			t.Errorf("%s ended", name)
+		}
+	}
+	if err := o.Change(at, Dismiss("Ann")); err != nil || len(load(t, dir, at).Trust.Grants) != 1 {
+		t.Errorf("whose key was stolen is still named: %v", err)
+	}
+}

@@ -265,6 +265,11 @@ func TestLifeOfAHouse(t *testing.T) {
 	s.must("trust", "add", "eve2", "-dir", s.dir, "-offline", safe, "-role", "administrator", "-key", s.file("eve")+".pub")
 	s.must("lockdown", "off", "-dir", s.dir, "-key", s.file("eve"))
 	s.must("trust", "remove", "eve2", "-dir", s.dir, "-offline", safe)
+	s.refused("not in force", "lockdown", "on", "-dir", s.dir, "-key", s.file("eve"))
+	if out := s.must("trust", "show", "-dir", s.dir); !strings.Contains(out, "eve2                     ended") {
+		t.Errorf("trust is\n%s", out)
+	}
+	s.must("trust", "remove", "eve2", "-distrust", "-dir", s.dir, "-offline", safe)
 	s.refused("may not sign", "lockdown", "on", "-dir", s.dir, "-key", s.file("eve"))
 	if out := s.must("trust", "show", "-dir", s.dir); !strings.Contains(out, "ada") || strings.Contains(out, "eve2") {
 		t.Errorf("trust is\n%s", out)
