@@ -97,7 +97,13 @@ func eventsCommand(ctx context.Context, args []string, out, _ io.Writer) error {
 func parseLedgerFlags(fs *flag.FlagSet, args []string, help io.Writer, usage string) error {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
-	err := fs.Parse(args)
+	words, err := []string{"--"}, fs.Parse(args)
+	for ; err == nil && fs.NArg() > 0; err = fs.Parse(fs.Args()[1:]) { // flags and words in any order
+		words = append(words, fs.Arg(0))
+	}
+	if err == nil {
+		err = fs.Parse(words)
+	}
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(help, usage)
 		fs.SetOutput(help)

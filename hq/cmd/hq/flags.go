@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/lintel-access/lintel/hq/hatch"
@@ -33,6 +34,9 @@ func newPage(name, words, about string, out io.Writer) *page {
 	p.SetOutput(out)
 	p.StringVar(&p.dir, "dir", "", "headquarters' `folder` (required)")
 	p.Usage = func() {
+		if p.Lookup("socket") != nil {
+			words = strings.Replace(words, "-dir DIR", "-dir DIR|-socket PATH", 1)
+		}
 		fmt.Fprintf(out, "usage: hq %s %s\n\n%s\n\n", name, words, about)
 		p.PrintDefaults()
 	}
@@ -41,6 +45,7 @@ func newPage(name, words, about string, out io.Writer) *page {
 
 // reaches adds the flag of commands that need no more of headquarters than its socket, which ssh can bring to an operator's machine.
 func (p *page) reaches() {
+	p.Lookup("dir").Usage = "headquarters' `folder` (required, unless there is -socket)"
 	p.StringVar(&p.sock, "socket", "", "`path` of hq serve's socket, where it is not DIR/hq.sock: brought to your machine by ssh -L, so that your key stays there")
 }
 

@@ -37,7 +37,7 @@ type serveOptions struct {
 
 // serveCommand runs headquarters.
 func serveCommand(ctx context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("serve", "-dir DIR -name HOST [-listen ADDRESS]", serveAbout, progress)
+	p := newPage("serve", "-dir DIR -name HOST [-listen ADDRESS] | -dir DIR -broker ADDRESS", serveAbout, progress)
 	o := serveOptions{}
 	p.StringVar(&o.listen, "listen", ":8883", "`address` at which kiosks connect, host:port")
 	p.Func("name", "`host` name or address by which kiosks know this machine; may be said several times (required)", func(s string) error {

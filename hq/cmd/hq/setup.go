@@ -122,7 +122,7 @@ const trustAbout = `Changes who may do what to the fleet, with the keys from the
 
 // trustCommand changes the Trust.
 func trustCommand(ctx context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("trust", "show|add|remove|authority|drop-authority|issuing|server|restore …", trustAbout, progress)
+	p := newPage("trust", "show|add|remove|authority|drop-authority|issuing|server|restore … -dir DIR [-offline FOLDER]", trustAbout, progress)
 	offline := p.String("offline", "", "`folder` from the safe (required, but for show)")
 	role := p.String("role", "", "of whom is added: enroller, administrator or releaser")
 	key := p.String("key", "", "public key `file` of whom is added")
