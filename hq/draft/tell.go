@@ -118,6 +118,19 @@ func approval(o Order, a wire.Approval) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	_, says, err := Inside(o.Approved)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("Agrees to what the key %x has signed as order %x: %s", claim.Key[:8], a.Order, says), nil
+}
+
+// Inside reads what an operator's envelope says. For whom it is stands in none, and whether its signature holds is not asked.
+func Inside(envelope []byte) (body wire.Body, says string, err error) {
+	claim, err := wire.Peek(envelope)
+	if err != nil {
+		return nil, "", err
+	}
 	var e struct {
 		_           struct{} `cbor:",toarray"`
 		Protected   []byte
@@ -125,15 +138,11 @@ func approval(o Order, a wire.Approval) (string, error) {
 		Payload     []byte
 		Signature   []byte
 	}
-	if err := wire.Unmarshal(o.Approved, &e); err != nil {
-		return "", err
+	if err := wire.Unmarshal(envelope, &e); err != nil {
+		return nil, "", err
 	}
 	if claim.Kind == wire.KindApproval {
-		return "", errors.New("an approval of an approval")
+		return nil, "", errors.New("an approval of an approval")
 	}
-	_, says, err := Order{Kind: claim.Kind, Body: e.Payload, unbound: true}.read()
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("Agrees to what the key %x has signed as order %x: %s", claim.Key[:8], a.Order, says), nil
+	return Order{Kind: claim.Kind, Body: e.Payload, unbound: true}.read()
 }

@@ -245,6 +245,36 @@ func TestDraftThatCannotBeReadStays(t *testing.T) {
 	}
 }
 
+// An enrolment at a kiosk is signed elsewhere, too, while the kiosk takes it; what begins it is had by id as long as nothing stands in its way.
+func TestDraftForAKiosk(t *testing.T) {
+	b := start(t)
+	r := request("live")
+	r.At = [32]byte{9}
+	made := b.drafted(t, r)
+	s := b.signed(t, made, b.ann)
+	b.now = func() time.Time { return time.Now().Add(supervisedFor + time.Minute) }
+	if _, err := b.Hand(s, b.trust, rules()); err == nil || !strings.Contains(err.Error(), "no longer accept") {
+		t.Errorf("after a working day: %v", err)
+	}
+	b.now = time.Now
+	h, err := b.Hand(s, b.trust, rules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kiosk, envelope, err := b.Supervised(h.Person)
+	if err != nil || kiosk != r.At || !bytes.Equal(envelope, s.Envelopes[0]) {
+		t.Errorf("kiosk %x, %d bytes, %v", kiosk[:4], len(envelope), err)
+	}
+	if err := b.SetState(h.Person, Suspended, b.root); err != nil {
+		t.Fatal(err)
+	}
+	for want, id := range map[string]access.PersonID{"suspended": h.Person, "from photographs": b.enrol(t, request("one", "1")).Person, "approve it first": {7}} {
+		if _, _, err := b.Supervised(id); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 // From one person to another by way of a photograph between them, in one enrolment or in several: every photograph is held to all before it.
 func TestNoChainOfPhotographs(t *testing.T) {
 	b := start(t)

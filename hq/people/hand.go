@@ -165,6 +165,9 @@ func (t *txn) handEnrolment(s draft.Signed, j judge, rules Rules) (done Enrolled
 			return done, err
 		}
 	}
+	if d.At != [32]byte{} && j.now.After(d.supervisedUntil()) {
+		return done, Refused{"the kiosk would no longer accept it: draft it again"}
+	}
 	if d.Until <= j.now.Unix() {
 		return done, Refused{"the permission has ended meanwhile"}
 	}

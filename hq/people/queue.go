@@ -157,6 +157,27 @@ func (t *txn) wants(k Kiosk, e Entry) ([]Entry, error) {
 	return []Entry{e}, nil
 }
 
+// Supervised returns the signed order of somebody who is to be enrolled at a kiosk, and that kiosk, if nothing stands in its way.
+func (p *People) Supervised(id access.PersonID) (kiosk [32]byte, envelope []byte, err error) {
+	err = p.view(func(t *txn) error {
+		d, _, _, err := t.person(id)
+		switch {
+		case errors.Is(err, ErrUnknown):
+			return fmt.Errorf("%w, or a second operator has to approve it first: hq approve", err)
+		case err != nil:
+			return err
+		case d.At == [32]byte{}:
+			return errors.New("this person is enrolled from photographs, and not at a kiosk")
+		case d.State != Active:
+			return fmt.Errorf("this person is %v", d.State)
+		}
+		kiosk = d.At
+		envelope, _, _, err = t.get(bucketOrder, d.Order[:])
+		return err
+	})
+	return kiosk, envelope, err
+}
+
 // Content returns the envelope of an order that Assign named. gone means that it was destroyed, with its person or by a later enrolment; the hash is all
 // that is left. A biometric envelope must be sealed wherever it travels; the caller clears it. An error that wraps fs.ErrNotExist means that the order is lost: the
 // vault never had it, as after an older one was put back, or is damaged there.

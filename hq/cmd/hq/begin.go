@@ -5,24 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 
+	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/draft"
 	"github.com/lintel-access/lintel/hq/hatch"
-	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-const beginAbout = `Has the next walk-up at a kiosk enrol PERSON (an id, a number or a name), for whom hq enrol -at has been signed. Be in touch with somebody who
-stands there and knows them: the kiosk is asked for a challenge, you sign it, and there is one try, within two minutes.`
+const beginAbout = `Has the next walk-up at a kiosk enrol PERSON (the whole id), for whom hq enrol -at has been signed. Be in touch with somebody who stands there and
+knows them: the kiosk is asked for a challenge, you sign it, and there is one try, within two minutes. What was signed for the person is told first.
+
+The challenge is good for ten seconds, so this cannot be signed by way of a file. It needs headquarters' socket alone: see hq release -h.`
 
 // beginCommand begins a supervised enrolment.
 func beginCommand(ctx context.Context, args []string, out, progress io.Writer) error {
-	var o office
 	p := newPage("begin", "PERSON -key FILE -dir DIR", beginAbout, progress)
 	p.reaches()
 	file := p.String("key", "", "an enroller's key `file` (required)")
-	p.StringVar(&o.master, "master", "", "`file` of the master key of the people (default DIR/"+masterFile+")")
 	words, err := p.words(args, 1, 1)
 	if err != nil {
 		return err
@@ -30,55 +30,64 @@ func beginCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	if *file == "" {
 		return fmt.Errorf("say whose word this is, -key FILE: %w", errUsage)
 	}
+	id, err := access.ParsePersonID(words[0])
+	if err != nil { // hq serve, which would look a name up, is not to say for whom somebody's key signs
+		return fmt.Errorf("say the whole id of the person: %w: %w", err, errUsage)
+	}
 	key, err := authority.LoadKey(*file)
 	if err != nil {
 		return err
 	}
-	if o.dir = p.dir; o.master == "" {
-		o.master = filepath.Join(o.dir, masterFile)
-	}
-	vault, err := o.open()
+	s, err := ask[supervised](ctx, p, verbBegin, supervisedRequest{id})
 	if err != nil {
 		return err
 	}
-	who, err := vault.Find(words[0])
+	if err := about(s.Order, id, progress); err != nil {
+		return err
+	}
+	c, err := ask[challenged](ctx, p, verbChallenge, kioskRequest{wire.Name(s.Kiosk)})
 	if err != nil {
 		return err
 	}
-	order, err := live(vault, who)
-	if err != nil {
-		return err
-	}
-	c, err := ask[challenged](ctx, p, verbChallenge, kioskRequest{wire.Name(who.At)})
-	if err != nil {
-		return err
-	}
-	if c.ID != who.At {
+	if c.ID != s.Kiosk {
 		return errors.New("headquarters takes another kiosk for the one that was signed for: nothing was signed")
 	}
-	envelope, err := wire.Sign(key, c.ID, wire.Begin{Challenge: c.Challenge.Challenge, Order: order})
+	envelope, err := wire.Sign(key, c.ID, wire.Begin{Challenge: c.Challenge.Challenge, Order: s.Order})
 	if err != nil {
 		return err
 	}
 	if _, err := ask[hatch.Nothing](ctx, p, verbRelease, orderRequest{wire.Name(c.ID), envelope}); err != nil {
 		return err
 	}
-	return say(out, nil, "sent to door %q: %v is to stand there alone; the kiosk's record says what came of it\n", c.Challenge.Door, who.ID)
+	return say(out, nil, "sent to door %q: %v is to stand there alone; the kiosk's record says what came of it\n", c.Challenge.Door, id)
 }
 
-// live is the signed order of somebody who is to be enrolled at a kiosk, if nothing stands in its way.
-func live(vault *people.People, who people.Listed) ([]byte, error) {
-	switch {
-	case who.At == [32]byte{}:
-		return nil, errors.New("this person is enrolled from photographs, and not at a kiosk")
-	case who.Pending:
-		return nil, errors.New("a second operator has to approve it first: hq approve")
-	case who.State != people.Active:
-		return nil, fmt.Errorf("this person is %v", who.State)
+// about tells what an enrolment at a kiosk says, and refuses one of anybody else. Who signed it, and for which kiosk, the kiosk verifies.
+func about(order []byte, id access.PersonID, out io.Writer) error {
+	body, says, err := draft.Inside(order)
+	if err != nil {
+		return err
 	}
-	order, gone, _, err := vault.Content(who.Order)
-	if err == nil && gone {
-		err = errors.New("the order does not exist any more")
+	if s, ok := body.(wire.Supervised); !ok || s.Person != id {
+		return errors.New("headquarters gives the order of somebody else: nothing was signed")
 	}
-	return order, err
+	return say(out, nil, "- %s\n", says)
+}
+
+type supervisedRequest struct {
+	Person access.PersonID `cbor:"1,keyasint"`
+}
+
+// supervised is the signed order of somebody who is to be enrolled at a kiosk.
+type supervised struct {
+	Kiosk [32]byte `cbor:"1,keyasint"`
+	Order []byte   `cbor:"2,keyasint"`
+}
+
+func (s *served) supervised(_ context.Context, q supervisedRequest) (any, error) {
+	if s.vault == nil {
+		return nil, errors.New("nobody can be enrolled yet: hq people init makes a place for people, then start hq serve again")
+	}
+	kiosk, order, err := s.vault.Supervised(q.Person)
+	return supervised{kiosk, order}, err
 }

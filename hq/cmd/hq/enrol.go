@@ -51,9 +51,6 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	if at != "" && o.draft != "" {
-		return fmt.Errorf("an enrolment at a kiosk is signed at once, while somebody stands there: -key FILE: %w", errUsage)
-	}
 	r.Name, r.Groups = words[0], groups
 	if r.Until, err = people.ParseUntil(until); err != nil {
 		return fmt.Errorf("-valid-until: %w", err)

@@ -201,9 +201,9 @@ func TestEnrolFromPhotographs(t *testing.T) {
 	if out, err := enrol("Live Example", "ann", "-at", strings.Repeat("ab", 32)); err != nil || !strings.Contains(out, "person") {
 		t.Errorf("at a kiosk: %q, %v", out, err)
 	}
-	for name, want := range map[string]string{"First Example": "from photographs", "Live Example": "does not run"} {
-		if _, err := h.run("begin", name, "-key", h.keys["ann"]); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("begun for %q: %v, want %q", name, err, want)
+	for who, want := range map[string]string{"somebody": "whole id", id[1]: "does not run"} {
+		if _, err := h.run("begin", who, "-key", h.keys["ann"]); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("begun for %q: %v, want %q", who, err, want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"image"
 	"io"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/hq/draft"
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // elsewhere runs hq where nothing of headquarters is: no folder, no socket.
@@ -95,7 +97,6 @@ func TestSignedElsewhere(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"say whose word": {"delete", "x", "-key", "a", "-draft", "b"},
-		"at once":        {"enrol", "x", "-at", strings.Repeat("ab", 32), "-draft", file("at")},
 	} {
 		if _, err := h.run(args...); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v", args, err)
@@ -120,8 +121,9 @@ func TestSignedElsewhere(t *testing.T) {
 // Orders that are not about people are signed elsewhere as well, by a file or by headquarters' socket, as ssh brings it.
 func TestSocketFromElsewhere(t *testing.T) {
 	s := newSite(t)
+	s.must("people", "init", "-dir", s.dir)
 	s.serve()
-	in, _ := s.introduction()
+	in, kiosk := s.introduction()
 	s.must("kiosk", "add", in, "-dir", s.dir, "-broker", "hq.example:8883", "-out", s.file("told"))
 	s.must("lockdown", "on", "-draft", s.file("lock"), "-dir", s.dir)
 	if k := s.kiosks(); k[0].Head != 0 {
@@ -163,4 +165,19 @@ func TestSocketFromElsewhere(t *testing.T) {
 	}
 	s.refused("not connected", "release", "front", "-key", s.file("ada"), "-socket", s.file("s"))
 	s.refused("does not run", "release", "front", "-key", s.file("ada"), "-socket", s.file("nowhere"))
+
+	// An enrolment at a kiosk: the enroller's key comes near headquarters neither when it is signed nor when it begins.
+	s.must("enrol", "Live Example", "-at", fmt.Sprintf("%x", kiosk), "-consent", "C-1", "-proofing", write(t, s.base, "p.txt", "seen"), "-group", "staff",
+		"-valid-until", time.Now().AddDate(0, 6, 0).Format(time.DateOnly), "-draft", s.file("live"), "-dir", s.dir)
+	if told := s.must("sign", s.file("live"), "-key", s.file("eve"), "-yes"); !strings.Contains(told, "kiosk "+wire.Name(kiosk)+" alone") {
+		t.Errorf("told %q", told)
+	}
+	said := s.must("hand", s.file("live.signed"), "-dir", s.dir)
+	person := regexp.MustCompile(`person ([0-9a-f]{32})`).FindStringSubmatch(said)[1]
+	begin := []string{"begin", person, "-key", s.file("eve"), "-socket", s.file("s")}
+	s.refused("not connected", begin...)
+	begin[1] = strings.Repeat("ab", 16)
+	s.refused("approve it first", begin...)
+	begin[1] = "Live Example"
+	s.refused("whole id", begin...)
 }

@@ -32,6 +32,7 @@ const (
 	verbPlaced    = "placed"      // where an order stands in a kiosk's stream
 	verbCommands  = "commands"    // of a kiosk's stream
 	verbAppend    = "append"      // orders that are known to a kiosk's stream
+	verbBegin     = "begin"       // what was signed for who is to be enrolled at a kiosk
 )
 
 type addRequest struct {
@@ -135,6 +136,7 @@ func (s *served) verbs() map[string]hatch.Handler {
 		verbPlaced:    hatch.Handle(s.placed),
 		verbCommands:  hatch.Handle(s.commands),
 		verbAppend:    hatch.Handle(s.append),
+		verbBegin:     hatch.Handle(s.supervised),
 	}
 }
 
