@@ -153,12 +153,17 @@ func (f *Fleet) readPolicy(ctx context.Context, ref [32]byte) (*inForce, error) 
 	if err != nil {
 		return nil, err
 	}
+	return decodePolicy(ref, v.Data)
+}
+
+func decodePolicy(ref [32]byte, data []byte) (*inForce, error) {
 	p := &inForce{order: ref}
-	if err = wire.Unmarshal(v.Data, &p.Policy); err == nil {
+	err := wire.Unmarshal(data, &p.Policy)
+	if err == nil {
 		p.site, err = site(p.Document)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %q: %w", v.Key, err)
+		return nil, fmt.Errorf("read %q: %w", policyKey(ref), err)
 	}
 	return p, nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/store"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -189,6 +190,59 @@ func TestPolicyIsTakenOnce(t *testing.T) {
 	}
 	if taken[0] != taken[1] {
 		t.Errorf("taken at %d, and again %d s later", taken[0], taken[1]-taken[0])
+	}
+}
+
+// watched sees what is read of policies.
+type watched struct {
+	Store
+	got    atomic.Int64
+	listed func()
+}
+
+func (w *watched) Get(ctx context.Context, key string) (store.Value, error) {
+	if strings.HasPrefix(key, "policy.") {
+		w.got.Add(1)
+	}
+	return w.Store.Get(ctx, key)
+}
+
+func (w *watched) List(ctx context.Context, below string) ([]store.Value, error) {
+	if below == "policy" {
+		w.listed()
+	}
+	return w.Store.List(ctx, below)
+}
+
+// A page of a kiosk's stream reads the policies once, and the kiosk is served meanwhile.
+func TestCommandsAreTracedBesideTheKiosk(t *testing.T) {
+	h := newHouse(t, false)
+	k := h.introduce("front")
+	first := h.push(1, "staff")
+	h.push(2, "cleaning")
+	d, err := h.fleet.at(k.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Unlock()
+	seen := 0
+	w := &watched{Store: h.fleet.store, listed: func() {
+		seen++
+		for try := 0; !d.mu.TryLock(); try++ { // others have it for a moment
+			if try == 500 {
+				t.Fatal("the kiosk waits for it")
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		d.mu.Unlock()
+	}}
+	h.fleet.store = w
+	all, err := h.fleet.Commands(t.Context(), k.name, 0)
+	if err != nil || len(all) != 2 || !all[0].Policy || all[0].Orders[0] != first || fmt.Sprint(all[0].Admits, all[1].Admits) != "[staff] [cleaning]" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if seen != 1 || w.got.Load() != 0 {
+		t.Errorf("%d lists, and %d policies read besides", seen, w.got.Load())
 	}
 }
 

@@ -27,15 +27,17 @@ func (f *Fleet) Commands(ctx context.Context, name string, after uint64) (list [
 	if err != nil {
 		return nil, err
 	}
-	defer d.mu.Unlock()
 	head, err := f.newest(ctx, d)
+	d.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	policies, err := f.admitted(ctx, d.kiosk.Door)
+	policies, err := f.policies(ctx) // all that stand in the stream as far as head, while the kiosk is served
 	if err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for seq := after + 1; seq <= head.Seq && len(list) < pageOfCommands; seq++ {
 		e, err := f.entry(ctx, d, seq)
 		if isNone(err) && head.Seq > 0 && list == nil {
@@ -46,8 +48,12 @@ func (f *Fleet) Commands(ctx context.Context, name string, after uint64) (list [
 		}
 		c := e.traced(d.kiosk.ID)
 		for _, ref := range e.Orders {
-			if groups, is := policies[ref]; is {
-				c.Policy, c.Admits = true, groups
+			if data, is := policies[ref]; is {
+				p, err := decodePolicy(ref, data)
+				if err != nil {
+					return nil, err
+				}
+				c.Policy, c.Admits = true, p.admits(d.kiosk.Door)
 			}
 		}
 		list = append(list, c)
@@ -59,23 +65,18 @@ func (e entry) traced(kiosk [32]byte) Command {
 	return Command{Seq: e.Seq, Previous: e.Previous, Link: e.link(kiosk), Orders: e.Orders}
 }
 
-// admitted is whom each policy that was ever taken lets in at a door, by the hashes of their orders.
-func (f *Fleet) admitted(ctx context.Context, door string) (map[[32]byte][]string, error) {
+// policies are all that were ever taken, as they are stored, by the hashes of their orders.
+func (f *Fleet) policies(ctx context.Context) (map[[32]byte][]byte, error) {
 	all, err := f.store.List(ctx, "policy")
 	if err != nil {
 		return nil, err
 	}
-	by := map[[32]byte][]string{}
+	by := map[[32]byte][]byte{}
 	for _, v := range all {
 		ref, err := hex.DecodeString(strings.TrimPrefix(v.Key, "policy."))
-		if err != nil || len(ref) != 32 {
-			continue
+		if err == nil && len(ref) == 32 {
+			by[[32]byte(ref)] = v.Data
 		}
-		p, err := f.readPolicy(ctx, [32]byte(ref))
-		if err != nil {
-			return nil, err
-		}
-		by[[32]byte(ref)] = p.admits(door)
 	}
 	return by, nil
 }
