@@ -32,6 +32,10 @@ func TestAloneAsksNothing(t *testing.T) {
 	if a := b.panel(); a.Known {
 		t.Error("the page shows a headquarters")
 	}
+	if played, expected, err := b.demoAfar(t.Context(), io.Discard, 0); played == expected || err != nil {
+		t.Errorf("the demo is as expected without the headquarters that it should have: %v", err)
+	}
+	b.options.alone = true
 	if played, _, err := b.demoAfar(t.Context(), io.Discard, 0); played != 0 || err != nil {
 		t.Errorf("the demo plays %d acts of headquarters, %v", played, err)
 	}
