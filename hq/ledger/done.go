@@ -22,7 +22,7 @@ type Done struct {
 }
 
 var (
-	appliedForm = regexp.MustCompile(`^seq=([0-9]{1,20}) link=([0-9a-f]{64})(?: orders=([0-9]{1,5}) changed=[0-9]{1,5} refused=([0-9]{1,5})(?: before=([0-9]{1,9}))?)?`)
+	appliedForm = regexp.MustCompile(`^seq=([0-9]{1,20}) link=([0-9a-f]{64})(?: orders=([0-9]{1,5}) changed=[0-9]{1,5} refused=([0-9]{1,5})(?: before=([0-9]{1,9}))?(?: unsaid=[0-9]{1,9})?)?`)
 	refusedForm = regexp.MustCompile(`^command ([0-9]{1,20})((?:, order [0-9]{1,5}: [^,]+)+)`)
 	refusedOne  = regexp.MustCompile(`, order ([0-9]{1,5}): ([^,]+)`)
 )

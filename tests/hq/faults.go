@@ -109,8 +109,14 @@ func inOrder(record []byte, last *uint64) error {
 		return fmt.Errorf("record %q: %w", r.Detail, err)
 	}
 	before := uint64(0) // commands that changed nothing, for which it stands
-	if _, at, ok := strings.Cut(r.Detail, " before="); ok {
-		if before, err = strconv.ParseUint(at, 10, 32); err != nil {
+	for _, word := range strings.Fields(r.Detail) {
+		if n, ok := strings.CutPrefix(word, "before="); ok {
+			before, err = strconv.ParseUint(n, 10, 32)
+		}
+		if n, ok := strings.CutPrefix(word, "unsaid="); ok && err == nil {
+			before, err = strconv.ParseUint(n, 10, 32)
+		}
+		if err != nil {
 			return fmt.Errorf("record %q: %w", r.Detail, err)
 		}
 	}

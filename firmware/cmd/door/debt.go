@@ -34,6 +34,7 @@ type owedCommand struct {
 	Idle    bool   `cbor:"2,keyasint"` // it changed nothing: headquarters' server alone can send as many of them as it likes
 	Partial bool   `cbor:"3,keyasint"` // orders of it were refused, or it came without
 	Before  int    `cbor:"4,keyasint"` // so many right before it, idle and not partial, have no record but this one
+	Unsaid  int    `cbor:"5,keyasint"` // so many right before it, partial ones too, have none
 }
 
 func (d debt) empty() bool { return len(d.Records)+len(d.Commands) == 0 && d.Lost == 0 }
@@ -48,7 +49,8 @@ func (d debt) with(head uint64, records []access.Record, commands ...owedCommand
 	d.Commands = slices.Clone(d.Commands)
 	for _, c := range commands {
 		if n := len(d.Commands); n > 0 && d.Commands[n-1].Idle && (d.Commands[n-1].Partial || !c.Idle || !c.Partial) { // this one stands for it
-			if last := d.Commands[n-1]; !last.Partial {
+			last := d.Commands[n-1]
+			if c.Unsaid = last.Unsaid + 1; !last.Partial {
 				c.Before = last.Before + 1
 			}
 			d.Commands = d.Commands[:n-1]
@@ -82,11 +84,26 @@ func (h *headquarters) settle() {
 	}
 	h.pay()
 	if h.door.store.Settle() == nil {
-		h.owed.Commands = slices.DeleteFunc(h.owed.Commands, h.final)
+		h.finish()
 	}
 	if h.owed.empty() {
 		h.paid()
 	}
+}
+
+// finish records what is final, in order: what changed something at once, with what came before it, else as others may come as often as they like.
+func (h *headquarters) finish() {
+	list, change := h.owed.Commands, 0
+	for i, c := range list {
+		if !c.Idle {
+			change = i + 1
+		}
+	}
+	n := 0
+	for n < len(list) && h.final(list[n], n < change) {
+		n++
+	}
+	h.owed.Commands = slices.Clone(list[n:])
 }
 
 // paid has the vault keep no debt. If it kept one that is paid, the next start would find all of it in the log.
@@ -97,21 +114,29 @@ func (h *headquarters) paid() {
 
 // said is what the record says that it is applied.
 func (c owedCommand) said() string {
-	if c.Before == 0 {
-		return c.Detail
+	said := c.Detail
+	if c.Before > 0 {
+		said += fmt.Sprintf(" before=%d", c.Before)
 	}
-	return fmt.Sprintf("%s before=%d", c.Detail, c.Before)
+	if c.Unsaid > c.Before {
+		said += fmt.Sprintf(" unsaid=%d", c.Unsaid)
+	}
+	return said
 }
 
-// final records that a command is, and reports whether it could. The idle ones have no claim on the log's reserve, nor on more of the log than others who
-// may come as often as they like.
-func (h *headquarters) final(c owedCommand) bool {
+// final records that a command is, and reports whether it could. The idle ones have no claim on the log's reserve, nor, when nothing that changed waits for
+// them, on more of the log than others who may come as often as they like.
+func (h *headquarters) final(c owedCommand, now bool) bool {
 	r := h.door.blank(access.EventCommandApplied)
 	if r.Detail = c.said(); !c.Idle {
 		return h.door.append(auditlog.Vital, r) == nil
 	}
-	_, ok := h.idle.pass(frames.Now())
-	return ok && h.door.append(auditlog.Ordinary, r) == nil
+	if !now {
+		if _, ok := h.idle.pass(frames.Now()); !ok {
+			return false
+		}
+	}
+	return h.door.append(auditlog.Ordinary, r) == nil
 }
 
 // restoreDebt takes up what was owed when the power went, and pays what the log does not say yet.
