@@ -196,8 +196,9 @@ func (f *Fleet) Admit(name string, certificate *x509.Certificate) error {
 }
 
 const (
-	atWork  = 4   // kiosks whose messages are dealt with at a time; each has its turn
-	queued  = 256 // messages of one kiosk that wait for its turn: 65,000 records
+	atWork  = 4        // kiosks whose messages are dealt with at a time; each has its turn
+	queued  = 256      // messages of one kiosk that wait for its turn: 65,000 records
+	held    = 64 << 20 // bytes of messages that wait in all, 430 of the largest; beyond it each kiosk has one that waits, and no more
 	ticking = time.Second
 	looking = time.Minute // for new orders about people, besides when Nudge says that there are some
 )
@@ -209,6 +210,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	defer all.Wait()
 	defer stop()
 	lines, room := map[*desk]chan broker.Message{}, make(chan struct{}, atWork)
+	var waiting atomic.Int64 // bytes
 	all.Go(func() { f.tick(ctx) })
 	all.Go(func() { f.handOn(ctx) })
 	for {
@@ -230,16 +232,23 @@ func (f *Fleet) Run(ctx context.Context) error {
 		if line == nil {
 			line = make(chan broker.Message, queued)
 			lines[d] = line
-			all.Go(func() { f.serve(ctx, d, line, room) })
+			all.Go(func() { f.serve(ctx, d, line, room, &waiting) })
 		}
 		if !d.pace.take(f.config.Now()) {
 			d.flooded.Store(true)
 			f.acknowledge(m)
 			continue
 		}
-		select {
-		case line <- m:
-		default: // it says again what is lost; nobody else waits for it here
+		full := len(line) > 0 && waiting.Load()+int64(len(m.Data)) > held
+		if !full {
+			select {
+			case line <- m:
+				waiting.Add(int64(len(m.Data)))
+			default:
+				full = true
+			}
+		}
+		if full { // it says again what is lost; nobody else waits for it here
 			f.config.Log.Warn("message dropped: too many wait", "kiosk", d.name)
 			f.acknowledge(m)
 		}
@@ -252,8 +261,8 @@ func (f *Fleet) acknowledge(m broker.Message) {
 	}
 }
 
-// serve deals with one kiosk's messages, each when it is its turn: who waits for room is let in by age.
-func (f *Fleet) serve(ctx context.Context, d *desk, line <-chan broker.Message, room chan struct{}) {
+// serve deals with one kiosk's messages, each when it is its turn: who waits for room is let in by age. waiting is of the bytes that wait.
+func (f *Fleet) serve(ctx context.Context, d *desk, line <-chan broker.Message, room chan struct{}, waiting *atomic.Int64) {
 	for {
 		select {
 		case m := <-line:
@@ -270,6 +279,7 @@ func (f *Fleet) serve(ctx context.Context, d *desk, line <-chan broker.Message, 
 			}
 			f.hear(ctx, d, m.Data)
 			<-room
+			waiting.Add(-int64(len(m.Data)))
 			f.acknowledge(m)
 		case <-ctx.Done():
 			return

@@ -239,6 +239,54 @@ func TestLedgersWordReachesTheKiosk(t *testing.T) {
 	k.until("one acknowledgement", func() bool { return len(k.acks) == 1 && k.acks[0].Records == 3 })
 }
 
+// What waits is bounded for all kiosks together, and one that says little is heard all the same.
+func TestWhatWaitsIsBounded(t *testing.T) {
+	h := newHouse(t, false)
+	h.stop()
+	goOn := make(chan struct{})
+	var taken atomic.Int64
+	h.ledger = ledgerFunc(func([32]byte, wire.Records) (*wire.Acknowledge, error) {
+		<-goOn
+		taken.Add(1)
+		return nil, nil
+	})
+	h.start(false)
+	loud, other := []*double{known(t, h, "a"), known(t, h, "b"), known(t, h, "c")}, known(t, h, "quiet")
+	r := wire.Records{}
+	for range wire.MaxRecords {
+		r.Records = append(r.Records, make([]byte, 500))
+	}
+	data, err := wire.Report(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range queued - 1 {
+		for _, k := range loud {
+			k.up(data)
+		}
+	}
+	other.mu.Lock()
+	before := other.times
+	other.mu.Unlock()
+	other.greet()
+	other.until("the time", func() bool { return other.times > before })
+	close(goOn)
+	most := int64(held/len(data) + len(loud))
+	for end := time.Now().Add(10 * time.Second); taken.Load() < most-2*int64(len(loud)) && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if n := taken.Load(); n > most || n < most-2*int64(len(loud)) {
+		t.Errorf("%d messages waited, of %d bytes each: want %d", n, len(data), most)
+	}
+	loud[0].mu.Lock()
+	before = loud[0].times
+	loud[0].mu.Unlock()
+	h.skip(time.Minute) // its pace
+	loud[0].greet()
+	loud[0].until("the time, once there is room", func() bool { return loud[0].times > before })
+}
+
 type ledgerFunc func([32]byte, wire.Records) (*wire.Acknowledge, error)
 
 func (f ledgerFunc) Meet([32]byte, *ecdsa.PublicKey, *ecdsa.PublicKey) error { return nil }
