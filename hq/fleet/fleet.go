@@ -297,12 +297,14 @@ func (f *Fleet) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		busy := false // one kiosk finds out for all
 		for _, d := range f.all() {
 			if !d.mu.TryLock() {
-				continue // somebody is busy with it; the others do not wait
+				continue // somebody is at work on it; the others do not wait
 			}
-			if d.sent > d.greeting.Seq || d.busy {
+			if d.sent > d.greeting.Seq || d.busy && !busy {
 				f.pump(ctx, d)
+				busy = busy || d.busy
 			}
 			d.mu.Unlock()
 		}

@@ -265,8 +265,8 @@ func (f *Fleet) become(ctx context.Context, name string, s State, why string, fr
 }
 
 // Replace gives the door of one kiosk to another: the new one gets every order for all that the old one was given in the clear, and the people whom that
-// door needs now, which may be fewer than the old one was ever given. The old one is barred. What was signed for the old one alone would be refused by the new one: while the old one is locked down or disabled by such an order, and the
-// new one is not, nothing happens.
+// door needs now, which may be fewer than the old one was ever given. The old one is barred. What was signed for the old one alone would be refused by the
+// new one: while the old one is locked down or disabled by such an order, and the new one is not, nothing happens.
 func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 	if old == next {
 		return errors.New("replace kiosk: it is the same one")

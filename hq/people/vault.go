@@ -56,7 +56,7 @@ const (
 	noSlot    = ^uint32(0) // sealed under the value key
 	goneOrder = 1          // byte: the length of an order that was destroyed
 	lockWait  = 20 * time.Second
-	briefly   = 250 * time.Millisecond // a few tries: bbolt makes one each 50 ms
+	briefly   = 500 * time.Millisecond // ten tries: bbolt makes one each 50 ms
 )
 
 var (
@@ -78,8 +78,8 @@ type People struct {
 	index       []byte
 	now         func() time.Time
 	mu          sync.Mutex
-	roll        *roll // what is known in memory; nil until it is asked for
-	hurried     bool
+	roll        *roll        // what is known in memory; nil until it is asked for
+	hurried     bool         // others wait: see Hurry
 	interrupt   func(string) // tests end the process here
 }
 
