@@ -431,12 +431,6 @@ func (k *double) open(kind wire.Kind, envelope []byte) error {
 	return errors.New("what is that?")
 }
 
-func (k *double) standsAt() uint64 {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.seq
-}
-
 // until waits for something to be true of the kiosk.
 func (k *double) until(what string, ok func() bool) {
 	k.t.Helper()
