@@ -211,7 +211,7 @@ func (o options) open(ctx context.Context, at site, out, progress io.Writer) (er
 		return err
 	}
 	b := newBench(o, simulated, supervisor, people.Cast, register, scenes, progress)
-	b.centre, b.portraits = far, people.portraits
+	b.centre, b.portraits, b.options.alone = far, people.portraits, !at.centre
 	b.admitVisitor()
 
 	// Whatever ends first ends the rest; the board outlives the programs, so that they see their lines to the end.
