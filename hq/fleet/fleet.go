@@ -83,7 +83,7 @@ type Fleet struct {
 	kept   atomic.Int64 // of the newest that the store has
 	nudge  chan struct{}
 
-	enforcing sync.Mutex // judges and keeps one policy at a time: else an older one could be stored last
+	enforcing sync.RWMutex // held while one policy is kept and handed on: another waits, and so does whoever hands people on; taken before a desk's
 
 	mu    sync.RWMutex
 	desks map[string]*desk

@@ -37,6 +37,7 @@ const atOnce = 500
 func (f *Fleet) follow(ctx context.Context, d *desk) error {
 	for more := true; more; {
 		var err error
+		f.enforcing.RLock() // before the desk's
 		d.mu.Lock()
 		if d.kiosk.State != Active && d.kiosk.State != Quarantined {
 			more = false
@@ -44,6 +45,7 @@ func (f *Fleet) follow(ctx context.Context, d *desk) error {
 			f.pump(ctx, d)
 		}
 		d.mu.Unlock()
+		f.enforcing.RUnlock()
 		if err != nil || ctx.Err() != nil {
 			return err
 		}

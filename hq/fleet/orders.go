@@ -117,11 +117,9 @@ func (f *Fleet) Submit(ctx context.Context, name string, envelope []byte) error 
 		return f.Append(ctx, name, [][32]byte{ref})
 	}
 	if kind == wire.KindPolicy {
-		if err := f.enforce(ctx, state, envelope); err != nil {
-			return err
-		}
-		defer f.Nudge() // those whom it lets in come behind it
-	} else if stands(kind) {
+		return f.enforce(ctx, state, envelope)
+	}
+	if stands(kind) {
 		if err := f.standFor(ctx, kind.String(), state); err != nil {
 			return err
 		}

@@ -68,8 +68,8 @@ func (f *Fleet) InForce(ctx context.Context) (p Policy, order [32]byte, text []b
 	return now.Policy, now.order, v.Data, err
 }
 
-// enforce judges a policy that an administrator has signed, and whom kiosks need is asked of it from then on. It is called before the policy is handed
-// on, and may be repeated.
+// enforce judges a policy that an administrator has signed and hands it on; whom kiosks need is asked of it from then on. Nobody is handed to a kiosk
+// meanwhile: who comes by a policy comes behind it. It may be repeated.
 func (f *Fleet) enforce(ctx context.Context, order state, envelope []byte) error {
 	f.enforcing.Lock()
 	defer f.enforcing.Unlock()
@@ -87,10 +87,12 @@ func (f *Fleet) enforce(ctx context.Context, order state, envelope []byte) error
 	if err == nil {
 		err = f.standFor(ctx, wire.KindPolicy.String(), order)
 	}
-	if err == nil {
-		f.policy.Store(p)
+	if err != nil {
+		return err
 	}
-	return err
+	f.policy.Store(p)
+	defer f.Nudge()
+	return f.Broadcast(ctx, [][32]byte{order.ref})
 }
 
 func (f *Fleet) keepPolicy(ctx context.Context, p *inForce) error {
