@@ -22,8 +22,8 @@
 //
 // # Kernels
 //
-//	amd64  AVX2 and FMA                            four rows at a time, the next four fetched ahead
-//	arm64  NEON; FEAT_DotProd for int8 if present  the same; checked in emulation only, never timed on a board
+//	amd64  AVX2 and FMA                            row after row, 2 KiB fetched ahead
+//	arm64  NEON; FEAT_DotProd for int8 if present  four rows at a time; checked in emulation only, never timed on a board
 //	Go     elsewhere, and on older processors      the twin: what the others are tested against
 //
 // For int8 all give the same sums, and so the same scores, bit for bit. For float32 they differ in rounding alone, below 1e-6.

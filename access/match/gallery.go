@@ -11,7 +11,7 @@ const (
 	// MaxDim bounds a template's components: 127*127*1024 is below 2^24, so that every int8 sum is exact as a float32.
 	MaxDim = 1024
 	// searchBlock is how many rows are compared before their scores are looked at, so that these are still in the nearest
-	// cache: 256 scores are 1 KiB. A multiple of the kernels' four rows.
+	// cache: 256 scores are 1 KiB. A multiple of NEON's four rows.
 	searchBlock = 256
 )
 
