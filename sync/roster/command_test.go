@@ -405,6 +405,9 @@ func TestWhatTakesAwayOutlivesTheGrant(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, why, c.want)
 		}
 	}
+	if e, g, err := Granted[wire.Enrolment](r, sign(t, "enroller", self, late), today); err == nil || len(e.References) > 0 || g.Role != 0 {
+		t.Errorf("%d references were opened that nobody wipes, by a %v: %v", len(e.References), g.Role, err)
+	}
 }
 
 // A kiosk that trusts no time knows all the same that it is not earlier than what was vouched for once: grants that had ended by then have ended.

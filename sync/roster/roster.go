@@ -163,6 +163,9 @@ func granted[T wire.Body](r Roster, envelope []byte, audience [32]byte, now int6
 	}
 	g, ended := r.grant(claim, now)
 	if ended != nil {
+		if !claim.Kind.Takes() { // not opened: nobody would wipe what an enrolment carries
+			return body, wire.Grant{}, ended
+		}
 		if g, err = r.trust.Grant(claim.Key, claim.Kind, 0); err != nil {
 			return body, g, err
 		}

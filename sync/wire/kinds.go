@@ -174,3 +174,8 @@ func (r Role) May(k Kind) bool {
 // Permits reports whether an order of this kind gives somebody something. Such orders expire, so that a late one does nothing; what takes away never
 // does.
 func (k Kind) Permits() bool { return k == KindSupervised || k == KindBegin || k == KindRelease }
+
+// Takes reports whether orders of this kind can take something away; of one that is opened, the function Takes says whether it does.
+func (k Kind) Takes() bool {
+	return k == KindDeletion || k == KindStanding || k == KindLockdown || k == KindDisable
+}
