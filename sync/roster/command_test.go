@@ -413,15 +413,23 @@ func TestWhatTakesAwayOutlivesTheGrant(t *testing.T) {
 // A kiosk that trusts no time knows all the same that it is not earlier than what was vouched for once: grants that had ended by then have ended.
 func TestGrantsEndByTheFloor(t *testing.T) {
 	doc := trust(t, 2)
-	doc.Grants[1].Until = today - 10
-	r, err := begun(t).Renew(sign(t, "root", wire.Fleet(), doc), today)
+	doc.Grants[0].Until, doc.Grants[1].Until = today-10, today-10
+	r, err := begun(t).Renew(sign(t, "root", wire.Fleet(), doc), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	order := sign(t, "enroller", self, enrolment())
 	for floor, want := range map[int64]Reason{0: 0, today - 11: 0, today - 10: NotGranted, today: NotGranted} {
-		if _, why := r.Since(floor).order(order, true, Means{Open: unsealed}); why != want {
+		if _, why := r.Since(floor, 0).order(order, true, Means{Open: unsealed}); why != want {
 			t.Errorf("not before %d: %v, want %v", floor-today, why, want)
 		}
+	}
+	// What a kiosk counted beyond that may be too much, and ends nothing of the server: who else would tell it the time?
+	counted := r.Since(today-20, 15)
+	if s, err := counted.Command(chained(t, nil, true, order), Means{Open: unsealed}); err != nil || len(s.Refusals) != 1 || s.Refusals[0].Why != NotGranted {
+		t.Errorf("the server's command by the kiosk's own count: %+v, %v", s.Refusals, err)
+	}
+	if _, err := r.Since(today-10, 0).Command(chained(t, nil, true, order), Means{Open: unsealed}); err == nil {
+		t.Error("the server's command is taken when its grant is known to have ended")
 	}
 }

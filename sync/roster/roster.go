@@ -84,13 +84,15 @@ type Roster struct {
 	root  *ecdsa.PublicKey
 	state State
 	trust wire.Trust
-	floor int64 // Unix seconds: it is not earlier; 0: nothing is known
+	floor int64 // Unix seconds: it was vouched for, so it is not earlier; 0: nothing is known
+	aged  int64 // seconds that have passed since, by the kiosk's own count
 }
 
-// Since is the roster of a kiosk that knows that it is not earlier than that, Unix seconds. Grants that had ended by then have ended, whether a time is
-// trusted or not.
-func (r Roster) Since(floor int64) Roster {
-	r.floor = floor
+// Since is the roster of a kiosk for which that time was vouched, Unix seconds, and so many seconds have passed since by its own count. Grants that had ended
+// by then have ended, whether a time is trusted or not. The count runs ahead, since each start adds to it: to the server's grants it is not applied, or a
+// kiosk that starts often would be deaf to the one who could tell it the time.
+func (r Roster) Since(floor, aged int64) Roster {
+	r.floor, r.aged = floor, aged
 	return r
 }
 
@@ -182,10 +184,13 @@ func granted[T wire.Body](r Roster, envelope []byte, audience [32]byte, now int6
 }
 
 func (r Roster) grant(claim wire.Claim, now int64) (wire.Grant, error) {
-	if now == 0 {
+	switch {
+	case now != 0:
+		return r.trust.Grant(claim.Key, claim.Kind, now)
+	case wire.RoleServer.May(claim.Kind):
 		return r.trust.GrantSince(claim.Key, claim.Kind, r.floor)
 	}
-	return r.trust.Grant(claim.Key, claim.Kind, now)
+	return r.trust.GrantSince(claim.Key, claim.Kind, r.floor+r.aged)
 }
 
 // stands finds the grant of an order that takes something away and was signed while that was in force, by the word of whoever had it. Otherwise the error is

@@ -250,7 +250,7 @@ func (h *headquarters) take(ctx context.Context, data []byte) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if floor, since := h.door.store.Trusted(); floor != 0 {
-		h.roster = h.roster.Since(floor + int64(since/time.Second))
+		h.roster = h.roster.Since(floor, int64(since/time.Second))
 	}
 	claim, err := wire.Peek(data)
 	if err == nil {
