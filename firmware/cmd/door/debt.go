@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/lintel-access/lintel/access"
@@ -34,7 +35,16 @@ type owedCommand struct {
 	Idle    bool   `cbor:"2,keyasint"` // it changed nothing: headquarters' server alone can send as many of them as it likes
 	Partial bool   `cbor:"3,keyasint"` // orders of it were refused, or it came without
 	Before  int    `cbor:"4,keyasint"` // so many right before it, idle and not partial, have no record but this one
-	Unsaid  int    `cbor:"5,keyasint"` // so many right before it, partial ones too, have none
+	Unsaid  int    `cbor:"5,keyasint"` // so many right before it, those too and all others, have none
+}
+
+// after is the command that stands for last, too, which came right before it.
+func (c owedCommand) after(last owedCommand) owedCommand {
+	if last.Idle && !last.Partial && c.Before == c.Unsaid {
+		c.Before += last.Before + 1
+	}
+	c.Unsaid += last.Unsaid + 1
+	return c
 }
 
 func (d debt) empty() bool { return len(d.Records)+len(d.Commands) == 0 && d.Lost == 0 }
@@ -49,16 +59,24 @@ func (d debt) with(head uint64, records []access.Record, commands ...owedCommand
 	d.Commands = slices.Clone(d.Commands)
 	for _, c := range commands {
 		if n := len(d.Commands); n > 0 && d.Commands[n-1].Idle && (d.Commands[n-1].Partial || !c.Idle || !c.Partial) { // this one stands for it
-			last := d.Commands[n-1]
-			if c.Unsaid = last.Unsaid + 1; !last.Partial {
-				c.Before = last.Before + 1
-			}
-			d.Commands = d.Commands[:n-1]
+			c, d.Commands = c.after(d.Commands[n-1]), d.Commands[:n-1]
 		}
 		d.Commands = append(d.Commands, c)
 	}
-	d.Commands = d.Commands[max(0, len(d.Commands)-maxOwedCommands):]
+	for len(d.Commands) > maxOwedCommands {
+		if !d.Commands[0].Idle {
+			d.Lost++
+		}
+		d.Commands = fewer(d.Commands)
+	}
 	return d
+}
+
+// fewer is the list without its first, for which the next one stands.
+func fewer(list []owedCommand) []owedCommand {
+	rest := slices.Clone(list[1:])
+	rest[0] = rest[0].after(list[0])
+	return rest
 }
 
 // items are what the vault keeps of a debt.
@@ -91,7 +109,8 @@ func (h *headquarters) settle() {
 	}
 }
 
-// finish records what is final, in order: what changed something at once, with what came before it, else as others may come as often as they like.
+// finish records what is final, in order: what changed something at once, with what came before it, else as others may come as often as they like. An idle
+// one that finds no room holds up none that changed something: the next one stands for it.
 func (h *headquarters) finish() {
 	list, change := h.owed.Commands, 0
 	for i, c := range list {
@@ -99,11 +118,18 @@ func (h *headquarters) finish() {
 			change = i + 1
 		}
 	}
-	n := 0
-	for n < len(list) && h.final(list[n], n < change) {
-		n++
+	for ; len(list) > 0; change-- {
+		switch c := list[0]; {
+		case h.final(c, change > 0):
+			list = list[1:]
+		case c.Idle && change > 0:
+			list = fewer(list)
+		default:
+			h.owed.Commands = list
+			return
+		}
 	}
-	h.owed.Commands = slices.Clone(list[n:])
+	h.owed.Commands = nil
 }
 
 // paid has the vault keep no debt. If it kept one that is paid, the next start would find all of it in the log.
@@ -136,7 +162,30 @@ func (h *headquarters) final(c owedCommand, now bool) bool {
 			return false
 		}
 	}
-	return h.door.append(auditlog.Ordinary, r) == nil
+	return h.door.put(auditlog.Ordinary, r) == nil
+}
+
+// readDebt is the debt that the vault kept, for a log of so many records. One that cannot be read is no reason to have no headquarters.
+func readDebt(kept []byte, head uint64) (d debt) {
+	if err := wire.Overlay(kept, &d); err != nil {
+		return debt{From: head, Lost: 1}
+	}
+	return d
+}
+
+// pays takes away what a record of the log says. That a command is applied it says of those before it, too: they are on record, or it stands for them, maybe
+// for more than when the vault was told.
+func (d *debt) pays(said access.Record) {
+	d.Records = slices.DeleteFunc(d.Records, func(r access.Record) bool { return r == said })
+	if said.Event != access.EventCommandApplied {
+		return
+	}
+	for i, c := range d.Commands {
+		if said.Detail == c.Detail || strings.HasPrefix(said.Detail, c.Detail+" ") {
+			d.Commands = d.Commands[i+1:]
+			return
+		}
+	}
 }
 
 // restoreDebt takes up what was owed when the power went, and pays what the log does not say yet.
@@ -145,16 +194,8 @@ func (h *headquarters) restoreDebt() error {
 	if kept == nil || err != nil {
 		return err
 	}
-	var d debt
-	if err := wire.Overlay(kept, &d); err != nil { // no reason to have no headquarters
-		d = debt{Lost: 1}
-	}
-	err = eachSince(h.door.audit, d.From, func(said access.Record) {
-		d.Records = slices.DeleteFunc(d.Records, func(r access.Record) bool { return r == said })
-		if said.Event == access.EventCommandApplied {
-			d.Commands = slices.DeleteFunc(d.Commands, func(c owedCommand) bool { return c.said() == said.Detail })
-		}
-	})
+	d := readDebt(kept, h.door.audit.Head())
+	err = eachSince(h.door.audit, d.From, d.pays)
 	if err != nil {
 		return err
 	}

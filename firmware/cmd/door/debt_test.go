@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,10 +82,11 @@ func TestDebtIsBounded(t *testing.T) {
 		records := []access.Record{{Boot: uint64(i), Event: access.EventPersonDeleted, Detail: fmt.Sprintf("%200d", i)}}
 		d = d.with(uint64(i), records, owedCommand{Detail: fmt.Sprintf("seq=%d", i), Idle: i%3 > 0})
 	}
-	if len(d.Records) != maxOwedRecords || d.Lost != 1000-maxOwedRecords || d.Records[0].Boot != 1000-maxOwedRecords || d.From != 999 {
+	changes := uint64(1000/3 + 1 - maxOwedCommands) // those that gave way
+	if len(d.Records) != maxOwedRecords || d.Lost != 1000-maxOwedRecords+changes || d.Records[0].Boot != 1000-maxOwedRecords || d.From != 999 {
 		t.Errorf("%d records, %d lost, from %d", len(d.Records), d.Lost, d.From)
 	}
-	if n := len(d.Commands); n != maxOwedCommands || d.Commands[n-1].Detail != "seq=999" || d.Commands[n-1].Before != 2 || d.Commands[n-2].Detail != "seq=996" {
+	if n := len(d.Commands); n != maxOwedCommands || d.Commands[n-1].Detail != "seq=999" || d.Commands[n-1].Before != 2 || d.Commands[n-2].Detail != "seq=996" || d.Commands[0].Unsaid != 999-3*(maxOwedCommands-1) || d.Commands[0].Before != 2 {
 		t.Errorf("%d commands, the last %+v", n, d.Commands[n-3:])
 	}
 	d = d.with(0, nil, owedCommand{Idle: true, Partial: true}, owedCommand{Idle: true}, owedCommand{})
@@ -94,8 +97,58 @@ func TestDebtIsBounded(t *testing.T) {
 	if len(d.Commands) != 2 || d.Commands[0].Detail != "pure" || d.Commands[1].said() != "last unsaid=1" {
 		t.Errorf("of a command that was carried out nothing is left: %+v", d.Commands)
 	}
+	for want, c := range map[string]owedCommand{
+		"x before=3":          owedCommand{Detail: "x", Before: 1, Unsaid: 1}.after(owedCommand{Idle: true, Before: 1, Unsaid: 1}),
+		"x before=3 unsaid=5": owedCommand{Detail: "x", Before: 1, Unsaid: 1}.after(owedCommand{Idle: true, Before: 1, Unsaid: 3}),
+		"x unsaid=2":          owedCommand{Detail: "x", Unsaid: 1}.after(owedCommand{Idle: true}), // not the one right before it
+		"x unsaid=1":          owedCommand{Detail: "x"}.after(owedCommand{Idle: true, Partial: true}),
+		"y unsaid=1":          owedCommand{Detail: "y"}.after(owedCommand{}),
+	} {
+		if said := c.said(); said != want {
+			t.Errorf("it says %q, want %q", said, want)
+		}
+	}
+	if d := readDebt([]byte{1, 2, 3}, 7); d.From != 7 || d.Lost != 1 {
+		t.Errorf("a debt that cannot be read has all of the log read: %+v", d)
+	}
 	if items, err := d.items(); err != nil || len(items["hq pending"]) > 160<<10 {
 		t.Errorf("%d bytes, %v", len(items["hq pending"]), err)
+	}
+}
+
+// In a full log what changed nothing has no place, and holds up nothing that has one; that it is tried again and again is no loss of others' records.
+func TestFullLogTakesWhatChanged(t *testing.T) {
+	k := startKiosk(t, stateFolder(t), auditlog.Options{SegmentBytes: 32 << 10, MaxSegments: 8})
+	for i := 0; k.lost.Load() == 0; i++ {
+		if r := k.blank(access.EventWalkupDenied); i == 4000 {
+			t.Fatal("4000 refusals found room in a small log")
+		} else if err := k.append(auditlog.Ordinary, r); err != nil && !errors.Is(err, auditlog.ErrFull) {
+			t.Fatal(err)
+		}
+	}
+	h := &headquarters{door: k.kiosk}
+	list := []owedCommand{{Detail: "seq=1", Idle: true}, {Detail: "seq=2", Idle: true, Partial: true}, {Detail: "seq=3"}, {Detail: "seq=4", Idle: true}, {Detail: "seq=5"}, {Detail: "seq=6", Idle: true}}
+	h.owed.Commands = slices.Clone(list)
+	h.finish()
+	h.finish()
+	var said []string
+	applied := k.of(t, access.EventCommandApplied)
+	for _, r := range applied {
+		said = append(said, r.Detail)
+	}
+	if !slices.Equal(said, []string{"seq=3 unsaid=2", "seq=5 before=1"}) || len(h.owed.Commands) != 1 || h.owed.Commands[0].Detail != "seq=6" {
+		t.Errorf("it says %q, and owes %+v", said, h.owed.Commands)
+	}
+	if n := k.lost.Load(); n != 1 {
+		t.Errorf("%d refused walk-ups count as not recorded, and one was", n)
+	}
+	// The power goes before the vault knows what stands for what: none is written twice.
+	d := debt{Commands: list}
+	for _, r := range applied {
+		d.pays(r)
+	}
+	if len(d.Commands) != 1 || d.Commands[0].Detail != "seq=6" {
+		t.Errorf("after a cut %+v are owed", d.Commands)
 	}
 }
 

@@ -30,7 +30,17 @@ func class(e access.Event) auditlog.Class {
 	return auditlog.Vital
 }
 
+// append makes a record durable. An ordinary one that finds no room is lost, and counted.
 func (k *kiosk) append(class auditlog.Class, r access.Record) error {
+	err := k.put(class, r)
+	if class == auditlog.Ordinary && errors.Is(err, auditlog.ErrFull) && k.lost.Add(1) == 1 {
+		k.note(access.EventStorageLow, "refused walk-ups are not recorded until there is room")
+	}
+	return err
+}
+
+// put is append for whoever keeps what finds no room, and tries again.
+func (k *kiosk) put(class auditlog.Class, r access.Record) error {
 	data, err := wire.Marshal(r)
 	if err == nil && k.audit == nil {
 		err = errNoLog
@@ -44,10 +54,7 @@ func (k *kiosk) append(class auditlog.Class, r access.Record) error {
 		k.evidence.recorded(r, index)
 		k.broken.Store(false)
 		k.notary.noticed(r.Event)
-	case class == auditlog.Ordinary && errors.Is(err, auditlog.ErrFull):
-		if k.lost.Add(1) == 1 {
-			k.note(access.EventStorageLow, "refused walk-ups are not recorded until there is room")
-		}
+	case class == auditlog.Ordinary && errors.Is(err, auditlog.ErrFull): // the rest is for vital ones
 	case !k.broken.Swap(true):
 		fmt.Fprintf(os.Stderr, "audit record could not be written: %v\n", err)
 	}
