@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog"
 	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/firmware/frames"
 )
@@ -163,43 +165,78 @@ const (
 	withheldEach = 2 * time.Second
 )
 
+// Of what comes within so short a time one announcement is kept: as many as fit into withheldFor. More are kept only while hundreds of commands are on their
+// way, and then the newest wait until one of those has come.
+const (
+	announcedEach = 5 * time.Second
+	maxAnnounced  = int(withheldFor/announcedEach) + 1
+)
+
 // withheld reports whether commands, or a trust document, have been missing for too long.
-func (k *kiosk) withheld() bool { return k.commands.long() || k.trust.long() }
+func (k *kiosk) withheld() bool {
+	now := frames.Now()
+	return k.commands.long(now) || k.trust.long(now)
+}
 
 // missing is what headquarters' answers say of commands, or of a trust document, that did not come.
 type missing struct {
-	mu     sync.Mutex
-	some   bool
-	target uint64        // the newest that was announced when some was set; those after it have their turn behind it
-	until  time.Duration // CLOCK_MONOTONIC: by when it must be there
+	mu   sync.Mutex
+	list []announced // the oldest first
 }
 
-// miss hears how many there are by headquarters' signed answer, and how many the kiosk has. That others come meanwhile gives none more time: whoever lets
-// one through now and then keeps back what is behind it.
-func (m *missing) miss(has, had uint64) {
+// announced is how many there are by an answer.
+type announced struct {
+	has       uint64
+	at, until time.Duration // CLOCK_MONOTONIC: when it was said, and by when they must be there
+}
+
+// miss hears how many there are by headquarters' signed answer, and how many the kiosk has. Each has its own time: whoever lets one through now and then
+// keeps back what is behind it.
+func (m *missing) miss(has, had uint64, now time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if had >= has {
-		m.some = false
-	} else if !m.some || had >= m.target {
-		m.some, m.target, m.until = true, has, frames.Now()+withheldFor+time.Duration(min(has-had, 1<<20))*withheldEach
+	m.list = slices.DeleteFunc(m.list, func(a announced) bool { return a.has <= had || has <= had })
+	if n := len(m.list); has > had && (n == 0 || n < maxAnnounced && has > m.list[n-1].has && now-m.list[n-1].at >= announcedEach) {
+		m.list = append(m.list, announced{has, now, now + withheldFor + time.Duration(min(has-had, 1<<20))*withheldEach})
 	}
 }
 
-func (m *missing) long() bool {
+func (m *missing) long(now time.Duration) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.some && frames.Now() >= m.until
+	return slices.ContainsFunc(m.list, func(a announced) bool { return now >= a.until })
 }
 
-// stale puts up the signal that headquarters was not heard for too long, or takes it down, and records either once.
+// turns are those to stale and back. Whatever is held back of them, the log is told the last one in the end.
+type turns struct {
+	mu   sync.Mutex
+	pace comings
+	told bool // what the log was told last
+}
+
+// stale puts up the signal that headquarters was not heard for too long, or takes it down. Turns are recorded, at the pace of what may use the log's reserve.
 func (k *kiosk) stale(up bool) {
-	was := k.signals().Has(access.SignalStale)
+	t := &k.turns
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	turned := k.signals().Has(access.SignalStale) != up
 	k.raise(access.SignalStale, up)
-	switch {
-	case up && !was:
-		k.noteComing(&k.turns, access.EventHeadquartersStale)
-	case !up && was:
-		k.noteComing(&k.turns, access.EventHeadquartersFresh)
+	if !turned && t.told == up {
+		return
+	}
+	pass := t.pace.pass
+	if !turned {
+		pass = t.pace.again
+	}
+	more, ok := pass(frames.Now())
+	if !ok {
+		return
+	}
+	r := k.plain(access.EventHeadquartersFresh, more)
+	if up {
+		r.Event = access.EventHeadquartersStale
+	}
+	if k.append(auditlog.Vital, r) == nil {
+		t.told = up
 	}
 }

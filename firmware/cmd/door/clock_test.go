@@ -150,7 +150,9 @@ func TestWhatIsWithheldMakesStale(t *testing.T) {
 			}
 			later := func() {
 				m.mu.Lock()
-				m.until -= withheldFor + withheldEach
+				for i := range m.list {
+					m.list[i].until -= withheldFor + withheldEach
+				}
 				m.mu.Unlock()
 			}
 			missing()
@@ -171,22 +173,86 @@ func TestWhatIsWithheldMakesStale(t *testing.T) {
 			if c.signals().Has(access.SignalStale) {
 				t.Error("nothing is missing, and the kiosk is stale")
 			}
-			// Whoever lets one come now and then keeps back what is behind it; whoever catches up has the time for it.
-			m.miss(9, 1)
-			for had := range uint64(4) {
-				m.miss(20, had+2)
-			}
-			later()
-			if c.withheld() {
-				t.Error("eight of them have no more time than one")
-			}
-			later()
-			if !c.withheld() {
-				t.Error("what is behind those that come is kept back")
-			}
-			if m.miss(20, 9); c.withheld() {
-				t.Error("a kiosk that catches up is stale")
-			}
 		})
+	}
+}
+
+// Whoever lets one come now and then keeps back what is behind it for no longer; whoever catches up has the time for it.
+func TestEachThatIsWithheldHasItsTime(t *testing.T) {
+	var m missing
+	at := func(minute float64) time.Duration { return time.Duration(minute * float64(time.Minute)) }
+	for minute := range 40 { // each minute there is one more, and one comes: each nine minutes late
+		m.miss(uint64(minute+10), uint64(minute+1), at(float64(minute)))
+		if m.long(at(float64(minute))) {
+			t.Fatalf("%d minutes: a kiosk that catches up is stale", minute)
+		}
+	}
+	if len(m.list) != 9 {
+		t.Errorf("%d are remembered", len(m.list))
+	}
+	// The tenth comes when it must; the one behind it was announced a minute later, and that was ten minutes ago a minute later.
+	m = missing{}
+	m.miss(10, 9, 0)
+	m.miss(11, 9, at(1))
+	m.miss(11, 10, at(10))
+	if m.miss(11, 10, at(11)); m.long(at(11)) {
+		t.Error("two seconds for each are not given")
+	}
+	if !m.long(at(11.1)) {
+		t.Error("what is behind one that came at the last moment is kept back for longer")
+	}
+	if m.miss(11, 11, at(12)); m.long(at(99)) {
+		t.Error("everything came")
+	}
+	// Headquarters was put back to an older state: nothing is missing of what it has.
+	m.miss(20, 11, 0)
+	if m.miss(11, 11, at(1)); m.long(at(99)) {
+		t.Error("what headquarters does not have is missing")
+	}
+	// However often it is said.
+	for i := range 100_000 {
+		m.miss(uint64(100+i), 11, time.Duration(i)*time.Second)
+	}
+	if len(m.list) != maxAnnounced || !m.long(at(15)) {
+		t.Errorf("%d are remembered", len(m.list))
+	}
+	if m = (missing{}); m.long(0) {
+		t.Error("nothing was said")
+	}
+	m.miss(1000, 0, 0)
+	if m.long(at(40)) || !m.long(at(44)) {
+		t.Error("a new kiosk has not the time that it needs")
+	}
+}
+
+// Turns to stale and back are bounded, and the log ends with how it is.
+func TestLogEndsWithTheLastTurn(t *testing.T) {
+	r := rest(t)
+	said := func() (list []access.Event, last access.Record) {
+		records, err := tail(r.audit, 4096)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range records {
+			if rec.Event == access.EventHeadquartersStale || rec.Event == access.EventHeadquartersFresh {
+				list, last = append(list, rec.Event), rec
+			}
+		}
+		return list, last
+	}
+	for i := range 51 { // ends stale
+		r.stale(i%2 == 0)
+		r.stale(i%2 == 0)
+	}
+	if list, last := said(); len(list) != comingsBurst || last.Event != access.EventHeadquartersFresh {
+		t.Fatalf("%d turns are recorded, the last as %v", len(list), last.Event)
+	}
+	r.stale(true)
+	r.turns.pace.since -= alarmEvery
+	for range 3 {
+		r.stale(true)
+	}
+	if list, last := said(); len(list) != comingsBurst+1 || last.Event != access.EventHeadquartersStale || last.Detail != "30 more like it were not recorded before" {
+		t.Errorf("%d turns are recorded, the last as %v: %q", len(list), last.Event, last.Detail)
 	}
 }

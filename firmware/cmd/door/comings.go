@@ -47,6 +47,14 @@ func (c *comings) pass(now time.Duration) (detail string, ok bool) {
 	return detail, true
 }
 
+// again is pass for one that was held back, and is not to be counted twice. Whoever uses it asks one after the other.
+func (c *comings) again(now time.Duration) (detail string, ok bool) {
+	c.mu.Lock()
+	c.skipped = max(0, c.skipped-1)
+	c.mu.Unlock()
+	return c.pass(now)
+}
+
 // noteComing records that something came or went, unless it does so too often.
 func (k *kiosk) noteComing(c *comings, e access.Event) {
 	if detail, ok := c.pass(frames.Now()); ok {

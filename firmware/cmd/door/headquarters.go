@@ -306,8 +306,9 @@ func (h *headquarters) told(data []byte) error {
 	if err != nil { // another stream than the kiosk's
 		has = max(has, had+1)
 	}
-	h.door.commands.miss(has, had)
-	h.door.trust.miss(t.Trust, h.roster.Trust().Version)
+	now := frames.Now()
+	h.door.commands.miss(has, had, now)
+	h.door.trust.miss(t.Trust, h.roster.Trust().Version, now)
 	return errors.Join(err, h.door.tell(time.UnixMilli(t.Now)))
 }
 

@@ -57,7 +57,8 @@ type kiosk struct {
 	looked bool          // the measurement for debugging was read once, or could not be
 
 	commands, trust missing // that headquarters has
-	leaps, turns    comings // of times that are too far, and of becoming stale or fresh
+	leaps           comings // of times that are too far
+	turns           turns   // of becoming stale or fresh
 
 	trouble troubles
 	fold    folder
@@ -82,7 +83,7 @@ type kiosk struct {
 
 // newKiosk is a door whose portal can run: locked down until the vault says otherwise, its records waiting for the audit log.
 func newKiosk(b board.Board, lines portal.Lines) (*kiosk, error) {
-	k := &kiosk{policy: access.DefaultPolicy(), leaps: comings{every: alarmEvery}, turns: comings{every: alarmEvery}, whole: make(chan struct{}), wake: make(chan struct{})}
+	k := &kiosk{policy: access.DefaultPolicy(), leaps: comings{every: alarmEvery}, turns: turns{pace: comings{every: alarmEvery}}, whole: make(chan struct{}), wake: make(chan struct{})}
 	k.fold.write = k.append
 	k.test = newSelfTest(b, k.note, k.found)
 	k.pin.wanted = b.Camera.Bus != ""
