@@ -50,7 +50,7 @@ func (k *kiosk) consult() {
 		if foreign {
 			k.note(access.EventHeadquartersForeign, err.Error())
 		}
-		k.trouble.set("headquarters", err)
+		k.degrade("headquarters", err)
 		k.stale(true)
 		return
 	}

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/auditlog/proof"
+	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/firmware/ipc"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -359,4 +361,25 @@ func TestStale(t *testing.T) {
 	c.wantCount(access.EventHeadquartersStale, 2)
 	c.wantCount(access.EventHeadquartersFresh, 1)
 	c.wantCount(access.EventClockUntrusted, 2)
+}
+
+// A headquarters that cannot be taken up says why, in the log as well.
+func TestHeadquartersThatCannotBeTakenUpSaysWhy(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	if err := c.store.SetItem(vault.Stream, []byte{1, 2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	c.stop()
+	c.start()
+	if c.hq != nil || !c.signals().Has(access.SignalStale) {
+		t.Error("a stream that cannot be read is followed")
+	}
+	for _, r := range c.of(t, access.EventDegradedEntered) {
+		if strings.HasPrefix(r.Detail, "headquarters: ") {
+			return
+		}
+	}
+	t.Error("the log does not say why there is none")
 }
