@@ -56,6 +56,7 @@ func (h *headquarters) command(ctx context.Context, data []byte) error {
 // plan turns the effects into what the vault is to change.
 func (h *headquarters) plan(s *step) error {
 	s.vault.Items = map[vault.Item][]byte{}
+	carried := make([]roster.Effect, 0, len(s.Effects)) // apart: those of judged are still to be wiped
 	for _, e := range s.Effects {
 		switch o := e.Order.(type) {
 		case wire.Enrolment:
@@ -86,7 +87,9 @@ func (h *headquarters) plan(s *step) error {
 		case wire.Decommission:
 			s.retire = true
 		}
+		carried = append(carried, e)
 	}
+	s.Effects = carried
 	if s.rules != nil {
 		if err := h.letGo(s); err != nil {
 			return err
@@ -114,14 +117,18 @@ func (s *step) refuse(place int, kind wire.Kind, why roster.Reason) {
 func (s *step) wipe() {
 	for _, o := range s.vault.Orders {
 		if e, ok := o.(vault.Enrol); ok {
-			for _, r := range e.Person.References {
-				r.Template.Wipe()
-			}
+			wipe(e.Person)
 		}
 	}
 }
 
-// person is somebody as the vault takes them.
+func wipe(p vault.Person) {
+	for _, r := range p.References {
+		r.Template.Wipe()
+	}
+}
+
+// person is somebody as the vault takes them. After an error nothing is left of their templates.
 func (h *headquarters) person(o wire.Enrolment) (vault.Person, error) {
 	p := vault.Person{ID: o.Person, Generation: o.Generation, Until: o.Until, Groups: o.Groups, Extended: o.Extended}
 	var components [access.ProbeSize]float32
@@ -132,6 +139,7 @@ func (h *headquarters) person(o wire.Enrolment) (vault.Person, error) {
 		}
 		t, err := vault.NewTemplate(components[:])
 		if err != nil {
+			wipe(p)
 			return p, err
 		}
 		p.References = append(p.References, vault.Reference{Template: t, Bundle: o.Bundle, Created: h.door.boot})
@@ -145,6 +153,7 @@ func (h *headquarters) forgetAll(s *step) error {
 	if err != nil {
 		return err
 	}
+	s.wipe()
 	s.vault.Orders, s.places = nil, nil
 	for _, o := range everybody {
 		s.add(-1, o)

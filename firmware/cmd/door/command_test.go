@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/vault"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -114,5 +115,33 @@ func TestLockdownOfHeadquartersIsTheirs(t *testing.T) {
 		if err := c.lockdown(t.Context(), on); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Templates that are made for the vault and do not get there leave nothing behind.
+func TestTemplatesThatAreDroppedAreWiped(t *testing.T) {
+	c := newCentre(t)
+	c.configure("root")
+	c.start()
+	gone := func(template vault.Template) bool {
+		var copied [access.ProbeSize]float32
+		return template.Copy(copied[:]) == len(copied) && copied == [access.ProbeSize]float32{}
+	}
+	e, err := wire.Open[wire.Enrolment](c.enrolment(access.PersonID{1}, 1, 1), &c.keys["enroller"].PublicKey, wire.Fleet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.hq.person(e)
+	if err != nil || gone(p.References[0].Template) {
+		t.Fatal("the template of a good enrolment is empty", err)
+	}
+	s := step{vault: vault.Step{Items: map[vault.Item][]byte{}}}
+	s.add(0, vault.Enrol{Person: p})
+	if err := c.hq.forgetAll(&s); err != nil || !gone(p.References[0].Template) {
+		t.Error("a kiosk that is decommissioned leaves the template of whoever was to be enrolled", err)
+	}
+	e.References = append(e.References, make([]byte, wire.ReferenceBytes))
+	if p, err = c.hq.person(e); err == nil || len(p.References) != 1 || !gone(p.References[0].Template) {
+		t.Errorf("of an enrolment that cannot be read %d templates are left, %v", len(p.References), err)
 	}
 }

@@ -182,10 +182,27 @@ func TestServerFillsNoLog(t *testing.T) {
 			t.Errorf("%q may use the reserve", e)
 		}
 	}
+	// Nor with an enrolment that the enroller did sign and nobody can read: it changes nothing.
+	e, err := wire.Open[wire.Enrolment](c.enrolment(access.PersonID{1}, 1, 1), &c.keys["enroller"].PublicKey, wire.Fleet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.References = append(e.References, make([]byte, wire.ReferenceBytes))
+	unreadable := c.sign("enroller", wire.Fleet(), e)
+	head = c.audit.Head()
+	for range 10 {
+		c.give(1, unreadable)
+	}
+	if n := c.audit.Head() - head; n > 2 {
+		t.Errorf("%d records of 10 commands", n)
+	}
+	if owed := c.hq.owed.Commands; len(owed) != 1 || !strings.Contains(owed[0].Detail, " orders=1 changed=0 refused=1") {
+		t.Errorf("of an enrolment that cannot be read %+v is owed", owed)
+	}
 	// What an operator ordered is on record all the same, and so is the newest command.
 	c.give(0, c.admin(wire.Lockdown{Version: 1, On: true, Issued: 1}))
 	applied := c.of(t, access.EventCommandApplied)
-	if last := applied[len(applied)-1]; !strings.HasPrefix(last.Detail, fmt.Sprintf("seq=102 link=%x orders=1 changed=1 refused=0 unsaid=", c.stands().Head())) {
+	if last := applied[len(applied)-1]; !strings.HasPrefix(last.Detail, fmt.Sprintf("seq=112 link=%x orders=1 changed=1 refused=0 unsaid=", c.stands().Head())) {
 		t.Errorf("the last is %q", last.Detail)
 	}
 }
