@@ -54,7 +54,7 @@ func (k *kiosk) consult() {
 		k.stale(true)
 		return
 	}
-	k.hq = h
+	k.hq, k.notary.watched = h, true
 	k.store.Believe(k.clock.trusted)
 }
 

@@ -245,7 +245,6 @@ func (k *kiosk) run(ctx context.Context, s *server) error {
 	work.Go(func() { k.test.run(ctx) })
 	work.Go(func() { k.degrade("emergency log, not taken over", k.inherit()) })
 	if k.notary != nil {
-		k.notary.watched = k.hq != nil
 		work.Go(func() { k.notary.run(ctx) })
 	}
 	if k.hq != nil {
