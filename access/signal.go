@@ -130,6 +130,18 @@ func (r SignalRules) Validate() error {
 	return nil
 }
 
+// with are the rules with another one for a signal: that an operator's word is wanted, or that it denies. EffectNone leaves them as they are.
+func (r SignalRules) with(x Signal, e Effect) (SignalRules, error) {
+	if e == EffectNone {
+		return r, nil
+	}
+	if own, _ := r.effect(x); e < own || e != EffectConfirm && e != EffectDeny {
+		return SignalRules{}, fmt.Errorf("%v: effect %d, want %d or %d, and no less than the kiosk's own, %d", x, e, EffectConfirm, EffectDeny, own)
+	}
+	r.StepUp, r.Confirm, r.Deny = r.StepUp.With(x, false), r.Confirm.With(x, e == EffectConfirm), r.Deny.With(x, e == EffectDeny)
+	return r, nil
+}
+
 // effect is the rule for a signal, if there is one.
 func (r SignalRules) effect(x Signal) (e Effect, ruled bool) {
 	switch {

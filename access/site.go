@@ -47,6 +47,8 @@ type SiteDoor struct {
 	Margin         float32   `cbor:"7,keyasint"`
 	LearnedBudget  float64   `cbor:"8,keyasint"`
 	Times          DoorTimes `cbor:"9,keyasint"`
+	// Stale is what the kiosk makes of SignalStale: EffectConfirm or EffectDeny. Not written where it is zero: those who do not know it read the others.
+	Stale Effect `cbor:"10,keyasint,omitempty"`
 }
 
 // Rule permits groups at a door. The zero Rule is about nobody.
@@ -219,6 +221,10 @@ func (d SiteDoor) apply(p Policy) (Policy, error) {
 		if t.get != 0 && !(t.get >= t.own) {
 			return Policy{}, fmt.Errorf("door %q: %s %.3g asks for less than the kiosk does, %.3g", d.Name, t.what, math.Abs(t.get), math.Abs(t.own))
 		}
+	}
+	var err error
+	if p.Signals, err = p.Signals.with(SignalStale, d.Stale); err != nil {
+		return Policy{}, fmt.Errorf("door %q: %w", d.Name, err)
 	}
 	p.Profile = max(p.Profile, d.Profile)
 	p.Challenge.NeedRelief = p.Challenge.NeedRelief || d.NeedRelief

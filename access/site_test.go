@@ -205,6 +205,8 @@ func TestSiteValidateRefuses(t *testing.T) {
 		"one stranger in a hundred":      func(s *Site) { s.Doors[0].FalseMatchRate = 0.01 },
 		"negative margin":                func(s *Site) { s.Doors[0].Margin = -1 },
 		"learned check for all":          func(s *Site) { s.Doors[0].LearnedBudget = 1 },
+		"stale merely stepped up":        func(s *Site) { s.Doors[0].Stale = EffectStepUp },
+		"stale as nothing known":         func(s *Site) { s.Doors[0].Stale = EffectDeny + 1 },
 		"released for an hour":           func(s *Site) { s.Doors[0].Times = DefaultDoorTimes(); s.Doors[0].Times.Release = time.Hour },
 	}
 	for name, bend := range bends {
@@ -231,10 +233,13 @@ func TestSiteApply(t *testing.T) {
 		t.Error("more was changed than the site names")
 	}
 	for what, lower := range map[string]func(*SiteDoor, *Policy){
-		"profile":        func(_ *SiteDoor, own *Policy) { own.Profile, own.Challenge.NeedRelief = High, true },
-		"rate":           func(d *SiteDoor, own *Policy) { d.FalseMatchRate = own.FalseMatchRate * 1.01 },
-		"offset":         func(d *SiteDoor, own *Policy) { d.SiteOffset = own.SiteOffset / 2 },
-		"margin":         func(d *SiteDoor, own *Policy) { d.Margin = own.Margin / 2 },
+		"profile": func(_ *SiteDoor, own *Policy) { own.Profile, own.Challenge.NeedRelief = High, true },
+		"rate":    func(d *SiteDoor, own *Policy) { d.FalseMatchRate = own.FalseMatchRate * 1.01 },
+		"offset":  func(d *SiteDoor, own *Policy) { d.SiteOffset = own.SiteOffset / 2 },
+		"margin":  func(d *SiteDoor, own *Policy) { d.Margin = own.Margin / 2 },
+		"stale": func(d *SiteDoor, own *Policy) {
+			own.Signals.Deny, d.Stale = Signals(0).With(SignalStale, true), EffectConfirm
+		},
 		"learned budget": func(d *SiteDoor, own *Policy) { own.Capture.LearnedBudget, d.LearnedBudget = 0.01, 0.001 },
 	} {
 		own, s := DefaultPolicy(), smallSite()
@@ -242,6 +247,19 @@ func TestSiteApply(t *testing.T) {
 		lower(&s.Doors[1], &own)
 		if _, err := s.Apply(own); err == nil {
 			t.Errorf("a site lowered what a kiosk asks for: %s", what)
+		}
+	}
+	for _, tt := range []struct{ own, said, want Effect }{
+		{EffectNone, EffectNone, EffectNone}, {EffectNone, EffectConfirm, EffectConfirm}, {EffectStepUp, EffectDeny, EffectDeny},
+		{EffectConfirm, EffectDeny, EffectDeny}, {EffectDeny, EffectDeny, EffectDeny}, {EffectDeny, EffectNone, EffectDeny},
+	} {
+		own, s := DefaultPolicy(), smallSite()
+		stale := func(e Effect) Signals { return Signals(0).With(SignalStale, tt.own == e) }
+		own.Signals = SignalRules{StepUp: stale(EffectStepUp), Confirm: stale(EffectConfirm), Deny: stale(EffectDeny)}
+		s.Doors[1].Stale = tt.said
+		p, err := s.Apply(own)
+		if got, _ := p.Signals.effect(SignalStale); err != nil || got != tt.want {
+			t.Errorf("own effect %d, the site's %d: %d, %v", tt.own, tt.said, got, err)
 		}
 	}
 	if !s.Knows("front") || s.Knows("fron") || s.Knows("zoo") || (Site{}).Knows("front") {

@@ -57,6 +57,9 @@ exit = "none"
 		{"a reader that needs a clock", zones(rex+staffOffice, reader+"rules = [{ groups = [\"staff\"], schedule = \"all\" }]\n"+`[schedules.all]
 week.mon-sun = ["00:00-24:00"]
 `), []string{`14: error: who is let in as staff cannot leave "vault" while a kiosk does not know the time`}},
+		{"a reader that is stale", zones(rex+staffOffice, reader+"stale = \"deny\"\n"+staffAlways), []string{`14: error: who is let in as staff cannot leave "vault" while a kiosk does not know the time or is stale`}},
+		{"a reader that asks while it is stale", zones(rex+staffOffice, reader+"stale = \"confirm\"\n"+staffAlways), []string{`cannot leave "vault" while a kiosk does not know the time or is stale`}},
+		{"a stale reader that nobody leaves by", zones(rex+staffOffice, rex+"stale = \"deny\"\n"+staffAlways), nil},
 		{"a clock to come in and none to leave", zones(rex+staffOffice, reader+"rules = [{ groups = [\"staff\"], schedule = \"office\" }, { groups = [\"staff\"], schedule = \"always\" }]\n"), nil},
 		{"closed on a holiday", zones(rex+staffOffice, reader+"rules = [{ groups = [\"staff\"], schedule = \"day\" }]\n"+`[schedules.day]
 week.mon-sun = ["00:00-24:00"]

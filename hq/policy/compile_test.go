@@ -82,6 +82,11 @@ func TestGoldenBytes(t *testing.T) {
 	if got := hex.EncodeToString(data); got != goldenSite {
 		t.Errorf("compiled to\n%s, want\n%s", got, goldenSite)
 	}
+	s.Doors[0].Stale = access.EffectDeny // the one key that is left out where nothing is said
+	door := strings.Index(goldenSite, "a9016566726f6e74")
+	if said, err := Encode(s); err != nil || hex.EncodeToString(said) != goldenSite[:door]+"aa"+goldenSite[door+2:]+"0a03" {
+		t.Errorf("with stale = \"deny\" compiled to %x, %v", said, err)
+	}
 	var again access.Site
 	if err := wire.Unmarshal(data, &again); err != nil || again.Validate() != nil {
 		t.Fatalf("a kiosk cannot read it: %v, %v", err, again.Validate())
@@ -278,6 +283,7 @@ func TestRefusals(t *testing.T) {
 		{"a margin of nothing", small("[doors.side]\nexit = \"rex\"\nmargin = 0\n"), "9: error: door \"side\": margin = 0"},
 		{"a margin that is no number", small("[doors.side]\nexit = \"rex\"\nmargin = nan\n"), "9: error: door \"side\": margin = NaN"},
 		{"a profile", small("[doors.side]\nexit = \"rex\"\nprofile = \"low\"\n"), "9: error: door \"side\": read profile"},
+		{"stale", small("[doors.side]\nexit = \"rex\"\nstale = \"open\"\n"), `9: error: door "side": stale = "open"; want "allow", "confirm" or "deny"`},
 		{"high without relief", small("[doors.side]\nexit = \"rex\"\nprofile = \"high\"\n"), "7: error: door \"side\": policy: a door of the high profile"},
 		{"open for an hour", small("[doors.side]\nexit = \"rex\"\nrelease = 3600\n"), "7: error: door \"side\": check door times"},
 		{"a door in a circle", small("[doors.side]\nfrom = \"a\"\nto = \"a\"\nexit = \"rex\"\n"), "7: error: door \"side\" leads from"},

@@ -26,13 +26,16 @@ func TestDiff(t *testing.T) {
 		{"another door", small(""), small("[doors.side]\nexit = \"rex\"\nrules = [{ groups = [\"staff\"], schedule = \"office\" }]\n"), []string{"Door side is new.", "side, staff: gains 60 h a week (Monday to Friday 07:00–19:00)"}},
 		{"another group", small(""), strings.ReplaceAll(small(""), "staff", "crew"), []string{"front, crew: gains 60 h a week", "front, staff: loses 60 h a week"}},
 		{"a stricter door", small(""), replace(`exit = "rex"`, `exit = "rex", profile = "restricted"`), []string{"Door front. Was: Its kiosk: as it comes. Is: Its kiosk: profile restricted."}},
+		{"a door that denies", small(""), replace(`exit = "rex"`, `exit = "rex", stale = "deny"`), []string{"Was: Its kiosk: as it comes. Is: Its kiosk: lets nobody pass while it is stale: without a word of headquarters for a day, or"}},
+		{"a door that asks", small(""), replace(`exit = "rex"`, `exit = "rex", stale = "confirm"`), []string{"Is: Its kiosk: lets nobody pass without an operator's word while it is stale"}},
+		{"a door as it was", small(""), replace(`exit = "rex"`, `exit = "rex", stale = "allow"`), []string{"Nothing changes."}},
 		{"another place", small(""), replace("Europe/Berlin", "America/New_York"), []string{"All times are in America/New_York instead of Europe/Berlin"}},
 	}
 	for _, tt := range tests {
 		was, is := build(t, tt.was), build(t, tt.is)
 		var out strings.Builder
 		changed := Diff(&out, was.Site, is.Site, nil, is.Today)
-		if changed != (tt.name != "nothing") {
+		if changed != (tt.want[0] != "Nothing changes.") {
 			t.Errorf("%s: changed is %v", tt.name, changed)
 		}
 		for _, want := range tt.want {

@@ -63,6 +63,7 @@ type door struct {
 	SiteOffset     float64 `toml:"site-offset"`
 	Margin         float64 `toml:"margin"`
 	LearnedBudget  float64 `toml:"learned-budget"`
+	Stale          string  `toml:"stale"`
 
 	Release          *float64 `toml:"release"` // seconds, as all that follow
 	ExtendedRelease  *float64 `toml:"extended-release"`

@@ -44,6 +44,9 @@ func (c *compiler) door(name string, d door, schedules []string) {
 		}
 	}
 	var err error
+	if out.Stale, err = d.whileStale(); err != nil {
+		c.wrong(c.lines.of("doors.%s.stale", name), "door %q: %v", name, err)
+	}
 	if out.Times, err = d.times(); err != nil {
 		c.wrong(line, "door %q: %v", name, err)
 		return
@@ -61,7 +64,7 @@ func (c *compiler) door(name string, d door, schedules []string) {
 	// The door by itself, at a kiosk as it comes: so that what no policy may switch off is refused on its line.
 	alone := access.Site{Doors: []access.SiteDoor{{
 		Name: name, Profile: out.Profile, NeedRelief: out.NeedRelief, FalseMatchRate: out.FalseMatchRate, SiteOffset: out.SiteOffset, Margin: out.Margin,
-		LearnedBudget: out.LearnedBudget, Times: out.Times,
+		LearnedBudget: out.LearnedBudget, Times: out.Times, Stale: out.Stale,
 	}}}
 	p := access.DefaultPolicy()
 	p.Door = name
@@ -112,6 +115,19 @@ func (d door) sides(name string) (from, to string) {
 		to = name
 	}
 	return from, to
+}
+
+// whileStale is what a kiosk does that has not heard headquarters for too long.
+func (d door) whileStale() (access.Effect, error) {
+	switch d.Stale {
+	case "", "allow":
+		return access.EffectNone, nil
+	case "confirm":
+		return access.EffectConfirm, nil
+	case "deny":
+		return access.EffectDeny, nil
+	}
+	return access.EffectDeny, fmt.Errorf("stale = %q; want %q, %q or %q: what does its kiosk do that has not heard headquarters for too long?", d.Stale, "allow", "confirm", "deny")
 }
 
 // times are the door's, over those that a kiosk comes with; zero when the document says nothing of them.

@@ -34,7 +34,7 @@ type plan struct {
 	ways   []way
 	always set
 	open   map[string]map[string]set  // by door and group
-	blind  map[string]map[string]bool // who may pass even when the kiosk does not know the time; by door and group
+	blind  map[string]map[string]bool // who may pass even when the kiosk has lost headquarters, and with it the time; by door and group
 }
 
 // trapped finds zones that somebody may enter and cannot leave. It looks at each group, at each two of them together, and at the groups that
@@ -46,7 +46,7 @@ func (d *Document) trapped(s access.Site, on access.Date, people []Person) (foun
 		p.open[door.Name], p.blind[door.Name] = map[string]set{}, map[string]bool{}
 		for n, g := range s.Groups {
 			p.open[door.Name][g] = p.moments.open(s, door.Name, []string{g})
-			p.blind[door.Name][g] = slices.ContainsFunc(door.Rules, func(r access.Rule) bool {
+			p.blind[door.Name][g] = door.Stale == access.EffectNone && slices.ContainsFunc(door.Rules, func(r access.Rule) bool {
 				return r.Groups.Has(n) && r.Schedule == 0 && r.From == 0 && r.Until == 0
 			})
 		}
@@ -66,7 +66,7 @@ func (d *Document) trapped(s access.Site, on access.Date, people []Person) (foun
 				continue
 			}
 			told[key+" "] = true
-			found = append(found, wrong(d.lines.of("doors.%s.exit", t.door), "who is let in as %s cannot leave %q %s: want a door with exit = %q, or a rule without hours and dates on the way out",
+			found = append(found, wrong(d.lines.of("doors.%s.exit", t.door), "who is let in as %s cannot leave %q %s: want a door with exit = %q, or a rule without hours and dates on the way out, at a door that stale = does not shut",
 				strings.Join(groups, " and "), t.zone, t.when, exitREX))
 		}
 	}
@@ -112,7 +112,7 @@ func (p plan) trap(groups []string) (found []trap) {
 		passable[i] = p.through(w, groups)
 	}
 	entered := p.entered(passable)
-	// And by which of them one gets out when the kiosk has lost the time, as after a power cut without headquarters.
+	// And by which of them one gets out when the kiosk has lost headquarters, and with it the time, as after a power cut.
 	blind := p.exits(func(w way) bool {
 		return w.free || slices.ContainsFunc(groups, func(g string) bool { return p.blind[w.door][g] })
 	})
@@ -134,7 +134,7 @@ func (p plan) trap(groups []string) (found []trap) {
 		if when := p.missing(left[zone]); when != "" {
 			found = append(found, trap{zone, entered[zone], when})
 		} else if !blind[zone] {
-			found = append(found, trap{zone, entered[zone], "while a kiosk does not know the time"})
+			found = append(found, trap{zone, entered[zone], "while a kiosk does not know the time or is stale"})
 		}
 	}
 	return found

@@ -179,6 +179,9 @@ func dayNames(days access.Days) string {
 	return strings.Join(out, ", ")
 }
 
+// stale is when a kiosk counts as that.
+const stale = "without a word of headquarters for a day, or with orders kept from it for ten minutes"
+
 // demands are what a door asks for beyond what its kiosk does by itself.
 func demands(d access.SiteDoor) string {
 	var out []string
@@ -193,6 +196,8 @@ func demands(d access.SiteDoor) string {
 	say(d.SiteOffset != 0, "site offset %.3g", d.SiteOffset)
 	say(d.Margin != 0, "margin %.3g", d.Margin)
 	say(d.LearnedBudget != 0, "learned check for %.3g of living people", d.LearnedBudget)
+	say(d.Stale == access.EffectConfirm, "lets nobody pass without an operator's word while it is stale: "+stale)
+	say(d.Stale == access.EffectDeny, "lets nobody pass while it is stale: "+stale)
 	if t := d.Times; t.Release != 0 {
 		relock := "locked again when their time is over"
 		if t.RelockOnOpen {
