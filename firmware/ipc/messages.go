@@ -40,6 +40,7 @@ const (
 	KindReport    Kind = 38 // door → link: what headquarters is to be told
 	KindFetch     Kind = 39 // link → door: audit records from a sequence on; answered by Fetched
 	KindFetched   Kind = 40 // answer to Fetch
+	KindDropped   Kind = 42 // link → door: what came from headquarters' side and was not brought
 
 	// the desk (bench operator) and door
 	KindStatus   Kind = 48 // door → desk, pushed at every change and at least every 500 ms
@@ -215,6 +216,15 @@ type Online struct {
 // Envelope carries a message of headquarters that nobody has opened. An error in answer says that it was refused; it is not to be brought again.
 type Envelope struct {
 	Data []byte `cbor:"1,keyasint"`
+}
+
+// Dropped says how many messages link let fall since the Dropped before, by cause: door has seen none of them.
+type Dropped struct {
+	Astray   uint32 `cbor:"1,keyasint"` // on another topic
+	Retained uint32 `cbor:"2,keyasint"` // kept by a broker
+	Empty    uint32 `cbor:"3,keyasint"`
+	Long     uint32 `cbor:"4,keyasint"` // longer than MaxEnvelope
+	Crowded  uint32 `cbor:"5,keyasint"` // while too many waited for door
 }
 
 // Report carries a message for headquarters, encoded by wire.Report.

@@ -85,6 +85,7 @@ var rules = [...]rule{
 	{Link, toDoor, KindStation, nothing, "door keeps what the kiosk is and whom it trusts; link keeps nothing"},
 	{Link, toDoor, KindOnline, 256, "door says what it can do without headquarters"},
 	{Link, toDoor, KindEnvelope, MaxEnvelope + 16, "link carries what it cannot open; door verifies before it decodes"},
+	{Link, toDoor, KindDropped, 32, "what is refused unseen is on record, too; link tells numbers and no word of the sender"},
 	{Link, toDoor, KindFetch, 16, "the audit log is the queue of what headquarters is told"},
 	{Link, fromDoor, KindStationed, 34 << 10, "answer to Station; all of it is public"},
 	{Link, fromDoor, KindReport, 16 << 10, "what headquarters is told besides records"},
@@ -189,6 +190,8 @@ func (k Kind) String() string {
 		return "Online"
 	case KindEnvelope:
 		return "Envelope"
+	case KindDropped:
+		return "Dropped"
 	case KindReport:
 		return "Report"
 	case KindFetch:

@@ -84,7 +84,7 @@ func largest() map[Kind]any {
 		KindConfirm: Confirm{session, access.PersonID{1}}, KindReview: Review{make([]byte, maxReview)},
 		KindSignTLS: SignTLS{make([]byte, maxVerify)}, KindSignature: Signature{make([]byte, maxSignature)},
 		KindStation: nil, KindStationed: Stationed{sentence, name, name, certificates, certificates}, KindOnline: Online{true, sentence},
-		KindEnvelope: Envelope{make([]byte, MaxEnvelope)}, KindReport: Report{make([]byte, 16<<10-16)}, KindFetch: Fetch{most}, KindFetched: Fetched{make([]byte, MaxEnvelope), most},
+		KindEnvelope: Envelope{make([]byte, MaxEnvelope)}, KindReport: Report{make([]byte, 16<<10-16)}, KindFetch: Fetch{most}, KindDropped: Dropped{1<<32 - 1, 1<<32 - 1, 1<<32 - 1, 1<<32 - 1, 1<<32 - 1}, KindFetched: Fetched{make([]byte, MaxEnvelope), most},
 		KindDeleted: Deleted{make([]byte, maxReceipt), make([]byte, maxProof)},
 		KindRevoke:  Revoke{access.PersonID{1}}, KindLockdown: Lockdown{true}, KindStatus: status,
 	}
@@ -127,6 +127,8 @@ func decoded(k Kind) any {
 		return new(Envelope)
 	case KindReport:
 		return new(Report)
+	case KindDropped:
+		return new(Dropped)
 	case KindFetch:
 		return new(Fetch)
 	case KindFetched:

@@ -96,6 +96,14 @@ func (s Stationed) Validate() error {
 // Validate bounds the sentence.
 func (o Online) Validate() error { return texts("reason", maxSentence, o.Why) }
 
+// Validate wants that something was dropped.
+func (d Dropped) Validate() error {
+	if d == (Dropped{}) {
+		return errors.New("nothing was dropped")
+	}
+	return nil
+}
+
 // Validate bounds the message; what it says is for its signature to vouch for.
 func (e Envelope) Validate() error {
 	if len(e.Data) == 0 {

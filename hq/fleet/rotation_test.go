@@ -63,6 +63,8 @@ func (k *linked) Deliver(_ context.Context, envelope []byte) error {
 	return nil
 }
 
+func (k *linked) Dropped(context.Context, link.Drops) error { return nil }
+
 func (k *linked) take(envelope []byte) error {
 	claim, err := wire.Peek(envelope)
 	if err != nil {

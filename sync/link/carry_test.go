@@ -217,12 +217,17 @@ func TestDroppedAndTold(t *testing.T) {
 			eventually(t, 5*time.Second, "online", k.isOnline)
 			hq.send(t, false, make([]byte, wire.MaxMessage+1))
 			hq.send(t, false, make([]byte, 3*wire.MaxMessage))
+			hq.send(t, false, nil)
 			hq.send(t, false, []byte("forged"))
 			hq.send(t, false, []byte("good"))
 			eventually(t, 5*time.Second, "the good one is delivered", func() bool {
 				k.mu.Lock()
 				defer k.mu.Unlock()
 				return len(k.delivered) == 2 && string(k.delivered[0]) == "forged" && string(k.delivered[1]) == "good"
+			})
+			eventually(t, 5*time.Second, "the door is told what was dropped", func() bool {
+				sum, words := k.told()
+				return sum == Drops{Retained: 1, Long: 2, Empty: 1} && words <= 3
 			})
 			if _, n := k.last(); n != 1 || told.Load() != 1 {
 				t.Errorf("%d words about being online, want 1; told %d times of what was retained", n, told.Load())

@@ -23,6 +23,8 @@ type Door interface {
 	Deliver(ctx context.Context, envelope []byte) error
 	// Online tells whether headquarters is reached, and if not, why, in one sentence of at most MaxWhy bytes.
 	Online(ctx context.Context, on bool, why string) error
+	// Dropped tells what came from headquarters' side and was not delivered, since it was told last.
+	Dropped(context.Context, Drops) error
 	Log
 }
 
@@ -54,13 +56,14 @@ type pace struct {
 	pulse       time.Duration // how often the log is asked whether it has grown
 	acknowledge time.Duration // for headquarters to say that it has records, before they are sent again
 	restation   time.Duration // how often a running session looks for another station
+	account     time.Duration // between two times that the door is told what was dropped
 }
 
 // patience finds a dead socket in little more than probe + answer, 8 s. In that time a live one must take the largest message: an uplink of some
 // 200 kbit/s.
 var patience = pace{
 	first: time.Second, most: time.Minute, steady: 30 * time.Second, connect: 10 * time.Second, probe: 3 * time.Second, answer: 5 * time.Second,
-	confirm: 30 * time.Second, pulse: time.Second, acknowledge: 30 * time.Second, restation: time.Minute,
+	confirm: 30 * time.Second, pulse: time.Second, acknowledge: 30 * time.Second, restation: time.Minute, account: time.Minute,
 }
 
 // Carrier carries between a door and its headquarters. Use New.
@@ -71,13 +74,15 @@ type Carrier struct {
 	way  progress
 	said string // the reason that was told last, since the last session
 
+	dropped dropped
+
 	mu      sync.Mutex
 	reports chan []byte // of the session; nil: there is none
 }
 
 // New makes a carrier for door. say takes lines for whoever looks after the kiosk.
 func New(door Door, say func(format string, args ...any)) *Carrier {
-	return &Carrier{door: door, say: say, pace: patience}
+	return &Carrier{door: door, say: say, pace: patience, dropped: dropped{say: say}}
 }
 
 // maxReports bounds the reports that wait to be sent; the door makes one a minute, and a few when it is asked.
@@ -119,6 +124,9 @@ func (c *Carrier) Run(ctx context.Context) error {
 		if why != c.said {
 			c.said = why
 			c.say("headquarters is not reached: %v", err)
+		}
+		if err := c.account(ctx); err != nil { // whoever drops the session after such a message hides nothing
+			return err
 		}
 		if err := lost(ctx, c.door.Online(ctx, false, why)); err != nil {
 			return err

@@ -27,7 +27,7 @@ const kioskName = "00112233445566778899aabbccddeeff"
 // hasty is a pace for tests.
 var hasty = pace{
 	first: 20 * time.Millisecond, most: 100 * time.Millisecond, steady: 10 * time.Second, connect: 3 * time.Second, probe: 300 * time.Millisecond,
-	answer: time.Second, confirm: 5 * time.Second, pulse: 20 * time.Millisecond, acknowledge: time.Second, restation: 100 * time.Millisecond,
+	answer: time.Second, confirm: 5 * time.Second, pulse: 20 * time.Millisecond, acknowledge: time.Second, restation: 100 * time.Millisecond, account: 300 * time.Millisecond,
 }
 
 // kiosk is a door with a log in memory: record n is the number n, filled up to the size of a real one.
@@ -41,6 +41,7 @@ type kiosk struct {
 	refuse    func([]byte) error // what Deliver says
 	says      []string           // of Online, "" is online
 	fail      error              // of Station
+	dropped   []Drops
 }
 
 func (k *kiosk) Station(context.Context) (Station, error) {
@@ -67,6 +68,23 @@ func (k *kiosk) Online(_ context.Context, on bool, why string) error {
 	}
 	k.says = append(k.says, why)
 	return nil
+}
+
+func (k *kiosk) Dropped(_ context.Context, n Drops) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.dropped = append(k.dropped, n)
+	return nil
+}
+
+// told is all that was dropped, and in how many words.
+func (k *kiosk) told() (sum Drops, words int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, n := range k.dropped {
+		sum = sum.plus(n)
+	}
+	return sum, len(k.dropped)
 }
 
 func (k *kiosk) Outbox(context.Context) (records, cursor uint64, err error) {

@@ -21,7 +21,6 @@ type session struct {
 	client  mqtt.Client
 	arrived chan mqtt.Message
 	ended   chan error // why the library gave up
-	dropped dropped
 
 	brings, fetches meter
 }
@@ -61,7 +60,7 @@ func (c *Carrier) session(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &session{carrier: c, station: st, arrived: make(chan mqtt.Message, maxArrived), ended: make(chan error, 1),
-		brings: meter{every: bringEvery}, fetches: meter{every: fetchEvery}, dropped: dropped{say: c.say}}
+		brings: meter{every: bringEvery}, fetches: meter{every: fetchEvery}}
 	s.client = mqtt.NewClient(s.options(l))
 
 	var work sync.WaitGroup
@@ -93,6 +92,7 @@ func (c *Carrier) session(ctx context.Context) error {
 	worker(s.records)
 	worker(func(ctx context.Context) error { return s.speak(ctx, reports) })
 	worker(s.look)
+	worker(c.accounts)
 	select {
 	case <-ctx.Done():
 	case err := <-s.ended:
@@ -176,25 +176,26 @@ func (s *session) publish(data []byte) mqtt.Token {
 
 // arrive takes a message from the library, whose goroutine must not wait here: behind the message may be a sign of life.
 func (s *session) arrive(m mqtt.Message) {
-	why := ""
+	var why string
+	var one Drops
 	switch {
 	case m.Topic() != wire.Down(s.station.Name):
-		why = "it is not for this kiosk"
+		why, one.Astray = "it is not for this kiosk", 1
 	case m.Retained():
-		why = "it was retained: it may be of any time"
+		why, one.Retained = "it was retained: it may be of any time", 1
 	case len(m.Payload()) == 0:
-		why = "it is empty"
+		why, one.Empty = "it is empty", 1
 	case len(m.Payload()) > wire.MaxMessage:
-		why = "it is too long"
+		why, one.Long = "it is too long", 1
 	default:
 		select {
 		case s.arrived <- m:
 			return
 		default:
-			why = "too many wait already"
+			why, one.Crowded = "too many wait already", 1
 		}
 	}
-	s.dropped.tell(why)
+	s.carrier.dropped.tell(why, one)
 	m.Ack()
 }
 
@@ -214,7 +215,7 @@ func (s *session) deliver(ctx context.Context) error {
 				return gone
 			}
 			if err != nil {
-				s.dropped.tell(err.Error())
+				s.carrier.dropped.tell(err.Error(), Drops{})
 			}
 			m.Ack()
 		}
@@ -274,27 +275,4 @@ func (m *meter) wait(ctx context.Context) error {
 	}
 	m.last = time.Now()
 	return nil
-}
-
-// dropped tells of messages that came to nothing, without letting who sends them fill a log.
-type dropped struct {
-	say func(string, ...any)
-
-	mu    sync.Mutex
-	count int
-	last  time.Time
-}
-
-// tellEvery is the shortest time between two such lines.
-const tellEvery = 10 * time.Second
-
-func (d *dropped) tell(why string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.count++
-	if time.Since(d.last) < tellEvery {
-		return
-	}
-	d.say("%d messages of headquarters came to nothing, the newest because: %s", d.count, why)
-	d.count, d.last = 0, time.Now()
 }

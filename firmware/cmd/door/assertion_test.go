@@ -50,26 +50,34 @@ func TestRemoteRelease(t *testing.T) {
 	release := func(ch wire.Challenge) wire.Release {
 		return wire.Release{Challenge: ch.Challenge, Door: ch.Door, Action: wire.ActionRelease}
 	}
-	opens := func(what string, want bool, data []byte) {
+	forged, spent, notHis := wire.ErrForged.Error(), errNoChallenge.Error(), "whoever signed it may not"
+	opens := func(what, refused string, data []byte) { // refused: as the one record of it says; "": it opens
 		t.Helper()
-		before := c.wires.released()
+		before, records := c.wires.released(), c.count(access.EventRemoteReleaseRefused)
 		err := c.bring(data)
-		if opened := c.wires.released() > before; opened != want {
+		if opened := c.wires.released() > before; opened != (refused == "") {
 			t.Errorf("%s: opened %t, %v", what, opened, err)
+		}
+		r, n := c.newest(access.EventRemoteReleaseRefused), c.count(access.EventRemoteReleaseRefused)-records
+		if refused == "" && n == 0 {
+			return
+		}
+		if said := r.Reason.String() + ": " + r.Detail; n != 1 || refused == "" || !strings.Contains(said, refused) {
+			t.Errorf("%s: %d records, the newest says %q; want one because of %q", what, n, said, refused)
 		}
 	}
 	ch := c.challenged()
 	good := c.sign("releaser", c.id, release(ch))
-	opens("by headquarters' server", false, c.sign("server", c.id, release(ch)))
-	opens("by an administrator", false, c.sign("administrator", c.id, release(ch)))
-	opens("by a stranger", false, c.sign("stranger", c.id, release(ch)))
-	opens("for the fleet", false, c.sign("releaser", wire.Fleet(), release(ch)))
-	opens("for another kiosk", false, c.sign("releaser", [32]byte{1}, release(ch)))
-	opens("over no challenge of ours", false, c.sign("releaser", c.id, release(wire.Challenge{Challenge: [32]byte{1}, Door: ch.Door})))
-	opens("for another door", false, c.sign("releaser", c.id, release(wire.Challenge{Challenge: ch.Challenge, Door: "back"})))
+	opens("by headquarters' server", notHis, c.sign("server", c.id, release(ch)))
+	opens("by an administrator", notHis, c.sign("administrator", c.id, release(ch)))
+	opens("by a stranger", notHis, c.sign("stranger", c.id, release(ch)))
+	opens("for the fleet", forged, c.sign("releaser", wire.Fleet(), release(ch)))
+	opens("for another kiosk", forged, c.sign("releaser", [32]byte{1}, release(ch)))
+	opens("over no challenge of ours", spent, c.sign("releaser", c.id, release(wire.Challenge{Challenge: [32]byte{1}, Door: ch.Door})))
+	opens("for another door", spent, c.sign("releaser", c.id, release(wire.Challenge{Challenge: ch.Challenge, Door: "back"})))
 	c.wantCount(access.EventRemoteReleaseGranted, 0)
-	opens("as it should be", true, good)
-	opens("a second time", false, good)
+	opens("as it should be", "", good)
+	opens("a second time", spent, good)
 	c.wantCount(access.EventRemoteReleaseGranted, 1)
 	if err := c.bring(c.chain(0, good)); err != nil { // a command that carries one is applied, and the release in it refused
 		t.Error(err)
@@ -80,33 +88,33 @@ func TestRemoteRelease(t *testing.T) {
 	c.hq.mu.Lock()
 	c.hq.challenges[0].at -= access.AssertWithin + 1
 	c.hq.mu.Unlock()
-	opens("too late", false, c.sign("releaser", c.id, release(old)))
+	opens("too late", access.ReasonStaleChallenge.String(), c.sign("releaser", c.id, release(old)))
 	first := c.challenged()
 	for range maxChallenges - 1 {
 		c.challenged()
 	}
-	opens("after many others", true, c.sign("releaser", c.id, release(first)))
+	opens("after many others", "", c.sign("releaser", c.id, release(first)))
 	c.hq.mu.Lock()
 	c.hq.challenges = nil
 	c.hq.mu.Unlock()
 	if err := c.lockdown(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
-	opens("in a lockdown", false, c.sign("releaser", c.id, release(c.challenged())))
+	opens("in a lockdown", access.ReasonLockdown.String(), c.sign("releaser", c.id, release(c.challenged())))
 	if err := c.lockdown(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	confirm := release(c.challenged())
 	confirm.Action, confirm.Session = wire.ActionConfirm, wire.Session{Boot: c.boot, Number: 1}
-	opens("while nobody waits", false, c.sign("releaser", c.id, confirm))
+	opens("while nobody waits", errUnfit.Error(), c.sign("releaser", c.id, confirm))
 	c.disabled.Store(true)
-	opens("while disabled", false, c.sign("releaser", c.id, release(c.challenged())))
+	opens("while disabled", errUnfit.Error(), c.sign("releaser", c.id, release(c.challenged())))
 	c.disabled.Store(false)
 	kept := c.challenged()
 	c.stop()
 	c.start()
-	opens("over a restart", false, c.sign("releaser", c.id, release(kept)))
-	opens("at the end", true, c.sign("releaser", c.id, release(c.challenged())))
+	opens("over a restart", spent, c.sign("releaser", c.id, release(kept)))
+	opens("at the end", "", c.sign("releaser", c.id, release(c.challenged())))
 }
 
 // An operator's word settles the walk-up that the challenge named and the operator signed for, while that one waits, and no other.

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +47,7 @@ type headquarters struct {
 	busy    bool // a supervised enrolment runs
 
 	// bounds of records
-	reached, lost, refused, gaps, odd, asked, undone, unfit, idle, certified comings
+	reached, lost, refused, unseen, gaps, odd, asked, undone, unfit, idle, certified comings
 
 	carrier sync.Mutex
 	conn    *ipc.Conn // link's; nil while there is none
@@ -336,6 +337,23 @@ func (h *headquarters) refuse(kind wire.Kind, data []byte, err error) {
 	if told && kind != 0 {
 		h.say(wire.Refusal{What: kind, Hash: sha256.Sum256(data), Why: why})
 	}
+}
+
+// dropped records what link let fall: it is refused as much as what is refused here.
+func (h *headquarters) dropped(d ipc.Dropped) {
+	if h == nil {
+		return
+	}
+	var list []string
+	for _, c := range []struct {
+		n    uint32
+		what string
+	}{{d.Astray, "for another topic"}, {d.Retained, "retained"}, {d.Empty, "empty"}, {d.Long, "too long"}, {d.Crowded, "while too many waited"}} {
+		if c.n > 0 {
+			list = append(list, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	h.note(&h.unseen, access.EventEnvelopeRefused, "dropped by link: "+strings.Join(list, ", "))
 }
 
 // phrase says an error in words of our own: what came from outside has no place in a record.

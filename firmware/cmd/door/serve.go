@@ -249,7 +249,7 @@ func (s *server) link(ctx context.Context, conn *ipc.Conn) error {
 			err = s.signTLS(conn, m)
 		case ipc.KindStation:
 			err = conn.Send(ipc.KindStationed, m.ID, s.door.hq.station())
-		case ipc.KindOnline, ipc.KindEnvelope, ipc.KindFetch:
+		case ipc.KindOnline, ipc.KindEnvelope, ipc.KindDropped, ipc.KindFetch:
 			err = s.carry(ctx, conn, m)
 		default:
 			err = conn.Refuse(m.ID, "not understood") // link must not wait
@@ -275,6 +275,11 @@ func (s *server) carry(ctx context.Context, conn *ipc.Conn, m ipc.Message) error
 			if err = s.door.hq.take(ctx, e.Data); err != nil {
 				err = errors.New(phrase(err)) // link carries strangers' words, and is told none of them
 			}
+		}
+	case ipc.KindDropped:
+		var d ipc.Dropped
+		if err = ipc.Decode(m, &d); err == nil {
+			s.door.hq.dropped(d)
 		}
 	case ipc.KindFetch:
 		var f ipc.Fetch

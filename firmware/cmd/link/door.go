@@ -103,6 +103,11 @@ func (d *door) Online(_ context.Context, on bool, why string) error {
 	return d.client.Send(ipc.KindOnline, ipc.Online{On: on, Why: why})
 }
 
+// Dropped tells door what came and was not brought.
+func (d *door) Dropped(_ context.Context, n link.Drops) error {
+	return d.client.Send(ipc.KindDropped, ipc.Dropped(n))
+}
+
 // Outbox says how far the log and headquarters are.
 func (d *door) Outbox(ctx context.Context) (records, cursor uint64, err error) {
 	var out ipc.Outbox

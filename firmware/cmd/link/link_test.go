@@ -51,6 +51,7 @@ type host struct {
 	key     broker.Leaf
 	online  []ipc.Online
 	brought [][]byte
+	dropped []ipc.Dropped
 	asked   map[ipc.Kind]int
 }
 
@@ -126,6 +127,12 @@ func (h *host) answer(conn *ipc.Conn, m ipc.Message) error {
 			return err
 		}
 		h.online = append(h.online, o)
+	case ipc.KindDropped:
+		var d ipc.Dropped
+		if err := ipc.Decode(m, &d); err != nil {
+			return err
+		}
+		h.dropped = append(h.dropped, d)
 	case ipc.KindEnvelope:
 		var e ipc.Envelope
 		if err := ipc.Decode(m, &e); err != nil {
@@ -284,6 +291,10 @@ func carriesConfined(t *testing.T, host string) {
 	if !strings.Contains(c.text(), fmt.Sprintf("ready, headquarters at %q, ", at)) {
 		t.Errorf("it says %q", c.text())
 	}
+	hq.Publish(wire.Down(kioskName), 1, false, "")
+	eventually(t, 5*time.Second, "door is told of an empty message", func() bool {
+		return h.see(func() bool { return len(h.dropped) == 1 && h.dropped[0] == ipc.Dropped{Empty: 1} })
+	})
 	hq.Publish(wire.Down(kioskName), 1, false, "forged")
 	hq.Publish(wire.Down(kioskName), 1, false, make([]byte, wire.MaxMessage))
 	eventually(t, 5*time.Second, "envelopes are brought", func() bool {
