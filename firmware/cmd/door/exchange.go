@@ -22,6 +22,8 @@ const (
 	// exchangeLeast is how long headquarters waits for another one at least: a TPM makes keys slowly, and to keep one and to forget the one before raises its
 	// counter twice: the server's key alone wears it by 2 of the 64 raises that the vault budgets for a day.
 	exchangeLeast = 24 * time.Hour
+	// exchangeKept is for how long after the newest key was made the one before opens what is still on its way, if nothing comes that is sealed to the newest.
+	exchangeKept = 24 * time.Hour
 )
 
 // exchangeKey is a key for sealed content, as the TPM wrapped it. Two are kept while headquarters may still seal to the older one.
@@ -51,6 +53,11 @@ func (h *headquarters) restoreKeys() error {
 
 // keepKeys stores the keys; one that is left out is overwritten on the disk before it returns.
 func (h *headquarters) keepKeys(keys []exchangeKey) error {
+	if h.keys[0].Number == 1 && keys[0].Number != 1 {
+		if err := root.ForgetExchange(h.door.state); err != nil {
+			return err
+		}
+	}
 	data, err := wire.Marshal(keys)
 	if err == nil {
 		err = h.door.store.SetItem(vault.Exchange, data)
@@ -73,22 +80,12 @@ func (h *headquarters) unseal(exchange uint32, seq uint64, sealed []byte) ([]byt
 		}
 		plain, err := h.door.root.OpenSealed(key.Blob, wire.Sealing{Kiosk: id, Kind: wire.KindCommand, Seq: seq, Exchange: exchange}, sealed)
 		if err == nil && i > 0 {
-			h.door.degrade("exchange key", h.forget(i))
+			h.door.degrade("exchange key", h.keepKeys(h.keys[i:]))
 		}
 		return plain, err
 	}
 	h.show() // so that headquarters can seal anew
 	return nil, errNoExchange
-}
-
-// forget destroys the first n keys.
-func (h *headquarters) forget(n int) error {
-	if h.keys[0].Number == 1 {
-		if err := root.ForgetExchange(h.door.state); err != nil {
-			return err
-		}
-	}
-	return h.keepKeys(h.keys[n:])
 }
 
 // show tells headquarters the newest key. The TPM attests each once in a start, however often it is asked for.
@@ -123,9 +120,11 @@ func (h *headquarters) renew() error {
 	return nil
 }
 
-// rotate makes the next key when it is time. It is asked each minute, and acts on trusted time alone.
+// rotate makes the next key when it is time, and destroys the one before when it is of no more use: headquarters has answered a greeting that named the
+// newest, and seals to no other since. It is asked each minute, and acts on trusted time alone.
 func (h *headquarters) rotate() {
-	now, newest := h.now(), h.keys[len(h.keys)-1]
+	now, last := h.now(), len(h.keys)-1
+	newest := h.keys[last]
 	switch {
 	case now == 0 || h.retired:
 	case newest.Made == 0: // its time runs from now
@@ -138,6 +137,8 @@ func (h *headquarters) rotate() {
 			return
 		}
 		h.show()
+	case last > 0 && h.named == newest.Number && now-newest.Made >= int64(exchangeKept/time.Second):
+		h.door.degrade("exchange key", h.keepKeys(h.keys[last:]))
 	}
 }
 

@@ -62,6 +62,7 @@ type headquarters struct {
 	keys       []exchangeKey
 	attested   wire.Exchange // one of them, as the TPM did; Number 0: none yet
 	made       time.Duration // CLOCK_MONOTONIC, when the newest key was made
+	named      uint32        // the newest key that a greeting has named which headquarters has answered
 	greetings  []greeting
 	requests   requests
 	challenges []challenge
@@ -71,9 +72,10 @@ type headquarters struct {
 
 // greeting is a nonce that waits for headquarters' time.
 type greeting struct {
-	nonce [16]byte
-	seq   uint64 // the stream's, when it was sent
-	at    time.Duration
+	nonce    [16]byte
+	seq      uint64 // the stream's, when it was sent
+	exchange uint32 // the newest key's number then
+	at       time.Duration
 }
 
 // attach has link carry what is said, until the returned function is called.
@@ -211,7 +213,7 @@ func (h *headquarters) greet() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s, k := h.roster.State(), h.door
-	g := greeting{seq: s.Seq, at: frames.Now()}
+	g := greeting{seq: s.Seq, exchange: h.keys[len(h.keys)-1].Number, at: frames.Now()}
 	rand.Read(g.nonce[:])
 	h.greetings = append(h.greetings[max(0, len(h.greetings)+1-maxGreeted):], g)
 	out := k.outbox()
@@ -219,17 +221,20 @@ func (h *headquarters) greet() {
 	h.said = s.Seq
 	h.carrier.Unlock()
 	h.say(wire.Greeting{
-		Nonce: g.nonce, Seq: s.Seq, Head: s.Head(), Trust: h.roster.Trust().Version, Policy: s.Policy, Exchange: h.keys[len(h.keys)-1].Number,
+		Nonce: g.nonce, Seq: s.Seq, Head: s.Head(), Trust: h.roster.Trust().Version, Policy: s.Policy, Exchange: g.exchange,
 		Records: out.Records, Cursor: out.Cursor, Boot: k.boot, Door: k.policy.Door, Bundle: h.bundle,
 	})
 }
 
-// greeted takes a nonce: it is good once, and not for long.
+// greeted takes the nonce of an answer that headquarters has signed: it is good once, and not for long.
 func (h *headquarters) greeted(nonce [16]byte) (seq uint64, ok bool) {
 	for i, g := range h.greetings {
 		if g.nonce == nonce {
 			h.greetings = append(h.greetings[:i:i], h.greetings[i+1:]...)
-			return g.seq, frames.Now()-g.at <= greetedFor
+			if ok = frames.Now()-g.at <= greetedFor; ok {
+				h.named = max(h.named, g.exchange)
+			}
+			return g.seq, ok
 		}
 	}
 	return 0, false
