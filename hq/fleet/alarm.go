@@ -23,7 +23,7 @@ const (
 func (k Kind) String() string {
 	switch k {
 	case Fork:
-		return "forked"
+		return "forked stream"
 	case Flood:
 		return "floods"
 	case Garbage:

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,7 +33,20 @@ const (
 	AlarmUnreadable   AlarmKind = 8  // a record is of a layout that this program does not know
 	AlarmDelay        AlarmKind = 9  // what the kiosk signs comes later and later
 	AlarmClock        AlarmKind = 10 // attestations of the TPM's clock are kept back
+
+	// What follows whoever serves the kiosks finds, and says by Raise.
+	AlarmStranger AlarmKind = 11 // the kiosk stands at a command that headquarters never gave
+	AlarmFlood    AlarmKind = 12 // the kiosk sends more than anybody has to say
+	AlarmGarbage  AlarmKind = 13 // the kiosk sends what no kiosk says
+	AlarmKey      AlarmKind = 14 // the kiosk offers an exchange key that its TPM does not attest
+	AlarmLost     AlarmKind = 15 // an order for the kiosk cannot be read any more
+	AlarmDamage   AlarmKind = 16 // the kiosk's ledger cannot be opened
 )
+
+// ends reports whether such an alarm ends by itself, when what was missing comes; the others a person ends.
+func (k AlarmKind) ends() bool {
+	return k == AlarmGap || k == AlarmSilence || k == AlarmDelay || k == AlarmClock
+}
 
 // repeatAfter is how long an alarm must have been quiet to be raised anew: what goes on is one alarm, what comes back next week another.
 const repeatAfter = 24 * time.Hour
@@ -63,6 +77,18 @@ func (k AlarmKind) String() string {
 		return "delay"
 	case AlarmClock:
 		return "clock withheld"
+	case AlarmStranger:
+		return "forked stream"
+	case AlarmFlood:
+		return "floods"
+	case AlarmGarbage:
+		return "garbage"
+	case AlarmKey:
+		return "key not attested"
+	case AlarmLost:
+		return "order lost"
+	case AlarmDamage:
+		return "damaged ledger"
 	}
 	return fmt.Sprintf("alarm %d", uint8(k))
 }
@@ -90,12 +116,27 @@ func (k AlarmKind) Remedy() string {
 		return "somebody between slows the kiosk's word down to hide what it says now: look at broker and network, and at headquarters' own clock"
 	case AlarmClock:
 		return "somebody between takes away what shows a second copy of the kiosk: look at broker and network; if they are in order, at the kiosk's disk"
+	case AlarmStranger:
+		return "if headquarters was restored from a backup, hq kiosk adopt carries on from there; if not, somebody else has commanded this kiosk: provision it anew"
+	case AlarmFlood, AlarmGarbage:
+		return "somebody has the kiosk, or its place at the broker: quarantine it and look at the hardware and at the broker"
+	case AlarmKey:
+		return "nothing is sealed to that key: quarantine the kiosk and look at the hardware and at the broker"
+	case AlarmLost:
+		return "bring the newest vault of people back, then hq kiosk lift hands everything on again"
+	case AlarmDamage:
+		return "nothing of this kiosk is taken in: put the newest copy of its folder in the place of the damaged one, and keep that; then hq kiosk lift opens it"
 	}
 	return "this program does not know the alarm: update hq"
 }
 
 // Open reports whether it still is so.
 func (a Alarm) Open() bool { return a.Ended == 0 }
+
+// rings reports whether an alarm of this kind stands open.
+func (s *kept) rings(kind AlarmKind) bool {
+	return slices.ContainsFunc(s.Alarms, func(a Alarm) bool { return a.Kind == kind && a.Open() })
+}
 
 // raise notes an alarm, and reports whether it is news.
 func (s *kept) raise(kind AlarmKind, text string, evidence []byte, now time.Time) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,12 +26,13 @@ type Event struct {
 	Decoded  access.Record // zero when Known is not set
 	Known    bool          // the record is of a layout that this program reads
 	Alarm    *Alarm        // then it is no record
+	Door     string        // of an alarm: the kiosk's, by its newest record that is vouched for; empty: nobody knows
 }
 
 // Filter says which events are wanted; the zero one wants all.
 type Filter struct {
 	Kiosk    string    // its name begins so
-	Door     string    // of this door
+	Door     string    // of this door; of alarms, those of its kiosk, and of kiosks whose door nobody knows
 	Kind     string    // the event's number, its hundred (such as 3xx), or words of its name; "alarm": alarms alone
 	Since    time.Time // arrived since; an alarm that stands open is wanted however old it is
 	Severity access.Severity
@@ -42,7 +44,7 @@ const kindAlarm = "alarm"
 func (f Filter) wants(e Event) bool {
 	if e.Alarm != nil {
 		recent := e.Alarm.Open() || !time.UnixMilli(e.Alarm.Ended).Before(f.Since)
-		return f.Door == "" && (f.Kind == "" || f.Kind == kindAlarm) && recent
+		return (f.Door == "" || e.Door == "" || e.Door == f.Door) && (f.Kind == "" || f.Kind == kindAlarm) && recent
 	}
 	if e.Arrived.Before(f.Since) || f.Vouched && !e.Vouched || f.Kind == kindAlarm {
 		return false
@@ -60,7 +62,7 @@ func (f Filter) kind(e access.Event) bool {
 }
 
 // Follow gives each event that the filter wants to f, those of a kiosk in order, and goes on with new ones until ctx ends if stay is set; or until f
-// returns an error. Who is slow holds up nobody else: this reads what is on disk.
+// returns an error. Who is slow holds up nobody else: this reads what is on disk. A kiosk whose folder cannot be read is an alarm, and the others go on.
 func (r *Reader) Follow(ctx context.Context, filter Filter, stay bool, f func(Event) error) error {
 	followers := map[string]*follower{}
 	tick := time.NewTicker(followEvery)
@@ -78,13 +80,7 @@ func (r *Reader) Follow(ctx context.Context, filter Filter, stay bool, f func(Ev
 				followers[name] = &follower{name: name, from: r, shown: map[uint64][32]byte{}}
 				followers[name].skip(filter.Since)
 			}
-			err := followers[name].poll(ctx, filter.Vouched, func(e Event) error {
-				if !filter.wants(e) {
-					return nil
-				}
-				return f(e)
-			})
-			if err != nil {
+			if err := followers[name].poll(ctx, filter, f); err != nil {
 				return fmt.Errorf("follow kiosk %s: %w", name, err)
 			}
 		}
@@ -106,6 +102,8 @@ type follower struct {
 	at    reading
 	shown map[uint64][32]byte // hashes of what was shown before anybody vouched for it
 	seen  []Alarm
+	door  string // by the newest record that is vouched for
+	hurt  *Alarm // its folder cannot be read; nil: it can
 }
 
 // skip leaves out segments all of whose records came before a time.
@@ -125,7 +123,24 @@ func (f *follower) skip(since time.Time) {
 	f.at.index = 0
 }
 
-func (f *follower) poll(ctx context.Context, vouchedAlone bool, give func(Event) error) error {
+// poll gives what is new to f. Its error is that of f.
+func (f *follower) poll(ctx context.Context, filter Filter, to func(Event) error) error {
+	var failed error
+	give := func(e Event) error {
+		if failed == nil && filter.wants(e) {
+			failed = to(e)
+		}
+		return failed
+	}
+	damage := f.records(ctx, filter.Vouched, give)
+	if failed == nil {
+		f.alarms(damage, give)
+	}
+	return failed
+}
+
+// records gives what is new. Its error is that of give, or that something cannot be read.
+func (f *follower) records(ctx context.Context, vouchedAlone bool, give func(Event) error) error {
 	for ctx.Err() == nil {
 		list, err := f.at.some()
 		if err != nil {
@@ -140,33 +155,56 @@ func (f *follower) poll(ctx context.Context, vouchedAlone bool, give func(Event)
 			}
 		}
 	}
-	var list []Entry
-	if !vouchedAlone {
-		var err error
-		if list, err = readPending(f.at.dir, f.at.index); err != nil {
-			return err
-		}
+	if vouchedAlone {
+		return nil
+	}
+	list, err := readPending(f.at.dir, f.at.index)
+	if err != nil {
+		return err
 	}
 	for _, e := range list {
 		if err := f.show(e, false, give); err != nil {
 			return err
 		}
 	}
-	alarms, err := f.from.Alarms(f.name)
-	if err != nil {
-		return err
+	return nil
+}
+
+// alarms gives what has changed about them. What cannot be read, whoever writes the ledger may not have met yet: then it is an alarm of this reader's own.
+func (f *follower) alarms(damage error, give func(Event) error) {
+	list, err := f.from.Alarms(f.name)
+	damage = errors.Join(damage, err)
+	known := slices.ContainsFunc(list, func(a Alarm) bool { return a.Kind == AlarmDamage && a.Open() })
+	switch {
+	case damage == nil || known:
+		f.hurt = nil
+	case f.hurt == nil:
+		now := time.Now().UnixMilli()
+		f.hurt = &Alarm{Kind: AlarmDamage, Since: now, Last: now, Text: damage.Error(), Count: 1}
 	}
-	for _, a := range alarms {
-		old := slices.ContainsFunc(f.seen, func(b Alarm) bool { return a.Kind == b.Kind && a.Since == b.Since && a.Ended == b.Ended })
-		if old {
+	if f.hurt != nil {
+		list = append(list, *f.hurt)
+	}
+	for _, a := range list {
+		if slices.ContainsFunc(f.seen, func(b Alarm) bool { return a.Kind == b.Kind && a.Since == b.Since && a.Ended == b.Ended }) {
 			continue
 		}
-		if err := give(Event{Kiosk: f.name, Alarm: &a}); err != nil {
-			return err
+		if give(Event{Kiosk: f.name, Door: f.where(), Alarm: &a}) != nil {
+			return
 		}
 	}
-	f.seen = alarms
-	return nil
+	f.seen = list
+}
+
+// where is the kiosk's door; empty while none of its records says.
+func (f *follower) where() string {
+	if f.door == "" { // its newest records were left out, or it has none
+		_ = f.from.Back(f.name, func(e Event) bool { // who cannot be asked has no door
+			f.door = e.Decoded.Door
+			return f.door == ""
+		})
+	}
+	return f.door
 }
 
 // show gives a record unless the very same was shown before anybody vouched for it.
@@ -184,5 +222,8 @@ func (f *follower) show(e Entry, vouched bool, give func(Event) error) error {
 	e.Record = bytes.Clone(e.Record)
 	event := Event{Kiosk: f.name, Entry: e, Vouched: vouched, Replaces: was}
 	event.Decoded, event.Known = decode(e.Record)
+	if vouched && event.Decoded.Door != "" {
+		f.door = event.Decoded.Door
+	}
 	return give(event)
 }

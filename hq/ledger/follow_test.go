@@ -139,7 +139,9 @@ func TestFilter(t *testing.T) {
 		{Filter{}, []uint64{0, 1, 2, 3, 4, 100}},
 		{Filter{Vouched: true}, []uint64{0, 1, 2, 3, 100}},
 		{Filter{Door: "front"}, []uint64{0, 1, 4}},
-		{Filter{Door: "back"}, []uint64{2}},
+		{Filter{Door: "back"}, []uint64{2, 100}}, // where the kiosk was last, by what it has signed for
+		{Filter{Door: "back", Since: b.clock.now()}, []uint64{100}},
+		{Filter{Door: "front", Since: b.clock.now()}, []uint64{4}},
 		{Filter{Kind: "307"}, []uint64{1}},
 		{Filter{Kind: "3xx"}, []uint64{1, 2, 4}},
 		{Filter{Kind: "held open"}, []uint64{2}},
@@ -147,7 +149,7 @@ func TestFilter(t *testing.T) {
 		{Filter{Severity: access.Alert}, []uint64{1, 3, 100}},
 		{Filter{Since: b.clock.now()}, []uint64{4, 100}}, // an alarm that stands open is never old
 		{Filter{Kiosk: "zz"}, nil},
-		{Filter{Kiosk: b.name()[:4], Door: "back"}, []uint64{2}},
+		{Filter{Kiosk: b.name()[:4], Door: "back"}, []uint64{2, 100}},
 	} {
 		var got []uint64
 		for _, e := range b.all(t, c.filter) {
@@ -194,7 +196,7 @@ func TestLinesAndJSON(t *testing.T) {
 	trusted.Decoded.Clock, trusted.Vouched, trusted.Replaces = access.ClockTrusted, false, true
 	strange := event
 	strange.Known = false
-	alarm := Event{Kiosk: event.Kiosk, Alarm: &Alarm{Kind: AlarmFork, Since: at.UnixMilli(), Text: "text", Count: 1}}
+	alarm := Event{Kiosk: event.Kiosk, Door: "front", Alarm: &Alarm{Kind: AlarmFork, Since: at.UnixMilli(), Text: "text", Count: 1}}
 	over := alarm
 	over.Alarm = &Alarm{Kind: AlarmGap, Since: at.UnixMilli(), Ended: at.UnixMilli() + 1000}
 	for _, c := range []struct {
@@ -205,7 +207,7 @@ func TestLinesAndJSON(t *testing.T) {
 			[]string{`"verdict":"denied"`, `"session":"3/4"`, `"record":"0102"`, `"vouched":true`}},
 		{trusted, []string{"2027-01-15T09:59:00+02:00", "not vouched for yet", "was not the kiosk's"}, []string{`"clock_trusted":true`, `"replaces":true`, `"vouched":false`}},
 		{strange, []string{"layout that this program does not know: 0102"}, []string{`"record":"0102"`, `"severity":"alert"`}},
-		{alarm, []string{"ALARM: fork", AlarmFork.Remedy()}, []string{`"kind":"fork"`}},
+		{alarm, []string{`"front"  ALARM: fork`, AlarmFork.Remedy()}, []string{`"kind":"fork"`, `"door":"front"`}},
 		{over, []string{"ALARM OVER: gap"}, []string{`"ended":"2027-01-15T08:00:01Z"`}},
 	} {
 		line := c.event.Line(zone)

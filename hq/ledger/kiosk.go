@@ -239,6 +239,9 @@ func (k *kiosk) locked(now time.Time, f func() error) error {
 // judge raises the alarms that come by waiting, and ends them.
 func (k *kiosk) judge(now time.Time) {
 	_ = k.locked(now, func() error { // a state that cannot be written is tried again a second later; the alarm is announced all the same
+		if errors.Is(k.folder.broken, os.ErrClosed) { // it was removed while this waited
+			return nil
+		}
 		if quiet := now.Sub(k.heard); quiet > k.options.Silence {
 			k.alarm(AlarmSilence, "nothing new was signed for "+quiet.Round(time.Second).String(), nil, now)
 		}

@@ -53,11 +53,14 @@ func (e Event) Line(zone *time.Location) string {
 }
 
 func (e Event) alarmLine(zone *time.Location) string {
-	a := e.Alarm
-	if !a.Open() {
-		return fmt.Sprintf("%s  notice   ALARM OVER: %v, since %s  %s", stamp(time.UnixMilli(a.Ended), zone), a.Kind, stamp(time.UnixMilli(a.Since), zone), e.Kiosk[:8])
+	a, door := e.Alarm, ""
+	if e.Door != "" {
+		door = fmt.Sprintf("%q  ", e.Door)
 	}
-	return fmt.Sprintf("%s  alert    ALARM: %v: %q; %s  %s", stamp(time.UnixMilli(a.Since), zone), a.Kind, a.Text, a.Kind.Remedy(), e.Kiosk[:8])
+	if !a.Open() {
+		return fmt.Sprintf("%s  notice   %sALARM OVER: %v, since %s  %s", stamp(time.UnixMilli(a.Ended), zone), door, a.Kind, stamp(time.UnixMilli(a.Since), zone), e.Kiosk[:8])
+	}
+	return fmt.Sprintf("%s  alert    %sALARM: %v: %q; %s  %s", stamp(time.UnixMilli(a.Since), zone), door, a.Kind, a.Text, a.Kind.Remedy(), e.Kiosk[:8])
 }
 
 func stamp(t time.Time, zone *time.Location) string { return t.In(zone).Format(time.RFC3339) }
@@ -96,7 +99,7 @@ type jsonAlarm struct {
 
 // JSON is the event as one line for a program, without its end.
 func (e Event) JSON() ([]byte, error) {
-	j := jsonEvent{Kiosk: e.Kiosk, Severity: access.Alert.String()}
+	j := jsonEvent{Kiosk: e.Kiosk, Door: e.Door, Severity: access.Alert.String()}
 	if a := e.Alarm; a != nil {
 		j.Alarm = &jsonAlarm{Kind: a.Kind.String(), Since: stamp(time.UnixMilli(a.Since), time.UTC), Text: a.Text, Remedy: a.Kind.Remedy(), Count: a.Count}
 		if !a.Open() {

@@ -28,8 +28,8 @@ func TestOpeningHoldsNobodyUp(t *testing.T) {
 		t.Fatalf("a kiosk is there before its records are read: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
-	if _, err := b.Status(other.id); !errors.Is(err, ErrUnknown) {
-		t.Errorf("its status before it is there: %v", err)
+	if _, err := b.Ingest(other.id, wire.Records{}); !errors.Is(err, ErrUnknown) {
+		t.Errorf("it is heard before it is there: %v", err)
 	}
 	close(slow)
 	for range 2 {

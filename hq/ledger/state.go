@@ -15,7 +15,7 @@ import (
 
 const (
 	stateVersion = 1
-	maxState     = 128 << 10 // bytes: ten alarms with a checkpoint each, and three more, take fewer than 64 KB
+	maxState     = 128 << 10 // bytes: sixteen alarms, ten with a checkpoint each, and three more checkpoints take fewer than 80 KB
 	maxKeyFile   = 1024      // bytes of a key in text; a P-256 key takes fewer than 300
 )
 

@@ -1,0 +1,158 @@
+package ledger
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// standing are the words of the alarms that stand open, as hq events finds them.
+func (b *bench) standing(t testing.TB) string {
+	t.Helper()
+	list, err := (&Reader{b.dir}).Alarms(b.name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, a := range list {
+		if a.Open() {
+			words = append(words, a.Kind.String())
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// A kiosk that was removed is missed no more: what only its next word could end is over, what somebody must judge stands, and so do its records.
+//
+// Control: G5
+func TestRemovedKioskIsMissedNoMore(t *testing.T) {
+	b := started(t)
+	b.add(t, 10)
+	b.sign(t)
+	signed := b.report(t, 10, 0)
+	signed.Proof = nil
+	b.mustSend(t, signed, 10)
+	b.mustRefuse(t, "a forgery", wire.Records{Checkpoint: []byte("nonsense")}, 10)
+	b.clock.pass(2 * defaultSilence)
+	b.Judge()
+	b.wantRings(t, "bad signature", "silence", "gap")
+	for range 2 { // cut short, it is said again
+		if err := b.Remove(b.id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.wantRings(t, "silence over", "gap over")
+	b.clock.pass(time.Hour)
+	b.Judge()
+	b.wantRings(t)
+	if is := b.standing(t); is != "bad signature" {
+		t.Errorf("open: %s", is)
+	}
+	if s, err := b.Status(b.id); err != nil || len(s.Alarms) != 3 {
+		t.Errorf("its status has %d alarms, %v", len(s.Alarms), err)
+	}
+	if n := len(b.held(t)); n != 10 {
+		t.Errorf("%d records are left", n)
+	}
+	if err := b.Add(b.kiosk()); err != nil { // it comes back
+		t.Fatal(err)
+	}
+	b.mustSend(t, b.report(t, 10, 10), 20)
+	if err := b.Remove([32]byte{1}); err != nil {
+		t.Errorf("a kiosk that has no folder: %v", err)
+	}
+	if _, err := b.Status([32]byte{1}); !errors.Is(err, ErrUnknown) {
+		t.Errorf("its status: %v", err)
+	}
+}
+
+// A person ends what does not end by itself; what is seen again is raised again.
+func TestLift(t *testing.T) {
+	b := started(t)
+	forge := func() { b.mustRefuse(t, "a forgery", wire.Records{Checkpoint: []byte("nonsense")}, 10) }
+	forge()
+	b.clock.pass(2 * defaultSilence)
+	b.Judge()
+	for range 2 {
+		if err := b.Raise(b.id, AlarmGarbage, "words"); err != nil {
+			t.Fatal(err)
+		}
+		if is := b.standing(t); is != "bad signature, silence, garbage" {
+			t.Errorf("open: %s", is)
+		}
+		b.reopen(t)
+	}
+	b.wantRings(t, "bad signature", "silence")
+	if err := b.Lift(b.id); err != nil {
+		t.Fatal(err)
+	}
+	b.wantRings(t, "bad signature over", "garbage over")
+	if is := b.standing(t); is != "silence" {
+		t.Errorf("open: %s", is)
+	}
+	forge()
+	b.wantRings(t, "bad signature")
+}
+
+// A ledger that does not open is an alarm of its kiosk, where whoever reads finds it, and changes nothing else of the folder.
+func TestDamagedLedgerIsAnAlarm(t *testing.T) {
+	b := started(t)
+	b.Ledger.Close()
+	b.bend(t, hashesName, func([]byte) []byte { return nil })
+	b.bend(t, segmentName(0), func(data []byte) []byte { data[headerSize+frameHead+3] ^= 1; return data })
+	var err error
+	if b.Ledger, err = Open(b.dir, Options{Now: b.clock.now, Alarm: b.ring}); err != nil {
+		t.Fatal(err)
+	}
+	if err = b.Add(b.kiosk()); !errors.Is(err, ErrDamaged) {
+		t.Fatal(err)
+	}
+	if err := b.Raise(b.id, AlarmDamage, err.Error()); err != nil {
+		t.Fatal(err)
+	}
+	if is := b.standing(t); is != "damaged ledger" {
+		t.Errorf("open: %s", is)
+	}
+}
+
+// Whoever follows all kiosks sees those that can be read, and an alarm of one that cannot.
+func TestDamagedFolderHidesNoOther(t *testing.T) {
+	b := started(t)
+	other := newDouble(t, "other")
+	if err := b.Add(other.kiosk()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Ingest(other.id, wire.Records{Records: [][]byte{other.record(access.EventDoorForcedOpen, 1)}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{segmentName(0), stateName} {
+		path := b.kiosks[b.id].folder.path(file)
+		was, err := os.ReadFile(path)
+		if err == nil {
+			err = errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) // what cannot be read
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		alarms, others := 0, 0
+		for _, e := range b.all(t, Filter{Door: "front"}) {
+			if e.Alarm != nil && e.Alarm.Kind == AlarmDamage && e.Kiosk == b.name() && e.Alarm.Text != "" {
+				alarms++
+			}
+			if e.Kiosk == other.name() {
+				others++
+			}
+		}
+		if alarms != 1 || others != 1 {
+			t.Errorf("%s: %d alarms, %d records of the other", file, alarms, others)
+		}
+		if err := errors.Join(os.Remove(path), os.WriteFile(path, was, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
