@@ -17,6 +17,7 @@ const (
 	Garbage Kind = 3 // a kiosk sends what is no message, or what no kiosk says
 	Key     Kind = 4 // an exchange key that the kiosk's TPM does not attest
 	Lost    Kind = 5 // an order for the kiosk that headquarters does not have any more
+	Damage  Kind = 6 // the ledger cannot open the kiosk's records
 )
 
 // String is the word for the kind.
@@ -32,6 +33,8 @@ func (k Kind) String() string {
 		return "key not attested"
 	case Lost:
 		return "order lost"
+	case Damage:
+		return "damaged ledger"
 	}
 	return fmt.Sprintf("alarm %d", uint8(k))
 }
@@ -55,6 +58,7 @@ func (f *Fleet) alarm(ctx context.Context, d *desk, k Kind, text string) {
 		d.alarms = map[Kind]Alarm{}
 	}
 	d.alarms[k] = a
+	f.ring(d, a, true)
 	f.config.Log.Error("alarm", "kiosk", d.name, "door", d.kiosk.Door, "kind", k.String(), "text", text)
 	data, err := wire.Marshal(a)
 	if err == nil {
@@ -62,6 +66,13 @@ func (f *Fleet) alarm(ctx context.Context, d *desk, k Kind, text string) {
 	}
 	if err != nil {
 		f.config.Log.Error("alarm not stored", "kiosk", d.name, "kind", k.String(), "error", err)
+	}
+}
+
+// ring tells whoever shows alarms of one that was raised or lifted.
+func (f *Fleet) ring(d *desk, a Alarm, on bool) {
+	if f.config.Alarm != nil {
+		f.config.Alarm(d.kiosk.ID, a, on)
 	}
 }
 
@@ -98,6 +109,7 @@ func (f *Fleet) lift(ctx context.Context, d *desk) error {
 		if err != nil && !isNone(err) {
 			return err
 		}
+		f.ring(d, d.alarms[k], false)
 		delete(d.alarms, k)
 	}
 	return nil

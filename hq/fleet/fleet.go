@@ -48,8 +48,10 @@ type People interface {
 
 // Ledger takes in what kiosks have recorded.
 type Ledger interface {
-	// Meet says by which keys a kiosk's records are judged, before any come. It may be said again.
+	// Meet says by which keys a kiosk's records are judged, before any come. It may be said again. An error that wraps ErrDamage is about this kiosk alone.
 	Meet(kiosk [32]byte, audit, attestation *ecdsa.PublicKey) error
+	// Part says that nobody waits for a kiosk's records any more. It may be said again, and of a kiosk that was never met.
+	Part(kiosk [32]byte) error
 	// Ingest takes records in, durably, and returns what may be acknowledged, or nil. After an error the kiosk sends them again by itself.
 	Ingest(kiosk [32]byte, r wire.Records) (*wire.Acknowledge, error)
 	// Applied is the newest command that the kiosk has carried out, by records that it has signed; 0: it has signed for none.
@@ -65,8 +67,10 @@ type Config struct {
 	Ledger Ledger // nil: records are left with the kiosks
 	// Exchange verifies a kiosk's key for sealed content; nil: authority.Exchange.
 	Exchange func(kiosk [32]byte, attestation, release []byte, e wire.Exchange) ([]byte, error)
-	Kick     func(name string) // ends a kiosk's connection; nil: there is no way to
-	Now      func() time.Time
+	// Alarm is told of each alarm when it is raised (on), and again at the start while it stands, and when it is lifted; nil: nobody is. It must not call the fleet.
+	Alarm func(kiosk [32]byte, a Alarm, on bool)
+	Kick  func(name string) // ends a kiosk's connection; nil: there is no way to
+	Now   func() time.Time
 	// ClockMended forgets what time kiosks were told: the clock was wrong, and is right now.
 	ClockMended bool
 	Log         *slog.Logger
@@ -113,9 +117,6 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 		}
 		d.name = d.kiosk.Name()
 		f.desks[d.name] = d
-		if err := f.meet(d.kiosk); err != nil {
-			return nil, fmt.Errorf("open fleet: %w", err)
-		}
 	}
 	if err := f.newestTrust(ctx, c.Server.Trust.Version); err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
@@ -132,7 +133,39 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 	if err := f.loadAlarms(ctx); err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
 	}
+	for _, d := range f.desks {
+		if err := f.introduceAgain(ctx, d); err != nil {
+			return nil, fmt.Errorf("open fleet: %w", err)
+		}
+		for _, a := range d.alarms {
+			f.ring(d, a, true)
+		}
+	}
 	return f, nil
+}
+
+// introduceAgain tells the ledger, at the start, whose records it is to wait for. One whose records cannot be opened is an alarm; the others are served.
+func (f *Fleet) introduceAgain(ctx context.Context, d *desk) error {
+	if d.kiosk.State != Active && d.kiosk.State != Quarantined {
+		f.part(d)
+		return nil
+	}
+	err := f.meet(d.kiosk)
+	if errors.Is(err, ErrDamage) {
+		f.alarm(ctx, d, Damage, fmt.Sprintf("nothing that it records is taken in: %v. Put the newest copy of that folder in its place, keep the damaged one, and say hq kiosk lift", err))
+		return nil
+	}
+	return err
+}
+
+// part has the ledger wait for a kiosk's records no more. Where that fails the next start says it again.
+func (f *Fleet) part(d *desk) {
+	if f.config.Ledger == nil {
+		return
+	}
+	if err := f.config.Ledger.Part(d.kiosk.ID); err != nil {
+		f.config.Log.Error("kiosk may be missed although it is gone", "kiosk", d.name, "error", err)
+	}
 }
 
 // meet introduces a kiosk to the ledger.
@@ -158,6 +191,8 @@ var (
 	ErrNotActive = errors.New("kiosk is not active")
 	// ErrOffline means that a kiosk is not connected, and that what was asked for cannot wait.
 	ErrOffline = errors.New("kiosk is not connected")
+	// ErrDamage means that what the ledger has of a kiosk is damaged.
+	ErrDamage = errors.New("its records cannot be opened")
 	// ErrBusy means that another program holds the people.
 	ErrBusy = errors.New("people cannot be read now")
 )

@@ -290,6 +290,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 type ledgerFunc func([32]byte, wire.Records) (*wire.Acknowledge, error)
 
 func (f ledgerFunc) Meet([32]byte, *ecdsa.PublicKey, *ecdsa.PublicKey) error { return nil }
+func (f ledgerFunc) Part([32]byte) error                                     { return nil }
 
 func (f ledgerFunc) Applied([32]byte) (uint64, [32]byte, error) { return 0, [32]byte{}, nil }
 

@@ -119,6 +119,9 @@ func (f *Fleet) admit(ctx context.Context, k Kiosk, door, replaces string) (wire
 		d.kiosk.State, d.kiosk.Why = Active, ""
 	}
 	if err := f.enter(ctx, d, fresh); err != nil {
+		if fresh {
+			f.part(d)
+		}
 		d.kiosk = before
 		return wire.Certificate{}, err
 	}
@@ -155,7 +158,11 @@ func (f *Fleet) shift(ctx context.Context, d *desk, s State, why string) error {
 		return err
 	}
 	f.config.Log.Info("kiosk is "+s.String(), "kiosk", d.name, "door", d.kiosk.Door, "why", why)
-	if s != Active && s != Quarantined && f.config.Kick != nil {
+	if s == Active || s == Quarantined {
+		return nil
+	}
+	f.part(d)
+	if f.config.Kick != nil {
 		f.config.Kick(d.name)
 	}
 	return nil
@@ -171,17 +178,25 @@ func (f *Fleet) Remove(ctx context.Context, name, why string) error {
 	return f.become(ctx, name, Removed, why, Active, Quarantined, Replaced)
 }
 
-// Lift ends a quarantine and the alarms of a kiosk. Where the kiosk stands at a command that headquarters never gave, it is quarantined again at its
-// next greeting: see Adopt.
+// Lift ends a quarantine and the alarms of a kiosk; of one that was removed or replaced, its alarms alone. Where the kiosk stands at a command that
+// headquarters never gave, it is quarantined again at its next greeting: see Adopt. Records that cannot be opened are tried again, and lifted is nothing while
+// that fails.
 func (f *Fleet) Lift(ctx context.Context, name string) error {
-	if err := f.become(ctx, name, Active, "", Active, Quarantined); err != nil {
-		return err
-	}
 	d, err := f.at(name)
 	if err != nil {
 		return err
 	}
 	defer d.mu.Unlock()
+	if d.kiosk.State == Active || d.kiosk.State == Quarantined {
+		if _, damaged := d.alarms[Damage]; damaged {
+			if err := f.meet(d.kiosk); err != nil {
+				return fmt.Errorf("lift alarms of kiosk %q: %w", name, err)
+			}
+		}
+		if err := f.shift(ctx, d, Active, ""); err != nil {
+			return err
+		}
+	}
 	if _, lost := d.alarms[Lost]; lost { // what was lost may be back, or what is new may stand where it was
 		d.kiosk.Queue = 0
 		if err := f.save(ctx, d); err != nil {

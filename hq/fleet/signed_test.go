@@ -15,9 +15,32 @@ type signed struct {
 	mu   sync.Mutex
 	seq  map[[32]byte]uint64
 	link map[[32]byte][32]byte
+	met  map[[32]byte]bool  // whose records are waited for
+	hurt map[[32]byte]error // whose cannot be opened
 }
 
-func (s *signed) Meet([32]byte, *ecdsa.PublicKey, *ecdsa.PublicKey) error { return nil }
+func (s *signed) Meet(kiosk [32]byte, _, _ *ecdsa.PublicKey) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.hurt[kiosk]; err != nil {
+		return err
+	}
+	s.met[kiosk] = true
+	return nil
+}
+
+func (s *signed) Part(kiosk [32]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.met, kiosk)
+	return nil
+}
+
+func (s *signed) waitsFor(k *double) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.met[k.id]
+}
 
 func (s *signed) Ingest([32]byte, wire.Records) (*wire.Acknowledge, error) { return nil, nil }
 
@@ -39,7 +62,7 @@ func (k *double) sign(s *signed) {
 // newSignedHouse is a house with such a ledger.
 func newSignedHouse(t *testing.T) (*house, *signed) {
 	t.Helper()
-	h, s := newHouse(t, false), &signed{seq: map[[32]byte]uint64{}, link: map[[32]byte][32]byte{}}
+	h, s := newHouse(t, false), &signed{seq: map[[32]byte]uint64{}, link: map[[32]byte][32]byte{}, met: map[[32]byte]bool{}, hurt: map[[32]byte]error{}}
 	h.stop()
 	h.ledger = s
 	h.start(false)

@@ -25,7 +25,7 @@ func (l *Ledger) Remove(id [32]byte) error {
 	return nil
 }
 
-// Raise notes an alarm that somebody else has found and announced, until Lift. One that stands open stays as it is.
+// Raise notes an alarm that somebody else has found and announced, until End or Lift. One that stands open stays as it is.
 func (l *Ledger) Raise(id [32]byte, kind AlarmKind, text string) error {
 	now := l.options.Now()
 	if err := l.amend(id, func(s *kept) bool { return !s.rings(kind) && s.raise(kind, text, nil, now) }); err != nil {
@@ -38,6 +38,15 @@ func (l *Ledger) Raise(id [32]byte, kind AlarmKind, text string) error {
 func (l *Ledger) Lift(id [32]byte) error {
 	if err := l.endAll(id, func(k AlarmKind) bool { return !k.ends() }); err != nil {
 		return fmt.Errorf("lift alarms of kiosk %s: %w", wire.Name(id), err)
+	}
+	return nil
+}
+
+// End ends an alarm that somebody else has found and announced.
+func (l *Ledger) End(id [32]byte, kind AlarmKind) error {
+	now := l.options.Now()
+	if err := l.amend(id, func(s *kept) bool { return s.end(kind, now) }); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("end alarm %q of kiosk %s: %w", kind, wire.Name(id), err)
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func malice(s *site) (string, error) {
 		return "", err
 	}
 	_, err = s.checked()
-	return fmt.Sprintf("%d messages replayed and swapped, %d invented: 0 doors opened, nobody changed, refusals on record at %d kiosks; hidden records noticed after %d s; "+
+	return fmt.Sprintf("%d messages replayed and swapped, %d invented: 0 doors opened, nobody changed, refusals on record at %d kiosks; hidden records noticed after %d s, within one interval of when their checkpoint was due; "+
 		"%d messages searched for references and ids: 0 found", replayed, invented, len(s.kiosks), int(seen.Seconds()), looked), err
 }
 
@@ -88,7 +88,8 @@ func hide(k *kiosk) func(message) []message {
 	}
 }
 
-// noticed is how soon headquarters must miss records: a checkpoint's interval, and half of one for the way, and a look.
+// noticed is how soon headquarters must miss records: their checkpoint is due a minute after the last at most, and an alarm is raised half a minute later, at
+// a look each second; the rest is for a slow machine.
 const noticed = 110 * time.Second
 
 // notices waits for the alarm that a kiosk's records are missing.

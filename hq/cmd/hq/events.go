@@ -35,7 +35,7 @@ func parseEvents(args []string, help io.Writer, now time.Time) (eventsOptions, e
 	fs.StringVar(&o.state, "dir", "", "headquarters' folder (required)")
 	fs.BoolVar(&o.follow, "follow", false, "go on with what arrives; of what came before it shows the alarms that stand open, and the rest with -since alone")
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
-	fs.StringVar(&o.filter.Door, "door", "", "of this door")
+	fs.StringVar(&o.filter.Door, "door", "", "of this door, with the alarms of its kiosk")
 	fs.StringVar(&o.filter.Kind, "kind", "", "number of an event (307), a hundred of them (3xx), words of a name (forced), or alarm")
 	fs.StringVar(&o.filter.Kiosk, "kiosk", "", "of the kiosks whose name begins so")
 	fs.StringVar(&since, "since", "", "arrived since: so long ago (90m), or a time (2026-11-23T08:00:00Z)")

@@ -20,7 +20,7 @@ const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is it
   hq kiosk add FILE -door NAME -broker HOST:PORT -out FOLDER   make it known by what door identity wrote, which you have carried here
   hq kiosk list [-json]                                        all there are
   hq kiosk quarantine KIOSK -why TEXT                          tell it nothing more, and hear what it has recorded
-  hq kiosk lift KIOSK                                          end that, and its alarms
+  hq kiosk lift KIOSK                                          end that, and those alarms that do not end by themselves; of a removed one the alarms alone
   hq kiosk adopt KIOSK                                         carry on from where it stands, after hq restore; it is given everything again
   hq kiosk replace OLD NEW                                     NEW has been added; it gets the door and the orders of OLD, which is barred
   hq kiosk decommission KIOSK -key|-draft FILE                 an administrator has it forget everything; then remove it

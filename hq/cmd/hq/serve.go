@@ -116,7 +116,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 	}
 	defer records.Close()
 	s.records = records
-	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, People: vault, Ledger: taker{records}, Kick: b.Kick, Now: time.Now, ClockMended: o.clockMended, Log: log})
+	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, People: vault, Ledger: taker{records}, Alarm: s.note, Kick: b.Kick, Now: time.Now, ClockMended: o.clockMended, Log: log})
 	if err != nil {
 		return err
 	}

@@ -60,12 +60,39 @@ func busy(err error) error {
 type taker struct{ *ledger.Ledger }
 
 func (t taker) Meet(kiosk [32]byte, audit, attestation *ecdsa.PublicKey) error {
-	return t.Add(ledger.Kiosk{ID: kiosk, Audit: audit, Attestation: attestation})
+	err := t.Add(ledger.Kiosk{ID: kiosk, Audit: audit, Attestation: attestation})
+	if err != nil && !errors.Is(err, ledger.ErrFull) { // a full disk is no kiosk's own trouble
+		err = fmt.Errorf("%w: %w", fleet.ErrDamage, err)
+	}
+	return err
 }
+
+func (t taker) Part(kiosk [32]byte) error { return t.Remove(kiosk) }
 
 func (t taker) Applied(kiosk [32]byte) (seq uint64, link [32]byte, err error) {
 	s, err := t.Status(kiosk)
 	return s.Applied.Seq, s.Applied.Link, err
+}
+
+// found is what the fleet's alarms are called in the ledger, which hq events shows.
+func found() map[fleet.Kind]ledger.AlarmKind {
+	return map[fleet.Kind]ledger.AlarmKind{
+		fleet.Fork: ledger.AlarmStranger, fleet.Flood: ledger.AlarmFlood, fleet.Garbage: ledger.AlarmGarbage,
+		fleet.Key: ledger.AlarmKey, fleet.Lost: ledger.AlarmLost, fleet.Damage: ledger.AlarmDamage,
+	}
+}
+
+// note keeps the fleet's alarms beside the kiosk's records.
+func (s *served) note(kiosk [32]byte, a fleet.Alarm, on bool) {
+	err := error(nil)
+	if on {
+		err = s.records.Raise(kiosk, found()[a.Kind], a.Text)
+	} else {
+		err = s.records.End(kiosk, found()[a.Kind])
+	}
+	if err != nil {
+		s.log.Error("alarm is not shown by hq events", "kiosk", wire.Name(kiosk), "alarm", a.Kind.String(), "error", err)
+	}
 }
 
 // alarm says what is wrong with a kiosk's records, and when it no longer is.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
@@ -170,8 +172,8 @@ func (s *served) list(ctx context.Context, q listRequest) (any, error) {
 	l := listed{More: len(all) > listedAtOnce}
 	for _, o := range all[:min(len(all), listedAtOnce)] {
 		proven, err := s.records.Status(o.ID)
-		if err != nil && !errors.Is(err, ledger.ErrUnknown) {
-			return nil, err
+		if err != nil && !errors.Is(err, ledger.ErrUnknown) { // the others are shown all the same
+			s.log.Error("nothing is known of a kiosk's records", "kiosk", o.Name(), "error", err)
 		}
 		l.Kiosks = append(l.Kiosks, show(o, proven))
 	}
@@ -187,8 +189,16 @@ func show(o fleet.Overview, proven ledger.Status) shown {
 	if !o.Seen.IsZero() {
 		v.Seen = o.Seen.Unix()
 	}
+	since := func(kind fmt.Stringer, t time.Time, text string) {
+		v.Alarms = append(v.Alarms, fmt.Sprintf("%s since %s: %s", kind, t.UTC().Format(time.RFC3339), text))
+	}
 	for _, a := range o.Alarms {
-		v.Alarms = append(v.Alarms, fmt.Sprintf("%s since %s: %s", a.Kind, time.Unix(a.At, 0).UTC().Format(time.RFC3339), a.Text))
+		since(a.Kind, time.Unix(a.At, 0), a.Text)
+	}
+	for _, a := range proven.Alarms {
+		if a.Open() && !slices.Contains(slices.Collect(maps.Values(found())), a.Kind) { // those are the fleet's own
+			since(a.Kind, time.UnixMilli(a.Since), a.Text)
+		}
 	}
 	return v
 }
@@ -203,7 +213,7 @@ func (s *served) state(ctx context.Context, q stateRequest) (any, error) {
 	case "quarantine":
 		err = f.Quarantine(ctx, name, q.Why)
 	case "lift":
-		err = f.Lift(ctx, name)
+		err = s.lift(ctx, name)
 	case "adopt":
 		err = f.Adopt(ctx, name)
 	case "remove":
@@ -212,6 +222,19 @@ func (s *served) state(ctx context.Context, q stateRequest) (any, error) {
 		err = fmt.Errorf("a kiosk cannot be made %q", q.To)
 	}
 	return named{Kiosk: name}, err
+}
+
+// lift ends what a person has judged: the fleet's alarms and those of the records. When that was stands beside each; there is nobody to name but this account.
+func (s *served) lift(ctx context.Context, name string) error {
+	f := s.fleet.Load()
+	if err := f.Lift(ctx, name); err != nil {
+		return err
+	}
+	id, err := f.ID(name)
+	if err == nil {
+		err = s.records.Lift(id)
+	}
+	return err
 }
 
 func (s *served) replace(ctx context.Context, q replaceRequest) (any, error) {
