@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"errors"
@@ -132,7 +133,9 @@ func TestReleaseGoesNowOrNever(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	release := h.sign(k.id, wire.Release{Challenge: a.c.Challenge, Door: "front", Action: wire.ActionRelease})
-	if err := h.fleet.Release(t.Context(), k.name, release); err != nil {
+	soon, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	if err := h.fleet.Release(soon, k.name, release); err != nil {
 		t.Fatal(err)
 	}
 	k.until("the release", func() bool { return slices.Contains(k.order, sha256.Sum256(release)) })
@@ -144,10 +147,19 @@ func TestReleaseGoesNowOrNever(t *testing.T) {
 	}
 	supervised := h.sign(k.id, wire.Supervised{Person: [16]byte{1}, Generation: 1, Until: 9, Consent: "C", Proofing: [32]byte{1}, Issued: 1, NotAfter: 2})
 	begin := h.sign(k.id, wire.Begin{Challenge: a.c.Challenge, Order: supervised})
-	if err := h.fleet.Release(t.Context(), k.name, begin); err != nil {
-		t.Fatal(err)
-	}
+	refused := make(chan error, 1)
+	go func() { refused <- h.fleet.Release(t.Context(), k.name, begin) }()
 	k.until("the word to begin", func() bool { return slices.Contains(k.order, sha256.Sum256(begin)) })
+	k.say(wire.Refusal{What: wire.KindBegin, Hash: sha256.Sum256(supervised), Why: "that was something else"})
+	k.say(wire.Refusal{What: wire.KindBegin, Hash: sha256.Sum256(begin), Why: "too late"})
+	select {
+	case err := <-refused:
+		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "late") {
+			t.Errorf("refused with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nobody is told that the kiosk refuses")
+	}
 	for _, envelope := range [][]byte{supervised, begin} {
 		if err := h.fleet.Submit(t.Context(), k.name, envelope); err == nil {
 			t.Error("an enrolment at a kiosk was taken into its stream")

@@ -293,7 +293,14 @@ func (f *Fleet) records(ctx context.Context, d *desk, r wire.Records) error {
 	return f.say(ctx, d, *ack)
 }
 
+// refusal tells whoever waits for it why a kiosk refuses what it was handed.
 func (f *Fleet) refusal(_ context.Context, d *desk, r wire.Refusal) error {
 	f.config.Log.Warn("kiosk refuses", "kiosk", d.name, "what", r.What.String(), "why", fmt.Sprintf("%q", r.Why))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if answer, ok := d.answers[r.Hash]; ok {
+		delete(d.answers, r.Hash)
+		answer <- r.Why
+	}
 	return nil
 }

@@ -110,7 +110,8 @@ type desk struct {
 	busy      bool              // what is to be sent could not be read
 	presented *x509.Certificate // at its last connection; nil: not seen
 	asks      map[[16]byte]chan wire.Challenge
-	asked     time.Time // for an exchange key
+	answers   map[[32]byte]chan string // why a kiosk refuses what it was handed, by the hash of that
+	asked     time.Time                // for an exchange key
 	alarms    map[Kind]Alarm
 
 	handed         *handed // nil: not read yet

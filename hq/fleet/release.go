@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -67,7 +69,11 @@ func (f *Fleet) challenge(_ context.Context, d *desk, c wire.Challenge) error {
 	return nil
 }
 
+// ErrRefused means that a kiosk says that it does not do what it was handed. Nobody has signed that; its record is the proof.
+var ErrRefused = errors.New("the kiosk refuses")
+
 // Release hands an operator's answer to a challenge, a wire.Release or a wire.Begin, to a connected kiosk, now or never: it is in no stream and is not kept.
+// Then it waits until ctx ends for the kiosk to refuse: ErrRefused, with the kiosk's words. What the kiosk has done its records alone say.
 func (f *Fleet) Release(ctx context.Context, name string, envelope []byte) error {
 	claim, err := wire.Peek(envelope)
 	if err != nil {
@@ -80,12 +86,32 @@ func (f *Fleet) Release(ctx context.Context, name string, envelope []byte) error
 	if err != nil {
 		return err
 	}
-	defer d.mu.Unlock()
-	if d.kiosk.State != Active {
-		return fmt.Errorf("%w: %v", ErrNotActive, d.kiosk.State)
+	hash, answer := sha256.Sum256(envelope), make(chan string, 1)
+	switch {
+	case d.kiosk.State != Active:
+		err = fmt.Errorf("%w: %v", ErrNotActive, d.kiosk.State)
+	case !d.isOnline(f.config.Now()):
+		err = ErrOffline
+	default:
+		if d.answers == nil {
+			d.answers = map[[32]byte]chan string{}
+		}
+		d.answers[hash] = answer
+		err = f.config.Uplink.Send(ctx, name, envelope)
 	}
-	if !d.isOnline(f.config.Now()) {
-		return ErrOffline
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		delete(d.answers, hash)
+		d.mu.Unlock()
+	}()
+	if err != nil {
+		return err
 	}
-	return f.config.Uplink.Send(ctx, name, envelope)
+	select {
+	case why := <-answer:
+		return fmt.Errorf("%w: %q", ErrRefused, why)
+	case <-ctx.Done():
+		return nil
+	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,14 +36,19 @@ func release(s *site) (string, error) {
 	})
 	defer b.twist(nil)
 
-	before, began := k.releases(), time.Now()
-	if _, err := s.order(k); err != nil {
-		return "", err
-	}
-	if err := s.await(5*time.Second, "the door opens", func() error { return k.released(before, 1) }); err != nil {
-		return "", err
-	}
+	before, began, ordered := k.releases(), time.Now(), make(chan error, 1)
+	go func() {
+		said, err := s.order(k) // which waits for the kiosk's record
+		if err == nil && !strings.Contains(said, access.EventRemoteReleaseGranted.String()) && !strings.Contains(said, "no answer yet") {
+			err = fmt.Errorf("hq release says %q", said)
+		}
+		ordered <- err
+	}()
+	opens := s.await(5*time.Second, "the door opens", func() error { return k.released(before, 1) })
 	took := time.Since(began)
+	if err := errors.Join(opens, <-ordered); err != nil {
+		return "", err
+	}
 
 	mu.Lock()
 	again := held

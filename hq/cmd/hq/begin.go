@@ -9,7 +9,6 @@ import (
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/hq/draft"
-	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -56,10 +55,11 @@ func beginCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	if err != nil {
 		return err
 	}
-	if _, err := ask[hatch.Nothing](ctx, p, verbRelease, orderRequest{wire.Name(c.ID), envelope}); err != nil {
+	a, err := ask[outcome](ctx, p, verbRelease, orderRequest{wire.Name(c.ID), envelope})
+	if err != nil {
 		return err
 	}
-	return say(out, nil, "sent to door %q: %v is to stand there alone; the kiosk's record says what came of it\n", c.Challenge.Door, id)
+	return say(out, nil, "door %q, where %v is to stand alone: %s\n", c.Challenge.Door, id, a)
 }
 
 // about tells what an enrolment at a kiosk says, and refuses one of anybody else. Who signed it, and for which kiosk, the kiosk verifies.

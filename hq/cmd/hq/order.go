@@ -8,7 +8,6 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/authority"
-	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -47,7 +46,8 @@ func switchCommand(ctx context.Context, args []string, name, does string, out, p
 }
 
 const releaseAbout = `Opens one door once, now. The kiosk is asked for a challenge, you sign it, and the kiosk checks your signature: headquarters cannot do this
-without your key. A kiosk that is not connected is not released. KIOSK is its whole name, or its door.
+without your key. A kiosk that is not connected is not released. It is waited for two seconds: what the kiosk says by then is told, and a refusal
+is exit status 1. KIOSK is its whole name, or its door.
 
 The challenge is good for ten seconds, so this cannot be signed by way of a file. From your own machine, where your key stays:
   ssh -N -L ./hq.sock:DIR/hq.sock HEADQUARTERS &
@@ -90,8 +90,9 @@ func releaseCommand(ctx context.Context, args []string, out, progress io.Writer)
 	if err != nil {
 		return err
 	}
-	if _, err := ask[hatch.Nothing](ctx, p, verbRelease, orderRequest{wire.Name(c.ID), envelope}); err != nil {
+	a, err := ask[outcome](ctx, p, verbRelease, orderRequest{wire.Name(c.ID), envelope})
+	if err != nil {
 		return err
 	}
-	return say(out, nil, "sent to door %q; the kiosk's record says what came of it\n", c.Challenge.Door)
+	return say(out, nil, "door %q: %s\n", c.Challenge.Door, a)
 }

@@ -283,14 +283,6 @@ func (s *served) find(_ context.Context, q kioskRequest) (any, error) {
 	return named{name, id}, err
 }
 
-func (s *served) release(ctx context.Context, q orderRequest) (any, error) {
-	name, err := s.fleet.Load().Find(q.Kiosk)
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.fleet.Load().Release(ctx, name, q.Envelope)
-}
-
 // backup writes the state to a new file of this account.
 func (s *served) backup(ctx context.Context, q backupRequest) (any, error) {
 	f, err := os.OpenFile(q.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// answerWithin is how long an operator waits for what a kiosk says to a release: its records come each second.
+const answerWithin = 2 * time.Second
+
+// outcome is what a kiosk has recorded of what it was handed.
+type outcome struct {
+	Says   string `cbor:"1,keyasint"` // empty: nothing yet
+	Record uint64 `cbor:"2,keyasint"`
+}
+
+// String is the answer for a person.
+func (a outcome) String() string {
+	if a.Says == "" {
+		return "sent; no answer yet. The kiosk's record says what came of it (hq events)"
+	}
+	return fmt.Sprintf("%s, says the kiosk's record %d", a.Says, a.Record)
+}
+
+// release hands on an answer to a challenge, and waits for what the kiosk says to it.
+func (s *served) release(ctx context.Context, q orderRequest) (any, error) {
+	f := s.fleet.Load()
+	name, err := f.Find(q.Kiosk)
+	if err != nil {
+		return nil, err
+	}
+	r, err := ledger.Inspect(filepath.Join(s.options.dir, ledger.Folder))
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeout(ctx, answerWithin)
+	defer stop()
+	recorded := make(chan *ledger.Event, 1)
+	go func() {
+		e := recordOf(ctx, r, name, q.Envelope)
+		if e != nil {
+			stop() // nobody needs to wait for a refusal any more
+		}
+		recorded <- e
+	}()
+	err = f.Release(ctx, name, q.Envelope)
+	stop()
+	e := <-recorded
+	if err != nil || e == nil {
+		return outcome{}, err
+	}
+	if e.Decoded.Verdict != access.Granted && e.Decoded.Event != access.EventSupervisedBegun {
+		return nil, fmt.Errorf("not opened: %v, reason: %v, says the kiosk's record %d", e.Decoded.Event, e.Decoded.Reason, e.Index)
+	}
+	return outcome{e.Decoded.Event.String(), e.Index}, nil
+}
+
+// recordOf waits until ctx ends for the record of what became of an answer to a challenge; nil: none came. No checkpoint need cover it yet.
+func recordOf(ctx context.Context, r *ledger.Reader, kiosk string, envelope []byte) (found *ledger.Event) {
+	claim, err := wire.Peek(envelope)
+	if err != nil {
+		return nil
+	}
+	enough := errors.New("it has come")
+	_ = r.Follow(ctx, ledger.Filter{Kiosk: kiosk, Since: time.Now()}, true, func(e ledger.Event) error { // who cannot look tells of nothing
+		if e.Alarm != nil || !tells(e.Decoded, claim) {
+			return nil
+		}
+		found = &e
+		return enough
+	})
+	return found
+}
+
+// tells reports whether a record is of what became of an answer by this operator (EVENTS: it begins with their key).
+func tells(r access.Record, of wire.Claim) bool {
+	switch r.Event {
+	case access.EventRemoteReleaseGranted, access.EventRemoteReleaseRefused, access.EventWalkupConfirmed:
+		return of.Kind == wire.KindRelease && strings.HasPrefix(r.Detail, fmt.Sprintf("by operator %.8x", of.Key))
+	case access.EventSupervisedBegun:
+		return of.Kind == wire.KindBegin && strings.HasPrefix(r.Detail, fmt.Sprintf("by operator %.8x", of.Key))
+	}
+	return false
+}
