@@ -75,11 +75,21 @@ func (i Issuer) Kiosk(name string, public *ecdsa.PublicKey, now time.Time) (wire
 
 // Server makes a broker's certificate for these host names and addresses, with a key that stays in memory.
 func (i Issuer) Server(hosts []string, now time.Time) (tls.Certificate, error) {
+	return i.broker(hosts, now, x509.ExtKeyUsageServerAuth)
+}
+
+// Peer makes the certificate of one of several servers that are a broker together: to each other they are clients as well.
+func (i Issuer) Peer(hosts []string, now time.Time) (tls.Certificate, error) {
+	return i.broker(hosts, now, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
+}
+
+// broker makes a certificate under a name that is no kiosk's and not headquarters', whatever the hosts are called: some brokers go by it.
+func (i Issuer) broker(hosts []string, now time.Time, uses ...x509.ExtKeyUsage) (tls.Certificate, error) {
 	if len(hosts) == 0 {
 		return tls.Certificate{}, errors.New("issue certificate of broker: it has no name")
 	}
-	t := template(hosts[0], now, LeafTerm)
-	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	t := template("Lintel broker", now, LeafTerm)
+	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, uses
 	for _, h := range hosts {
 		if ip := net.ParseIP(h); ip != nil {
 			t.IPAddresses = append(t.IPAddresses, ip)

@@ -149,7 +149,7 @@ func retire(dir string, n int) error {
 func certificates(list ...*x509.Certificate) []byte {
 	var b bytes.Buffer
 	for _, c := range list {
-		b.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+		b.Write(block("CERTIFICATE", c.Raw))
 	}
 	return b.Bytes()
 }

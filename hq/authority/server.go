@@ -3,7 +3,9 @@ package authority
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -136,3 +138,29 @@ func (s *Server) Kiosks() Issuer { return s.kiosks }
 
 // Pool are the authorities by which the broker knows kiosks.
 func (s *Server) Pool() *x509.CertPool { return s.pool }
+
+// SaveBroker writes a broker's key and certificate into a folder, and the authorities by which it knows kiosks: all that Trust names.
+func (s *Server) SaveBroker(folder string, c tls.Certificate) error {
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return fmt.Errorf("save broker's key: %w", err)
+	}
+	defer clear(key)
+	var chain, authorities []byte
+	for _, der := range c.Certificate {
+		chain = append(chain, block("CERTIFICATE", der)...)
+	}
+	for _, der := range s.Trust.Authorities {
+		authorities = append(authorities, block("CERTIFICATE", der)...)
+	}
+	for name, data := range map[string][]byte{"broker.key": block("PRIVATE KEY", key), "broker.crt": chain, "authority.crt": authorities} {
+		if err := Replace(filepath.Join(folder, name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}

@@ -1,111 +1,323 @@
 package broker
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
-	"net/url"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// cluster is three NATS servers that know each other, as a house may have them: not ours, and with no word of ours in their settings but MQTT's.
-func (h *house) cluster() (list []*server.Server, addresses []string) {
+// cluster is NATS servers of a house, set up as hq cluster says and in nothing else: 127.0.0.1 to 127.0.0.3.
+type cluster struct {
+	h       *house
+	key     ClusterKey
+	hosts   []string
+	files   []string // settings
+	servers []*server.Server
+	ports   map[int]int // by the port of the settings
+}
+
+func (h *house) cluster(n int) *cluster {
 	h.t.Helper()
-	var routes []*url.URL
-	var ports []int
-	var options []*server.Options
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	c := &cluster{h: h, key: NewClusterKey(), servers: make([]*server.Server, n), ports: map[int]int{}}
+	for i := range n {
+		c.hosts = append(c.hosts, fmt.Sprintf("127.0.0.%d", i+1))
+	}
+	var taken []net.Listener
+	for _, p := range []int{PortNATS, PortMQTT, PortRoute} {
+		l, err := net.Listen("tcp", "0.0.0.0:0")
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+		c.ports[p] = l.Addr().(*net.TCPAddr).Port
+		taken = append(taken, l)
+	}
+	for _, l := range taken {
 		l.Close()
 	}
-	dir := h.t.TempDir()
-	for n, port := range ports {
-		o := &server.Options{ServerName: fmt.Sprint("n", n), Host: "127.0.0.1", Port: -1, NoSigs: true, JetStream: true, StoreDir: filepath.Join(dir, fmt.Sprint(n)),
-			Cluster: server.ClusterOpts{Name: "house", Host: "127.0.0.1", Port: port}, Routes: routes,
-			MQTT: server.MQTTOpts{Host: "127.0.0.1", Port: -1, TLSConfig: demanding(h.tls()), TLSTimeout: 10, AckWait: 2 * time.Second}}
-		s, err := server.NewServer(o)
+	const at = "/srv/lintel-broker"
+	settings, err := Settings(c.key, c.hosts, at)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for i, text := range settings {
+		dir := h.t.TempDir()
+		certificate, err := h.server.Broker().Peer([]string{c.hosts[i]}, time.Now())
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		s.Start()
-		h.t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		if !s.ReadyForConnections(20 * time.Second) {
-			h.t.Fatal("a server of the cluster does not start")
+		if err := h.server.SaveBroker(dir, certificate); err != nil {
+			h.t.Fatal(err)
 		}
-		list, options = append(list, s), append(options, o)
+		text = strings.NewReplacer(at, dir, "0.0.0.0", c.hosts[i]).Replace(text)
+		for from, to := range c.ports {
+			text = strings.ReplaceAll(text, ":"+strconv.Itoa(from)+`"`, ":"+strconv.Itoa(to)+`"`)
+		}
+		file := filepath.Join(dir, "nats.conf")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			h.t.Fatal(err)
+		}
+		c.files = append(c.files, file)
 	}
-	for range 400 {
-		for _, s := range list {
-			if s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == 3 {
-				for _, o := range options { // the server has written the port that it took
-					addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", o.MQTT.Port))
-				}
-				return list, addresses
+	for i := range n {
+		c.start(i)
+	}
+	c.leader()
+	return c
+}
+
+func (c *cluster) start(i int) {
+	c.h.t.Helper()
+	o, err := server.ProcessConfigFile(c.files[i])
+	if err != nil {
+		c.h.t.Fatal(err)
+	}
+	o.NoSigs, o.NoLog = true, true
+	s, err := server.NewServer(o)
+	if err != nil {
+		c.h.t.Fatal(err)
+	}
+	s.Start()
+	c.h.t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(20 * time.Second) {
+		c.h.t.Fatal("a server of the cluster does not start")
+	}
+	c.servers[i] = s
+}
+
+// leader waits until the servers have agreed who leads.
+func (c *cluster) leader() {
+	c.h.t.Helper()
+	for range 600 {
+		for _, s := range c.servers {
+			if len(c.servers) == 1 || s.Running() && s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == len(c.servers) {
+				return
 			}
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	h.t.Fatal("the cluster finds no leader")
-	return nil, nil
+	c.h.t.Fatal("the cluster finds no leader")
 }
 
-// The fleet has outgrown one machine: a cluster carries, and goes on when the server dies that headquarters is connected to.
-func TestClusterCarries(t *testing.T) {
+func (c *cluster) address(i, port int) string {
+	return net.JoinHostPort(c.hosts[i], strconv.Itoa(c.ports[port]))
+}
+
+// join is headquarters at the cluster.
+func (c *cluster) join(admit func(string, *x509.Certificate) error) *Cluster {
+	c.h.t.Helper()
+	var list []string
+	for i := range c.hosts {
+		list = append(list, c.address(i, PortNATS))
+	}
+	n, err := Join(ClusterConfig{Servers: list, Key: c.key, Admit: admit, Log: quiet(), TLS: c.h.client})
+	if err != nil {
+		c.h.t.Fatal(err)
+	}
+	select {
+	case <-n.opened:
+	case <-time.After(40 * time.Second):
+		n.Close()
+		c.h.t.Fatal("headquarters does not get to work with the cluster")
+	}
+	return n
+}
+
+func TestClusterConforms(t *testing.T) {
 	h := newHouse(t)
-	list, addresses := h.cluster()
-	r := h.dial(strings.Join([]string{addresses[0], addresses[1]}, ","))
-	t.Cleanup(func() { r.Close() })
-	conforms(t, h, func() string { return addresses[2] }, r, func() Uplink { // kiosks are at another server than headquarters
-		r.Close()
-		r = h.dial(strings.Join([]string{addresses[0], addresses[1]}, ","))
-		return r
+	c := h.cluster(1)
+	n := c.join(anybody)
+	t.Cleanup(func() { n.Close() })
+	conforms(t, h, func() string { return c.address(0, PortMQTT) }, n, func() Uplink {
+		n.Close()
+		n = c.join(anybody)
+		return n
 	})
-	kiosk, down := h.kiosk(addresses[2], name(3))
-	again := make(chan []byte, 64)
-	heard := func(_ mqtt.Client, m mqtt.Message) { again <- m.Payload() }
-	list[0].Shutdown()
-	// Until the others have agreed on who leads, nothing is confirmed; a kiosk whose session ended meanwhile comes back.
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		err := wait(kiosk.Publish("lintel/v1/"+name(3)+"/up/msg", 1, false, []byte("still here")))
+}
+
+// At every server of a cluster a kiosk is itself and nobody else, as at the broker inside hq serve.
+//
+// Control: A21
+func TestClusterKnowsItsKiosks(t *testing.T) {
+	h, other := newHouse(t), newHouse(t)
+	c := h.cluster(3)
+	barred := name(66)
+	var removed atomic.Bool
+	n := c.join(func(kiosk string, _ *x509.Certificate) error {
+		if kiosk == barred || removed.Load() && kiosk == name(4) {
+			return errors.New("barred")
+		}
+		return nil
+	})
+	defer func() { n.Close() }()
+	at := func(i int) string { return c.address(i, PortMQTT) }
+	evil, downEvil := h.kiosk(at(0), name(1))
+	_, victim := h.kiosk(at(1), name(2))
+	for what, o := range map[string]*mqtt.ClientOptions{
+		"under the name of another":      h.options(at(2), name(2), h.certificate(name(1))),
+		"who is barred":                  h.options(at(0), barred, h.certificate(barred)),
+		"with a name that is a wildcard": h.options(at(0), "*", h.certificate("*")),
+		"as headquarters":                h.options(at(0), "headquarters", h.certificate("headquarters")),
+		"of another house":               h.options(at(0), name(3), other.certificate(name(3))).SetTLSConfig(&tls.Config{Certificates: []tls.Certificate{other.certificate(name(3))}, RootCAs: h.server.Pool()}),
+		"without a certificate":          h.options(at(0), name(3), tls.Certificate{}).SetTLSConfig(&tls.Config{RootCAs: h.server.Pool()}),
+		"with TLS 1.2":                   h.options(at(0), name(3), h.certificate(name(3))).SetTLSConfig(&tls.Config{Certificates: []tls.Certificate{h.certificate(name(3))}, RootCAs: h.server.Pool(), MaxVersion: tls.VersionTLS12}),
+	} {
+		client := mqtt.NewClient(o)
+		if err := wait(client.Connect()); err == nil {
+			t.Errorf("a kiosk %s is connected", what)
+			client.Disconnect(0)
+		}
+	}
+	for _, topic := range []string{wire.Up(name(2)), wire.Down(name(2)), wire.Down(name(1)), "$JS/API/INFO", "$MQTT/msgs/" + wire.Up(name(2)), "$SYS/REQ/USER/AUTH", "$SYS/REQ/SERVER/PING"} {
+		publish(t, evil, topic, []byte("forged")) // the servers acknowledge what they drop
+	}
+	silent(t, n)
+	for _, topic := range []string{wire.Down(name(2)), wire.Up(name(1)), wire.Up("+"), "#", "lintel/v1/+/down/cmd", "$SYS/#", "$MQTT/sub/#", "$JS/#"} {
+		token := evil.Subscribe(topic, 1, nil)
+		if err := wait(token); err == nil && token.(*mqtt.SubscribeToken).Result()[topic] != refusedQoS {
+			t.Errorf("may read %q", topic)
+		}
+	}
+	if err := n.Send(t.Context(), name(2), []byte("secret")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-victim:
+		if string(got) != "secret" {
+			t.Errorf("the kiosk got %q", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("who wanted to be another has ended its session")
+	}
+	if len(downEvil)+len(victim) != 0 {
+		t.Errorf("%d messages at one kiosk, %d at the other", len(downEvil), len(victim))
+	}
+
+	// The NATS port and that of the servers among each other are for no kiosk.
+	for _, port := range []int{PortNATS, PortRoute} {
+		nc, err := nats.Connect("tls://"+c.address(0, port), nats.Secure(&tls.Config{Certificates: []tls.Certificate{h.certificate(name(1))}, RootCAs: h.server.Pool()}),
+			nats.TLSHandshakeFirst(), nats.Timeout(5*time.Second))
 		if err == nil {
+			nc.Close()
+			t.Errorf("a kiosk is in at port %d", port)
+		}
+	}
+
+	// A kiosk that is removed goes, though headquarters has started anew since it came.
+	leaves, lost := h.options(at(2), name(4), h.certificate(name(4))), make(chan error, 1)
+	client := mqtt.NewClient(leaves.SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }))
+	if err := wait(client.Connect()); err != nil {
+		t.Fatal(err)
+	}
+	n.Close()
+	late := mqtt.NewClient(h.options(at(1), name(5), h.certificate(name(5))))
+	if err := wait(late.Connect()); err == nil {
+		t.Error("somebody new is in while headquarters is away")
+	}
+	n = c.join(n.config.Admit)
+	removed.Store(true)
+	n.Kick(name(4))
+	select {
+	case <-lost:
+	case <-time.After(15 * time.Second):
+		t.Error("a removed kiosk is still connected")
+	}
+	if err := wait(mqtt.NewClient(h.options(at(2), name(4), h.certificate(name(4)))).Connect()); err == nil {
+		t.Error("a removed kiosk is in again")
+	}
+	back := mqtt.NewClient(h.options(at(1), name(5), h.certificate(name(5))))
+	if err := wait(back.Connect()); err != nil {
+		t.Errorf("headquarters is back, and nobody new is let in: %v", err)
+	}
+	back.Disconnect(0)
+}
+
+// A server dies that a kiosk and perhaps headquarters are connected to: the kiosk comes in at another, with headquarters' leave, and both hear each other.
+func TestClusterOutlivesAServer(t *testing.T) {
+	h := newHouse(t)
+	c := h.cluster(3)
+	n := c.join(anybody)
+	defer n.Close()
+	h.kiosk(c.address(0, PortMQTT), name(3))
+	gone := 0
+	for i := range c.hosts { // the one that asks headquarters
+		if strings.Contains(n.system.ConnectedUrl(), c.address(i, PortNATS)) {
+			gone = i
+		}
+	}
+	c.servers[gone].Shutdown()
+	left := c.address((gone+1)%3, PortMQTT)
+	again := make(chan []byte, 64)
+	certificate := h.certificate(name(3))
+	var kiosk mqtt.Client
+	said := 0
+	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(500 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody is heard any more")
+		}
+		if kiosk == nil || !kiosk.IsConnectionOpen() {
+			kiosk = mqtt.NewClient(h.options(left, name(3), certificate))
+			if wait(kiosk.Connect()) != nil {
+				continue
+			}
+			if wait(kiosk.Subscribe(wire.Down(name(3)), 1, func(_ mqtt.Client, m mqtt.Message) { again <- m.Payload() })) != nil {
+				continue
+			}
+		}
+		said++
+		if wait(kiosk.Publish(wire.Up(name(3)), 1, false, fmt.Append(nil, said))) == nil {
 			break
 		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		if !kiosk.IsConnectionOpen() && wait(kiosk.Connect()) == nil {
-			_ = wait(kiosk.Subscribe(wire.Down(name(3)), 1, heard)) // or the next turn does
-		}
 	}
-	if m := receiveWithin(t, r, 60*time.Second); m.Kiosk != name(3) || string(m.Data) != "still here" {
-		t.Errorf("got %q of %q", m.Data, m.Kiosk)
+	defer kiosk.Disconnect(0)
+	for {
+		m := receiveWithin(t, n, 60*time.Second)
+		_ = m.Ack()
+		if m.Kiosk == name(3) && string(m.Data) == fmt.Sprint(said) {
+			break
+		}
 	}
 	for range 60 {
-		if err := r.Send(t.Context(), name(3), []byte("so are we")); err == nil {
+		if n.Send(t.Context(), name(3), []byte("so are we")) == nil {
 			break
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
-	var got []byte
 	select {
-	case got = <-down:
-	case got = <-again:
+	case got := <-again:
+		if string(got) != "so are we" {
+			t.Errorf("the kiosk got %q", got)
+		}
 	case <-time.After(20 * time.Second):
-		t.Fatal("the kiosk got nothing")
+		t.Error("the kiosk got nothing")
 	}
-	if string(got) != "so are we" {
-		t.Errorf("the kiosk got %q", got)
+}
+
+func TestSettingsThatCannotBe(t *testing.T) {
+	for what, f := range map[string]func() ([]string, error){
+		"no key":        func() ([]string, error) { return Settings(ClusterKey{}, []string{"a"}, "/x") },
+		"two servers":   func() ([]string, error) { return Settings(NewClusterKey(), []string{"a", "b"}, "/x") },
+		"a quote":       func() ([]string, error) { return Settings(NewClusterKey(), []string{`a"`}, "/x") },
+		"a folder's":    func() ([]string, error) { return Settings(NewClusterKey(), []string{"a"}, "/x\ny") },
+		"no folder":     func() ([]string, error) { return Settings(NewClusterKey(), []string{"a"}, "") },
+		"an empty name": func() ([]string, error) { return Settings(NewClusterKey(), []string{""}, "/x") },
+	} {
+		if files, err := f(); err == nil {
+			t.Errorf("%s: %d settings", what, len(files))
+		}
 	}
 }

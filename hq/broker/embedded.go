@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -42,7 +41,8 @@ const (
 	// redeliver is how long a kiosk may take to acknowledge: nats' 30 s would deliver after newer messages (measured).
 	redeliver = 2 * time.Second
 	// headroom of a payload over a kiosk's largest message: headers, and what headquarters stores.
-	headroom = 16 << 10
+	headroom   = 16 << 10
+	maxPayload = wire.MaxMessage + headroom
 	// look is how often the broker is asked whether it still stores.
 	look = time.Second
 	// floor is how much room the disk must have, bytes. A NATS server that has met the end of a disk stores nothing more until it is started again.
@@ -51,22 +51,19 @@ const (
 
 // Embedded is a NATS server with its MQTT listener, inside this process. No kiosk reaches anything but MQTT; nothing else listens.
 type Embedded struct {
-	config   Config
-	options  *server.Options
-	server   *server.Server
-	issuer   nkeys.KeyPair // vouches for who is let in, within this process
-	nc       *nats.Conn    // of headquarters
-	auth     *nats.Conn    // answers who may connect
-	js       jetstream.JetStream
-	messages jetstream.MessagesContext
-	mu       sync.Mutex
-	clients  map[string]uint64 // newest connection of a kiosk, by name
+	gate
+	carrier // of headquarters
+	config  Config
+	options *server.Options
+	server  *server.Server
+	auth    *nats.Conn // answers who may connect
 }
 
 // Start starts the broker; Close ends it. No kiosk is let in before the durable consumer of what kiosks say exists: what is published without one is
 // thrown away although it is acknowledged.
 func Start(ctx context.Context, c Config) (*Embedded, error) {
-	e := &Embedded{config: c, clients: map[string]uint64{}}
+	e := &Embedded{config: c, gate: gate{admit: c.Admit, log: c.Log, clients: map[string]connection{}}}
+	e.end = func(c connection) { _ = e.server.DisconnectClientByID(c.id) } // an error means that it has gone by itself
 	if err := e.start(ctx); err != nil {
 		e.Close()
 		return nil, fmt.Errorf("start broker: %w", err)
@@ -121,7 +118,7 @@ func (e *Embedded) start(ctx context.Context) (err error) {
 	if e.js, err = jetstream.New(e.nc); err != nil {
 		return err
 	}
-	if err := e.streams(ctx); err != nil {
+	if err := e.streams(ctx, 1); err != nil {
 		return err
 	}
 	if e.auth, err = e.connect(loginAuth, auth); err != nil {
@@ -164,7 +161,7 @@ func (e *Embedded) settings(hq, auth nkeys.KeyPair) (*server.Options, error) {
 		ServerName:         "headquarters",
 		DontListen:         true, // nobody speaks NATS to it from outside
 		NoSigs:             true,
-		MaxPayload:         wire.MaxMessage + headroom,
+		MaxPayload:         maxPayload,
 		JetStream:          true,
 		StoreDir:           e.config.Dir,
 		JetStreamMaxStore:  e.config.Room,
@@ -262,16 +259,6 @@ func (e *Embedded) room() error {
 		return fmt.Errorf("the disk of %q is full: %d KB are left; make room and start again, nothing that was acknowledged is lost", e.config.Dir, left>>10)
 	}
 	return nil
-}
-
-// Kick ends the connection of a kiosk that is no longer to be there.
-func (e *Embedded) Kick(kiosk string) {
-	e.mu.Lock()
-	id, ok := e.clients[kiosk]
-	e.mu.Unlock()
-	if ok {
-		_ = e.server.DisconnectClientByID(id) // an error means that it has gone by itself
-	}
 }
 
 // Close ends the broker and waits for it.

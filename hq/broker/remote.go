@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 
 // RemoteConfig says how to reach somebody else's broker.
 type RemoteConfig struct {
-	Address string // host:port; several servers of one cluster with commas between, of which one is used
+	Address string // host:port
 	Client  string // MQTT client id; the broker must let it read every Up and write every Down
 	// TLS is asked for at every connection, so that a certificate is renewed in time.
 	TLS func() (*tls.Config, error)
@@ -59,10 +58,7 @@ func Dial(c RemoteConfig) (*Remote, error) {
 	}
 	r := &Remote{messages: make(chan Message, inbox), closed: make(chan struct{}), config: c, log: c.Log}
 	r.ctx, r.hangUp = context.WithCancel(context.Background())
-	o := mqtt.NewClientOptions()
-	for _, address := range strings.Split(c.Address, ",") {
-		o.AddBroker("ssl://" + address)
-	}
+	o := mqtt.NewClientOptions().AddBroker("ssl://" + c.Address)
 	o.SetClientID(c.Client).SetProtocolVersion(4) // 3.1.1
 	o.SetCleanSession(false).SetAutoReconnect(true).SetConnectRetry(true).SetConnectRetryInterval(reconnect).SetMaxReconnectInterval(reconnect)
 	o.SetKeepAlive(keepAlive).SetPingTimeout(time.Hour).SetConnectTimeout(patience).SetWriteTimeout(time.Second) // the line watches better, and takes a packet at once

@@ -82,12 +82,15 @@ func present(path string) bool {
 	return err == nil
 }
 
+// client is how headquarters connects to somebody else's servers.
+func (h *house) client() (*tls.Config, error) {
+	c, err := h.server.Broker().Client("headquarters", time.Now())
+	return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: h.server.Pool(), MinVersion: tls.VersionTLS13}, err
+}
+
 func (h *house) dial(address string) *Remote {
 	h.t.Helper()
-	r, err := Dial(RemoteConfig{Address: address, Client: "headquarters", Log: quiet(), TLS: func() (*tls.Config, error) {
-		c, err := h.server.Broker().Client("headquarters", time.Now())
-		return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: h.server.Pool(), MinVersion: tls.VersionTLS13}, err
-	}})
+	r, err := Dial(RemoteConfig{Address: address, Client: "headquarters", Log: quiet(), TLS: h.client})
 	if err != nil {
 		h.t.Fatal(err)
 	}

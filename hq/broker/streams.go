@@ -27,21 +27,33 @@ const (
 	fetched        = 32              // messages ahead of Receive, of at most 152 KiB
 )
 
+// carrier is a NATS connection over which messages of kiosks come and go: those that they publish lie in the MQTT listener's stream.
+type carrier struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	messages jetstream.MessagesContext
+}
+
 // streams makes, before the first kiosk connects, what the MQTT listener would make itself with wider limits.
-func (e *Embedded) streams(ctx context.Context) error {
-	for _, c := range []jetstream.StreamConfig{
+func (c *carrier) streams(ctx context.Context, replicas int) error {
+	for _, s := range []jetstream.StreamConfig{
 		{Name: messageStream, Subjects: []string{messageSubject + ">"}, Retention: jetstream.InterestPolicy,
 			Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: waiting},
 		// Nothing is retained, and nothing is published with QoS 2: no message fits.
 		{Name: "$MQTT_rmsgs", Subjects: []string{"$MQTT.rmsgs.>"}, MaxMsgsPerSubject: 1, MaxMsgSize: 1},
 		{Name: "$MQTT_qos2in", Subjects: []string{"$MQTT.qos2.in.>"}, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 1, MaxMsgSize: 1},
 	} {
-		c.Storage = jetstream.FileStorage
-		if _, err := e.js.CreateOrUpdateStream(ctx, c); err != nil {
-			return fmt.Errorf("create stream %q: %w", c.Name, err)
+		s.Storage, s.Replicas = jetstream.FileStorage, replicas
+		if _, err := c.js.CreateOrUpdateStream(ctx, s); err != nil {
+			return fmt.Errorf("create stream %q: %w", s.Name, err)
 		}
 	}
-	consumer, err := e.js.CreateOrUpdateConsumer(ctx, messageStream, jetstream.ConsumerConfig{
+	return c.listen(ctx)
+}
+
+// listen makes the durable consumer of what kiosks say, if it is not there, and begins to read.
+func (c *carrier) listen(ctx context.Context) error {
+	consumer, err := c.js.CreateOrUpdateConsumer(ctx, messageStream, jetstream.ConsumerConfig{
 		Durable:       durable,
 		FilterSubject: messageSubject + subject(wire.Up("*")),
 		AckPolicy:     jetstream.AckExplicitPolicy,
@@ -51,14 +63,14 @@ func (e *Embedded) streams(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create consumer: %w", err)
 	}
-	e.messages, err = consumer.Messages(jetstream.PullMaxMessages(fetched))
+	c.messages, err = consumer.Messages(jetstream.PullMaxMessages(fetched))
 	return err
 }
 
 // Receive waits for the next message of a kiosk.
-func (e *Embedded) Receive(ctx context.Context) (Message, error) {
+func (c *carrier) Receive(ctx context.Context) (Message, error) {
 	for {
-		m, err := e.messages.Next(jetstream.NextContext(ctx))
+		m, err := c.messages.Next(jetstream.NextContext(ctx))
 		switch {
 		case ctx.Err() != nil:
 			return Message{}, ctx.Err()
@@ -80,11 +92,11 @@ func (e *Embedded) Receive(ctx context.Context) (Message, error) {
 }
 
 // Send publishes to a connected kiosk. The message passes through memory alone: nothing of it reaches a disk of the broker.
-func (e *Embedded) Send(_ context.Context, kiosk string, envelope []byte) error {
+func (c *carrier) Send(_ context.Context, kiosk string, envelope []byte) error {
 	if err := sendable(kiosk, envelope); err != nil {
 		return err
 	}
-	if err := e.nc.Publish(subject(wire.Down(kiosk)), envelope); err != nil {
+	if err := c.nc.Publish(subject(wire.Down(kiosk)), envelope); err != nil {
 		if errors.Is(err, nats.ErrConnectionClosed) {
 			err = ErrClosed
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -100,7 +101,7 @@ func (o kioskOptions) add(ctx context.Context, file string, out io.Writer) error
 	}
 	var chain []byte
 	for _, c := range a.Chain {
-		chain = append(chain, block("CERTIFICATE", c)...)
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c})...)
 	}
 	for name, data := range map[string][]byte{"root.pub": root, "trust.cose": a.Trust, "certificate.pem": chain} {
 		if err := authority.Replace(filepath.Join(o.out, name), data, 0o644); err != nil {

@@ -76,6 +76,7 @@ func commands() []command {
 		{"lockdown", "lock all doors or one", lockdownCommand},
 		{"disable", "have nobody recognised", disableCommand},
 		{"certificate", "make a certificate for somebody else's broker", certificateCommand},
+		{"cluster", "make what the house's own NATS servers need", clusterCommand},
 		{"backup", "write the state to a file", backupCommand},
 		{"restore", "take a backup back", restoreCommand},
 	})

@@ -28,30 +28,35 @@ const serveAbout = `Runs headquarters on the folder that hq init made: the broke
 the other commands of hq. It can neither enrol nor open: operators' keys are not here.`
 
 type serveOptions struct {
-	dir, listen, remote string
-	master              string // file
-	names               []string
-	room                int64
-	clockMended         bool
+	dir, listen     string
+	remote, cluster string
+	master          string // file
+	names           []string
+	room            int64
+	clockMended     bool
 }
 
 // serveCommand runs headquarters.
 func serveCommand(ctx context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("serve", "-dir DIR -name HOST [-listen ADDRESS] | -dir DIR -broker ADDRESS", serveAbout, progress)
+	p := newPage("serve", "-dir DIR -name HOST [-listen ADDRESS] | -dir DIR -cluster HOST,HOST,HOST | -dir DIR -broker ADDRESS", serveAbout, progress)
 	o := serveOptions{}
 	p.StringVar(&o.listen, "listen", ":8883", "`address` at which kiosks connect, host:port")
 	p.Func("name", "`host` name or address by which kiosks know this machine; may be said several times (required)", func(s string) error {
 		o.names = append(o.names, s)
 		return nil
 	})
-	p.StringVar(&o.remote, "broker", "", "`address` of somebody else's broker, host:port, which kiosks use instead; of a cluster several, with commas between; docs/HQ.md says what it must be set to")
+	p.StringVar(&o.remote, "broker", "", "`address` of somebody else's broker, host:port, which kiosks use instead; docs/HQ.md says what it must be set to")
+	p.StringVar(&o.cluster, "cluster", "", "`hosts` of the house's own NATS servers, with commas between, which kiosks use instead; hq cluster makes what they need")
 	p.StringVar(&o.master, "master", "", "`file` of the master key of the people (default DIR/"+masterFile+")")
 	p.BoolVar(&o.clockMended, "clock-mended", false, "this machine's clock was ahead, kiosks were told so, and it is right now")
 	room := p.Int64("room", 0, "`megabytes` that the state may take (default three quarters of what is free)")
 	if _, err := p.words(args, 0, 0); err != nil {
 		return err
 	}
-	if len(o.names) == 0 && o.remote == "" {
+	if o.remote != "" && o.cluster != "" {
+		return fmt.Errorf("say -broker or -cluster: %w", errUsage)
+	}
+	if len(o.names) == 0 && o.remote == "" && o.cluster == "" {
 		return fmt.Errorf("say by which name kiosks know this machine, -name HOST: %w", errUsage)
 	}
 	o.dir, o.room = p.dir, *room<<20
@@ -85,7 +90,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 	}
 	s.keys.Store(keys)
 	listen := o.listen
-	if o.remote != "" {
+	if o.remote != "" || o.cluster != "" {
 		listen = ""
 	}
 	b, err := broker.Start(ctx, broker.Config{Dir: filepath.Join(o.dir, stateFolder), Listen: listen, Room: o.room, Log: log,
@@ -94,15 +99,11 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 		return err
 	}
 	defer b.Close()
-	var uplink broker.Uplink = b
-	if o.remote != "" {
-		r, err := broker.Dial(broker.RemoteConfig{Address: o.remote, Client: "headquarters", TLS: s.asClient, Log: log})
-		if err != nil {
-			return err
-		}
-		defer r.Close()
-		uplink = r
+	w, err := s.way(b)
+	if err != nil {
+		return err
 	}
+	defer w.close()
 	if s.store, err = store.Open(ctx, b.JetStream()); err != nil {
 		return err
 	}
@@ -116,16 +117,12 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 	}
 	defer records.Close()
 	s.records = records
-	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: uplink, Server: keys, People: vault, Ledger: taker{records}, Alarm: s.note, Kick: b.Kick, Now: time.Now, ClockMended: o.clockMended, Log: log})
+	f, err := fleet.Open(ctx, fleet.Config{Store: s.store, Uplink: w.uplink, Server: keys, People: vault, Ledger: taker{records}, Alarm: s.note, Kick: w.kick, Now: time.Now, ClockMended: o.clockMended, Log: log})
 	if err != nil {
 		return err
 	}
 	s.fleet.Store(f)
-	where := "broker " + o.remote
-	if o.remote == "" {
-		where = b.Address()
-	}
-	fmt.Fprintf(out, "headquarters serves kiosks at %s\n", where)
+	fmt.Fprintf(out, "headquarters serves kiosks at %s\n", w.where)
 	return together(ctx, f.Run, b.Wait, records.Run, s.watch, s.forget, func(ctx context.Context) error {
 		return hatch.Serve(ctx, filepath.Join(o.dir, socketName), s.verbs())
 	})

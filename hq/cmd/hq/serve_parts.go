@@ -8,11 +8,39 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/lintel-access/lintel/hq/broker"
 	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/sync/wire"
 )
+
+// way is how messages go to kiosks and come from them.
+type way struct {
+	uplink broker.Uplink
+	kick   func(kiosk string)
+	close  func()
+	where  string
+}
+
+// way is the broker b of this process, or the house's own, which b then only stores beside.
+func (s *served) way(b *broker.Embedded) (w way, err error) {
+	switch o := s.options; {
+	case o.cluster != "":
+		c, err := s.join()
+		if err != nil {
+			return w, err
+		}
+		return way{c, c.Kick, c.Close, "cluster " + o.cluster}, nil
+	case o.remote != "":
+		r, err := broker.Dial(broker.RemoteConfig{Address: o.remote, Client: "headquarters", TLS: s.asClient, Log: s.log})
+		if err != nil {
+			return w, err
+		}
+		return way{r, func(string) {}, r.Close, "broker " + o.remote}, nil // such a broker cannot be asked to
+	}
+	return way{b, b.Kick, func() {}, b.Address()}, nil
+}
 
 // people is the vault that orders about people are handed on from; nil where there is none yet.
 func (s *served) people() (fleet.People, error) {

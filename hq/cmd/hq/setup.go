@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/lintel-access/lintel/hq/authority"
@@ -87,24 +84,10 @@ func certificateCommand(_ context.Context, args []string, out, progress io.Write
 	if err != nil {
 		return err
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
+	if err := s.SaveBroker(*folder, c); err != nil {
 		return err
 	}
-	chain := slices.Concat(block("CERTIFICATE", c.Certificate[0]), block("CERTIFICATE", c.Certificate[1]))
-	for _, f := range []struct {
-		name string
-		data []byte
-	}{{"broker.key", block("PRIVATE KEY", key)}, {"broker.crt", chain}, {"authority.crt", block("CERTIFICATE", s.Broker().Authority.Raw)}} {
-		if err := authority.Replace(filepath.Join(*folder, f.name), f.data, 0o600); err != nil {
-			return err
-		}
-	}
 	return say(out, nil, "%s: good until %s\n", *folder, c.Leaf.NotAfter.Format(time.DateOnly))
-}
-
-func block(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 const trustAbout = `Changes who may do what to the fleet, with the keys from the safe. Kiosks that are connected hear of it at once, the others when they greet.

@@ -1,0 +1,76 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// What hq cluster writes starts a server of the house, and hq serve gets to work with it.
+func TestHousesOwnServers(t *testing.T) {
+	s := newSite(t)
+	at, hosts := s.file("c"), "127.0.0.1"
+	s.refused("no key for a cluster", "serve", "-dir", s.dir, "-cluster", hosts)
+	s.refused("name 1, 3 or 5", "cluster", "a", "b", "-out", s.file("no"), "-dir", s.dir)
+	s.must("cluster", hosts, "-out", s.file("c"), "-at", filepath.Join(at, hosts), "-dir", s.dir)
+	conf := filepath.Join(at, hosts, "nats.conf")
+	first, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.must("cluster", hosts, "-out", s.file("again"), "-at", filepath.Join(at, hosts), "-dir", s.dir)
+	if again, err := os.ReadFile(filepath.Join(s.file("again"), hosts, "nats.conf")); err != nil || string(again) != string(first) {
+		t.Errorf("renewing certificates changes the settings: %v", err)
+	}
+	for _, name := range []string{conf, filepath.Join(at, hosts, "broker.key"), filepath.Join(s.dir, clusterKeyFile)} {
+		if info, err := os.Stat(name); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	free := strings.NewReplacer(`0.0.0.0:4222"`, `127.0.0.1:-1"`, `0.0.0.0:8883"`, `127.0.0.1:-1"`).Replace(string(first))
+	if err := os.WriteFile(conf, []byte(free), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := server.ProcessConfigFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.NoSigs, o.NoLog = true, true
+	theirs, err := server.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.Start()
+	defer func() { theirs.Shutdown(); theirs.WaitForShutdown() }()
+	if !theirs.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the server does not start")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"serve", "-dir", s.dir, "-cluster", theirs.Addr().String()}, io.Discard, io.Discard)
+	}()
+	reads := func() bool {
+		j, err := theirs.Jsz(&server.JSzOptions{Account: "LINTEL"})
+		return err == nil && j.Consumers == 1
+	}
+	for !reads() && ctx.Err() == nil {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if !reads() {
+		t.Error("headquarters does not read what kiosks say there")
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
