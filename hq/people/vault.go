@@ -211,6 +211,10 @@ func (p *People) open(read bool, f func(*bbolt.Tx) error) error {
 	if read && p.hurried {
 		wait = briefly
 	}
+	return p.locked(read, wait, f)
+}
+
+func (p *People) locked(read bool, wait time.Duration, f func(*bbolt.Tx) error) error {
 	db, err := bbolt.Open(filepath.Join(p.dir, dbFile), 0o600, &bbolt.Options{Timeout: wait, ReadOnly: read})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return ErrInUse

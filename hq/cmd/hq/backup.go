@@ -1,19 +1,28 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/lintel-access/lintel/hq/broker"
+	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/hq/store"
 )
 
-const backupAbout = `Writes the state of the hq serve that runs on DIR to a new file: which kiosks there are, their streams, orders in the clear. It is not encrypted,
-and has no references of anybody, no people's names, no kiosk's records and no key: DIR/ledger and DIR/people are copied as files, those of keys by hand, once.`
+// peopleEnding is of the second file of a backup.
+const peopleEnding = ".people"
+
+const backupAbout = `Writes two new files while hq serve runs on DIR. FILE is its state: which kiosks there are, their streams, orders in the clear; it is not encrypted, and
+has no references of anybody, no people's names and no key. FILE.people is the people, if there are any: encrypted as they lie in DIR/people, whole as of one
+moment whoever is enrolled meanwhile, and of no use without DIR/people/people.keys, which belongs in no backup: deletions would not reach it.
+DIR/ledger is copied as files, keys by hand, once.`
 
 // backupCommand writes a backup.
 func backupCommand(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -27,16 +36,23 @@ func backupCommand(ctx context.Context, args []string, out, progress io.Writer) 
 		return err
 	}
 	n, err := ask[counted](ctx, p, verbBackup, backupRequest{file})
-	return say(out, err, "%d values in %s\n", n.Values, file)
+	with := ""
+	if n.People {
+		with = ", people in " + file + peopleEnding
+	}
+	return say(out, err, "%d values in %s%s\n", n.Values, file, with)
 }
 
-const restoreAbout = `Puts a backup into the empty state of DIR, which has the files of keys. hq serve must not run. Kiosks that have been told something since the
+const restoreAbout = `Puts a backup into the empty state of DIR, which has the files of keys, and FILE.people, if it is there, into DIR/people, where people.keys are and no
+people.db is; where people.db is, it is newer, and stays. hq serve must not run. Kiosks that have been told something since the
 backup are quarantined at their next greeting, because they stand at commands that this state does not know: hq kiosk adopt has each carry on.`
 
 // restoreCommand takes a backup back.
 func restoreCommand(ctx context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("restore", "FILE -dir DIR", restoreAbout, progress)
-	words, err := p.words(args, 1, 1)
+	var o office
+	p := o.flags("restore", "FILE -dir DIR", restoreAbout, progress)
+	alone := p.Bool("people", false, "put back the people alone, beside the state that is there")
+	words, err := o.parse(p, args, 1, 1)
 	if err != nil {
 		return err
 	}
@@ -45,12 +61,21 @@ func restoreCommand(ctx context.Context, args []string, out, progress io.Writer)
 		return err
 	}
 	defer release()
-	f, err := os.Open(words[0])
+	if !*alone {
+		if err := o.restoreState(ctx, words[0], out, progress); err != nil {
+			return err
+		}
+	}
+	return o.restorePeople(words[0]+peopleEnding, out)
+}
+
+func (o *office) restoreState(ctx context.Context, file string, out, progress io.Writer) error {
+	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	b, err := broker.Start(ctx, broker.Config{Dir: filepath.Join(p.dir, stateFolder), Log: slog.New(slog.NewTextHandler(progress, nil))})
+	b, err := broker.Start(ctx, broker.Config{Dir: filepath.Join(o.dir, stateFolder), Log: slog.New(slog.NewTextHandler(progress, nil))})
 	if err != nil {
 		return err
 	}
@@ -65,4 +90,63 @@ func restoreCommand(ctx context.Context, args []string, out, progress io.Writer)
 	}
 	_, err = fmt.Fprintf(out, "%d values restored\n", n)
 	return err
+}
+
+// restorePeople takes the people of a backup back, where there are some in it and none here.
+func (o *office) restorePeople(file string, out io.Writer) error {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = fmt.Fprintf(out, "no people: there is no %s\n", file)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m, err := people.LoadMaster(o.master, askPassphrase)
+	if err != nil {
+		return err
+	}
+	err = people.Restore(o.folder(), m, bufio.NewReader(f))
+	if errors.Is(err, people.ErrThere) {
+		_, err = fmt.Fprintf(out, "people stay as they are in %s: to have those of the backup, move people.db away, then hq restore -people\n", o.folder())
+		return err
+	}
+	return say(out, err, "people restored\n")
+}
+
+// backup writes the state, and then the people, to new files of this account: a state that is older than the people hands on again what it does not
+// remember, while the other way round orders would be missing.
+func (s *served) backup(ctx context.Context, q backupRequest) (any, error) {
+	var c counted
+	err := newFile(q.File, func(w io.Writer) (err error) {
+		c.Values, err = s.store.Backup(ctx, w)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.vault == nil {
+		if _, err := os.Stat(filepath.Join(s.options.dir, peopleFolder)); err == nil {
+			return nil, errors.Join(errors.New("hq serve was started before there were people, and cannot back them up: start it again"), os.Remove(q.File))
+		}
+		return c, nil
+	}
+	c.People = true
+	if err := newFile(q.File+peopleEnding, s.vault.Backup); err != nil {
+		return nil, errors.Join(err, os.Remove(q.File))
+	}
+	return c, nil
+}
+
+// newFile writes a file of mode 0600 that was not there, durably, or leaves none.
+func newFile(path string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }

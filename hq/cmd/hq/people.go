@@ -190,7 +190,7 @@ func (o *office) init(passphrase bool, out io.Writer) error {
 	if err := people.Create(o.folder(), m); err != nil {
 		return errors.Join(err, os.Remove(o.master)) // a key of nothing would stand in the way
 	}
-	fmt.Fprintf(out, "master key %s: keep a copy where no backup of the vault goes\nvault      %s: back up people.db, never people.keys\n", o.master, o.folder())
+	fmt.Fprintf(out, "master key %s: keep a copy where no backup of the vault goes\nvault      %s: hq backup copies it, but never people.keys\n", o.master, o.folder())
 	return nil
 }
 

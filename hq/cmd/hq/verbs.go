@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -115,7 +114,8 @@ type backupRequest struct {
 }
 
 type counted struct {
-	Values int `cbor:"1,keyasint"`
+	Values int  `cbor:"1,keyasint"`
+	People bool `cbor:"2,keyasint"` // they are in a file of their own
 }
 
 const listedAtOnce = 500 // kiosks, of some 500 bytes each
@@ -281,17 +281,4 @@ func (s *served) find(_ context.Context, q kioskRequest) (any, error) {
 	}
 	id, err := s.fleet.Load().ID(name)
 	return named{name, id}, err
-}
-
-// backup writes the state to a new file of this account.
-func (s *served) backup(ctx context.Context, q backupRequest) (any, error) {
-	f, err := os.OpenFile(q.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	n, err := s.store.Backup(ctx, f)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(q.File))
-	}
-	return counted{n}, nil
 }
