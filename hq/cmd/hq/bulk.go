@@ -72,8 +72,9 @@ func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
 		}
 	})
 	fmt.Fprintf(progress, "bulk: %d enrolled, %d before, %d not; batch %s\n", report.Enrolled, report.Before, report.Failed, report.Batch)
+	o.sayUnplaced(ctx, progress, take.placed)
 	if o.draft != "" && report.Enrolled > 0 { // also those of before an interruption: when they are handed in, the table goes on behind them
-		err = errors.Join(err, take.write(out))
+		err = errors.Join(err, o.end(fs, take.drafts, out, nil))
 	}
 	if err != nil {
 		return fmt.Errorf("%w; run it again to go on", err)
@@ -174,7 +175,7 @@ func approve(ctx context.Context, args []string, out, progress io.Writer) error 
 	if len(drafts) == 0 {
 		return nil
 	}
-	return o.end(drafts, out, func(signed []draft.Signed) error { return o.hand(ctx, fs, signed, out, progress) })
+	return o.end(fs, drafts, out, func(signed []draft.Signed) error { return o.hand(ctx, fs, signed, out, progress) })
 }
 
 // waits is a line for whoever is to approve.

@@ -61,7 +61,7 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 		}
 	}
 	if at != "" {
-		if r.At, err = parseHash("-at", at); err != nil {
+		if r.At, err = o.atKiosk(ctx, at); err != nil {
 			return err
 		}
 	}
@@ -85,65 +85,80 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	o.sayUnplaced(ctx, out, take.placed)
 	if o.draft != "" {
-		return take.write(out)
+		return o.end(fs, take.drafts, out, nil)
 	}
 	o.tell(ctx, progress)
-	sayEnrolled(out, done)
-	return nil
+	return o.sayEnrolled(out, done)
 }
 
 // enroller enrols people at once, or gathers drafts of it.
 type enroller struct {
-	enrol func(context.Context, people.Request) (people.Enrolled, error)
-	write func(out io.Writer) error // of the drafts
+	office *office
+	people *people.People
+	host   *extract.Host
+	rules  people.Rules
+	by     people.Operator // unless it drafts
+	drafts []draft.Draft
+	placed []placing // of those who were enrolled, or drafted
 }
 
-func (o *office) enroller() (e enroller, err error) {
+func (o *office) enroller() (*enroller, error) {
 	host, err := o.extractor()
 	if err != nil {
-		return e, err
+		return nil, err
 	}
 	rules, err := o.rules()
 	if err != nil {
-		return e, err
+		return nil, err
 	}
 	var by people.Operator
 	if o.draft == "" {
 		if by, err = o.operator(); err != nil {
-			return e, err
+			return nil, err
 		}
 	}
 	p, err := o.open()
-	if err != nil {
-		return e, err
-	}
-	var drafts []draft.Draft
-	e.enrol = func(ctx context.Context, r people.Request) (people.Enrolled, error) {
-		if o.draft == "" {
-			return p.Enrol(ctx, r, by, host, rules)
-		}
-		if len(drafts) == draft.MaxItems {
-			return people.Enrolled{}, fmt.Errorf("one file holds no more than %d drafts", draft.MaxItems)
-		}
-		d, err := p.DraftEnrolment(ctx, r, host, rules)
-		if err == nil {
-			drafts = append(drafts, d)
-		}
-		return people.Enrolled{}, err
-	}
-	e.write = func(out io.Writer) error { return o.end(drafts, out, nil) }
-	return e, nil
+	return &enroller{office: o, people: p, host: host, rules: rules, by: by}, err
 }
 
-func sayEnrolled(out io.Writer, done people.Enrolled) {
-	fmt.Fprintf(out, "person %v\norder  %x\n", done.Person, done.Order)
-	if done.Pending != "" {
-		fmt.Fprintf(out, "waits for a second operator (%s): hq approve %x\n", done.Pending, done.Order)
+func (e *enroller) enrol(ctx context.Context, r people.Request) (done people.Enrolled, err error) {
+	if e.office.draft == "" {
+		done, err = e.people.Enrol(ctx, r, e.by, e.host, e.rules)
+	} else {
+		err = e.draft(ctx, r)
 	}
+	if err == nil {
+		e.placed = append(e.placed, placing{r.Groups, r.At})
+	}
+	return done, err
+}
+
+func (e *enroller) draft(ctx context.Context, r people.Request) error {
+	if len(e.drafts) == draft.MaxItems {
+		return fmt.Errorf("one file holds no more than %d drafts", draft.MaxItems)
+	}
+	d, err := e.people.DraftEnrolment(ctx, r, e.host, e.rules)
+	if err == nil {
+		e.drafts = append(e.drafts, d)
+	}
+	return err
+}
+
+func (o *office) sayEnrolled(out io.Writer, done people.Enrolled) error {
+	fmt.Fprintf(out, "person %v\norder  %x\n", done.Person, done.Order)
 	for _, l := range done.Alike {
 		fmt.Fprintf(out, "%s %v\n", likeness(l), l.Person)
 	}
+	if done.Pending != "" {
+		return say(out, nil, "waits for a second operator (%s): hq approve %x -key KEY -dir %s\n", done.Pending, done.Order, shellWord(o.dir))
+	}
+	p, err := o.open()
+	if err == nil {
+		o.sayBegin(out, p, done.Person)
+	}
+	return err
 }
 
 func likeness(l people.Likeness) string {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/lintel-access/lintel/hq/hatch"
 )
@@ -85,6 +86,30 @@ func (p *page) socket() string {
 		return p.sock
 	}
 	return filepath.Join(p.dir, socketName)
+}
+
+// where is the flags that lead another command to the same headquarters, as they would be typed.
+func (p *page) where() string {
+	text := " -dir DIR"
+	if p.dir != "" {
+		text = " -dir " + shellWord(p.dir)
+	}
+	p.Visit(func(f *flag.Flag) {
+		if f.Name == "master" {
+			text += " -master " + shellWord(f.Value.String())
+		}
+	})
+	return text
+}
+
+// shellWord is a word as a shell takes it for one.
+func shellWord(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("+,-./:=@_", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // ask has the hq serve that runs on the folder do something.

@@ -281,7 +281,12 @@ func TestLifeOfAHouse(t *testing.T) {
 		s.refused("nothing was signed", "kiosk", "decommission", word, "-dir", s.dir, "-key", s.file("ada"))
 		s.refused("nothing was signed", "lockdown", "off", "-kiosk", word, "-dir", s.dir, "-key", s.file("ada"))
 	}
-	s.must("kiosk", "decommission", wire.Name(id), "-dir", s.dir, "-key", s.file("ada"))
+	if out := s.must("kiosk", "decommission", wire.Name(id), "-dir", s.dir, "-draft", s.file("end")); !strings.HasPrefix(out, "nothing is done yet") || strings.Contains(out, "forgets") {
+		t.Errorf("a draft says %q", out)
+	}
+	if out := s.must("kiosk", "decommission", wire.Name(id), "-dir", s.dir, "-key", s.file("ada")); !strings.Contains(out, "forgets everything") {
+		t.Errorf("it says %q", out)
+	}
 	s.must("backup", s.file("backup"), "-dir", s.dir)
 	s.refused("exist", "backup", s.file("backup"), "-dir", s.dir)
 	s.must("kiosk", "remove", "front", "-dir", s.dir, "-why", "sold")

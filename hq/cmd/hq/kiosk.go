@@ -154,7 +154,7 @@ func (o kioskOptions) list(ctx context.Context, out io.Writer) error {
 }
 
 func (o kioskOptions) decommission(ctx context.Context, kiosk string, out io.Writer) error {
-	if err := o.order(ctx, o.page, kiosk, wire.Decommission{Issued: time.Now().Unix()}, out); err != nil {
+	if err := o.order(ctx, o.page, kiosk, wire.Decommission{Issued: time.Now().Unix()}, out); err != nil || o.draft != "" {
 		return err
 	}
 	return say(out, nil, "kiosk %q forgets everything when it is told so; its record of it is the proof. Then: hq kiosk remove\n", kiosk)

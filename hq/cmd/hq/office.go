@@ -2,9 +2,7 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -159,14 +157,4 @@ func askPassphrase() (string, error) {
 		return "", errors.Join(errors.New("no passphrase was given"), err)
 	}
 	return line, nil
-}
-
-// parseHash reads 64 hexadecimal digits.
-func parseHash(what, s string) (h [32]byte, err error) {
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != len(h) || bytes.Equal(b, h[:]) {
-		return h, fmt.Errorf("%s %q: want 64 hexadecimal digits: %w", what, s, errUsage)
-	}
-	copy(h[:], b)
-	return h, nil
 }

@@ -47,7 +47,7 @@ func change(name, does string, drafted func(*people.People, access.PersonID) (dr
 		if err != nil {
 			return err
 		}
-		return o.end([]draft.Draft{d}, out, func(all []draft.Signed) error { return o.hand(ctx, fs, all, out, progress) })
+		return o.end(fs, []draft.Draft{d}, out, func(all []draft.Signed) error { return o.hand(ctx, fs, all, out, progress) })
 	}}
 }
 
@@ -94,7 +94,7 @@ func deletePeople(ctx context.Context, args []string, out, progress io.Writer) e
 		}
 		drafts = append(drafts, d)
 	}
-	return o.end(drafts, out, func(all []draft.Signed) error { return o.hand(ctx, fs, all, out, progress) })
+	return o.end(fs, drafts, out, func(all []draft.Signed) error { return o.hand(ctx, fs, all, out, progress) })
 }
 
 // peopleCommands are the commands about people, in the order of a person's life.

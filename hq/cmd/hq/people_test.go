@@ -198,8 +198,8 @@ func TestEnrolFromPhotographs(t *testing.T) {
 	if _, err := enrol("First Example", "ann", "-photo", one); err != nil {
 		t.Errorf("who was deleted cannot be enrolled anew: %v", err)
 	}
-	if out, err := enrol("Live Example", "ann", "-at", strings.Repeat("ab", 32)); err != nil || !strings.Contains(out, "person") {
-		t.Errorf("at a kiosk: %q, %v", out, err)
+	if out, err := enrol("Live Example", "ann", "-at", "front"); err == nil || !strings.Contains(err.Error(), "-at: hq serve does not run") {
+		t.Errorf("at a kiosk that nobody knows: %q, %v", out, err)
 	}
 	for who, want := range map[string]string{"somebody": "whole id", id[1]: "does not run"} {
 		if _, err := h.run("begin", who, "-key", h.keys["ann"]); err == nil || !strings.Contains(err.Error(), want) {

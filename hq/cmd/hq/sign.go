@@ -36,12 +36,13 @@ func (g signing) check() error {
 }
 
 // end has drafts signed here and handed in, or writes them to be signed elsewhere.
-func (g signing) end(drafts []draft.Draft, out io.Writer, hand func([]draft.Signed) error) error {
+func (g signing) end(p *page, drafts []draft.Draft, out io.Writer, hand func([]draft.Signed) error) error {
 	if g.draft != "" {
 		if err := writeNew(g.draft, func(f io.Writer) error { return draft.Write(f, drafts) }); err != nil {
 			return err
 		}
-		return say(out, nil, "nothing is done yet. On the operator's machine: hq sign %s -key KEY; then here: hq hand %s.signed\n", g.draft, g.draft)
+		return say(out, nil, "nothing is done yet. On the operator's machine: hq sign %s -key KEY; then here: hq hand %s%s\n",
+			shellWord(g.draft), shellWord(g.draft+".signed"), p.where())
 	}
 	key, err := authority.LoadKey(g.key)
 	if err != nil {
@@ -128,7 +129,7 @@ func signCommand(_ context.Context, args []string, out, progress io.Writer) erro
 	if err := writeNew(*to, func(f io.Writer) error { return draft.WriteSigned(f, all) }); err != nil {
 		return err
 	}
-	return say(out, nil, "signed. At headquarters: hq hand %s -dir DIR\n", *to)
+	return say(out, nil, "signed. At headquarters: hq hand %s -dir DIR\n", shellWord(*to))
 }
 
 const handAbout = `Takes in what hq sign has signed. It is judged as kiosks will judge it: a draft that was changed, that has been overtaken, or that is signed by
@@ -157,6 +158,7 @@ func handCommand(ctx context.Context, args []string, out, progress io.Writer) er
 // hand takes signed orders in, each by itself, and says what became of it.
 func (o *office) hand(ctx context.Context, p *page, all []draft.Signed, out, progress io.Writer) error {
 	var failed []error
+	var taken []draft.Signed
 	told := false
 	for n, s := range all {
 		kind, err := kindOf(s)
@@ -166,7 +168,9 @@ func (o *office) hand(ctx context.Context, p *page, all []draft.Signed, out, pro
 			err = submit(ctx, p, s, out)
 		default:
 			told = true
-			err = o.handPerson(s, out)
+			if err = o.handPerson(s, out); err == nil {
+				taken = append(taken, s)
+			}
 		}
 		if err != nil && len(all) > 1 {
 			err = fmt.Errorf("number %d: %w", n+1, err)
@@ -174,6 +178,7 @@ func (o *office) hand(ctx context.Context, p *page, all []draft.Signed, out, pro
 		failed = append(failed, err)
 	}
 	if told {
+		o.sayUnplaced(ctx, out, placings(taken))
 		o.tell(ctx, progress)
 	}
 	return errors.Join(failed...)
@@ -211,8 +216,9 @@ func (o *office) handPerson(s draft.Signed, out io.Writer) error {
 		fmt.Fprintf(out, "%v deleted\n", h.Person)
 	case wire.KindApproval:
 		fmt.Fprintf(out, "%x approved\n", h.Order)
+		o.sayBegin(out, vault, h.Person)
 	default:
-		sayEnrolled(out, h.Enrolled)
+		return o.sayEnrolled(out, h.Enrolled)
 	}
 	return nil
 }
@@ -253,5 +259,5 @@ func (g signing) order(ctx context.Context, p *page, kiosk string, body wire.Bod
 	if err != nil {
 		return err
 	}
-	return g.end([]draft.Draft{{Orders: []draft.Order{o}}}, out, func(all []draft.Signed) error { return submit(ctx, p, all[0], out) })
+	return g.end(p, []draft.Draft{{Orders: []draft.Order{o}}}, out, func(all []draft.Signed) error { return submit(ctx, p, all[0], out) })
 }

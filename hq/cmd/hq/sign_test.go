@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"image"
 	"io"
 	"net"
@@ -167,17 +166,56 @@ func TestSocketFromElsewhere(t *testing.T) {
 	s.refused("does not run", "release", "front", "-key", s.file("ada"), "-socket", s.file("nowhere"))
 
 	// An enrolment at a kiosk: the enroller's key comes near headquarters neither when it is signed nor when it begins.
-	s.must("enrol", "Live Example", "-at", fmt.Sprintf("%x", kiosk), "-consent", "C-1", "-proofing", write(t, s.base, "p.txt", "seen"), "-group", "staff",
-		"-valid-until", time.Now().AddDate(0, 6, 0).Format(time.DateOnly), "-draft", s.file("live"), "-dir", s.dir)
+	live := func(name string, more ...string) []string {
+		return append([]string{"enrol", name, "-consent", "C-1", "-proofing", write(t, s.base, "p.txt", "seen"), "-valid-until", time.Now().AddDate(0, 6, 0).Format(time.DateOnly), "-dir", s.dir}, more...)
+	}
+	s.refused(`no such kiosk: "back"`, live("Live Example", "-at", "back", "-group", "staff", "-draft", s.file("nobody"))...)
+	said := s.must(live("Live Example", "-at", "front", "-group", "staff", "-draft", s.file("live"))...)
+	if !strings.Contains(said, "attention: no policy is in force") {
+		t.Errorf("where nobody is let in it says %q", said)
+	}
+	s.must("policy", "push", write(t, s.base, "site.toml", sitePolicy), "-yes", "-key", s.file("ada"), "-dir", s.dir)
 	if told := s.must("sign", s.file("live"), "-key", s.file("eve"), "-yes"); !strings.Contains(told, "kiosk "+wire.Name(kiosk)+" alone") {
 		t.Errorf("told %q", told)
 	}
-	said := s.must("hand", s.file("live.signed"), "-dir", s.dir)
+	// What is to be typed next is said as it can be typed.
+	said = s.must(next(t, said, "hq hand ")...)
 	person := regexp.MustCompile(`person ([0-9a-f]{32})`).FindStringSubmatch(said)[1]
+	if words := next(t, said, "hq begin "); words[1] != person || words[len(words)-1] != s.dir || !strings.Contains(said, "kiosk "+wire.Name(kiosk)) {
+		t.Errorf("it says %q", said)
+	}
 	begin := []string{"begin", person, "-key", s.file("eve"), "-socket", s.file("s")}
 	s.refused("not connected", begin...)
 	begin[1] = strings.Repeat("ab", 16)
 	s.refused("approve it first", begin...)
 	begin[1] = "Live Example"
 	s.refused("whole id", begin...)
+
+	// Where a key signs at once, nobody reads for which kiosk: its whole name must have been said.
+	for _, word := range []string{"front", wire.Name(kiosk)[:8]} {
+		s.refused("nothing was signed", live("Other Example", "-at", word, "-group", "staff", "-key", s.file("eve"))...)
+	}
+	said = s.must(live("Other Example", "-at", wire.Name(kiosk), "-group", "staff", "-key", s.file("eve"))...)
+	if strings.Contains(said, "attention") {
+		t.Errorf("of somebody whom the door lets in it says %q", said)
+	}
+	s.refused("not connected", next(t, said, "hq begin ")...)
+	s.must(live("Stray Example", "-at", "front", "-group", "staf", "-draft", s.file("stray"))...)
+	s.must("sign", s.file("stray"), "-key", s.file("eve"), "-yes")
+	if said := s.must("hand", s.file("stray.signed"), "-dir", s.dir); !strings.Contains(said, `attention: no rule of door "front" names "staf"`) {
+		t.Errorf("of somebody whom no door lets in it says %q", said)
+	}
+	s.must("kiosk", "remove", "front", "-dir", s.dir, "-why", "sold")
+	s.refused("not in service", live("Third Example", "-at", wire.Name(kiosk), "-group", "staff", "-key", s.file("eve"))...)
+}
+
+// next is the command that a command says is to be typed next.
+func next(t *testing.T, said, begins string) []string {
+	t.Helper()
+	_, line, found := strings.Cut(said, begins)
+	if !found {
+		t.Fatalf("no %q in %q", begins, said)
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	return strings.Fields(strings.TrimPrefix(begins, "hq ") + line)
 }
