@@ -149,12 +149,12 @@ func (c comparison) untimed(door string, groups []string) string {
 func (c comparison) people(out io.Writer, doors []string, people []Person) {
 	names := map[string][]string{}
 	for _, p := range people {
-		key := strings.Join(p.Groups, " ")
+		key := strings.Join(p.Groups, "\x00") // a group at an enrolment may be any text
 		names[key] = append(names[key], p.Name)
 	}
 	for _, key := range slices.Sorted(maps.Keys(names)) {
 		for _, door := range doors {
-			if text := c.difference(door, strings.Fields(key)); text != "" {
+			if text := c.difference(door, strings.Split(key, "\x00")); text != "" {
 				fmt.Fprintf(out, "%s, %s: %s\n", door, few(names[key]), text)
 			}
 		}

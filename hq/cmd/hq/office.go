@@ -48,17 +48,22 @@ func (o *office) flags(name, usage, about string, out io.Writer) *page {
 
 // looks adds the flags of commands that take photographs.
 func (o *office) looks(fs *page) {
-	fs.StringVar(&o.bundle, "bundle", ".lintel/bundle", "folder of the prepared models; their hashes are checked")
-	fs.StringVar(&o.library, "library", ".lintel/ort/libonnxruntime.so.1", "the ONNX Runtime library; its hash is checked")
+	fs.StringVar(&o.bundle, "bundle", ".lintel/bundle", "`folder` of the prepared models, which make deps puts there: looked for from where you stand; their hashes are checked")
+	fs.StringVar(&o.library, "library", ".lintel/ort/libonnxruntime.so.1", "`file` of the ONNX Runtime library, likewise")
 }
 
 // parse reads flags and words.
 func (o *office) parse(p *page, args []string, least, most int) ([]string, error) {
 	words, err := p.words(args, least, most)
+	o.settle(p)
+	return words, err
+}
+
+// settle takes from the flags where headquarters is.
+func (o *office) settle(p *page) {
 	if o.dir = p.dir; o.master == "" {
 		o.master = filepath.Join(o.dir, masterFile)
 	}
-	return words, err
 }
 
 func (o *office) folder() string { return filepath.Join(o.dir, peopleFolder) }

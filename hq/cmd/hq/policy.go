@@ -8,21 +8,27 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/hq/policy"
 )
 
-const policyUsage = `usage: hq policy check FILE [-people CSV] [-on DATE]
-       hq policy diff OLD NEW [-people CSV] [-on DATE]
-       hq policy compile FILE -o OUT [-people CSV] [-on DATE]
-       hq policy push FILE -key FILE -dir DIR …
-       hq policy show -dir DIR …
+const policyUsage = `usage: hq policy check FILE [-people CSV|-dir DIR] [-on DATE]
+       hq policy diff OLD NEW [-people CSV|-dir DIR] [-on DATE]
+       hq policy compile FILE -o OUT [-people CSV|-dir DIR] [-on DATE]
+       hq policy push FILE -key FILE|-draft FILE [-yes] [-people CSV] -dir DIR|-socket PATH
+       hq policy show [-text] [-json] -dir DIR
 
-check says what the rules of a site do and what is wrong or odd about them, diff what would change for whom, compile writes
-what an administrator signs and kiosks decide by, push puts it in force, show says what is in force and where; push -h and
-show -h say more. docs/POLICY.md describes the document. The people are CSV: person,groups.
+  check    says in sentences what the rules of a site do, and what is wrong or odd about them
+  diff     says what would change, and for whom
+  compile  writes what kiosks decide by; push does that itself
+  push     puts rules in force at every kiosk, signed by an administrator
+  show     says which rules are in force, and which kiosks have them
 
+hq policy push -h says more, and so for each. docs/POLICY.md describes the document FILE. Example:
+  hq policy show -text -dir hq > old.toml; hq policy diff old.toml new.toml -dir hq
 `
 
 // policyOrder is what hq policy was asked for.
@@ -31,6 +37,18 @@ type policyOrder struct {
 	out    string
 	people []policy.Person
 	now    time.Time
+}
+
+// policyWords are hq policy's commands that need nothing but files, and how many.
+var policyWords = map[string]struct {
+	files       int
+	words, does string
+	run         func(policyOrder, io.Writer) error
+}{
+	"check": {1, "FILE", "Says in sentences what the rules in FILE do, and what is wrong or odd about them. Example:\n  hq policy check site.toml -dir hq", checkPolicy},
+	"diff": {2, "OLD NEW", "Says what would change if the rules in NEW took the place of those in OLD: for each group, and with -dir or -people for each person. Example:\n" +
+		"  hq policy show -text -dir hq > old.toml; hq policy diff old.toml new.toml -dir hq", diffPolicy},
+	"compile": {1, "FILE -o OUT", "Writes what kiosks decide by, to be looked at: hq policy push makes it by itself. Example:\n  hq policy compile site.toml -o site.policy", compilePolicy},
 }
 
 func runPolicy(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -47,40 +65,38 @@ func runPolicy(ctx context.Context, args []string, out, progress io.Writer) erro
 	case "show":
 		return showPolicy(ctx, args[1:], out, progress)
 	}
-	does, known := map[string]func(policyOrder, io.Writer) error{"check": checkPolicy, "diff": diffPolicy, "compile": compilePolicy}[args[0]]
+	does, known := policyWords[args[0]]
 	if !known {
 		return fmt.Errorf("policy %q is no command: %w", args[0], errUsage)
 	}
-	o, err := readPolicyOrder(args[1:], progress)
+	o, err := readPolicyOrder(args[0], args[1:], progress)
 	if err != nil {
 		return err
 	}
-	if want := map[string]int{"check": 1, "diff": 2, "compile": 1}[args[0]]; len(o.files) != want || (args[0] == "compile") != (o.out != "") {
-		fmt.Fprint(progress, policyUsage)
-		return errUsage
-	}
-	return does(o, out)
+	return does.run(o, out)
 }
 
 // readPolicyOrder takes flags before and after the files.
-func readPolicyOrder(args []string, progress io.Writer) (o policyOrder, err error) {
-	flags := flag.NewFlagSet("hq policy", flag.ContinueOnError)
-	flags.SetOutput(progress)
-	flags.Usage = func() {
-		fmt.Fprint(progress, policyUsage)
-		flags.PrintDefaults()
+func readPolicyOrder(name string, args []string, progress io.Writer) (o policyOrder, err error) {
+	does := policyWords[name]
+	var at office
+	p := at.flags("policy "+name, does.words+" [-people CSV|-dir DIR] [-on DATE]", does.does, progress)
+	p.Lookup("dir").Usage = "headquarters' `folder`, whose people say what changes for whom"
+	if name == "compile" {
+		p.StringVar(&o.out, "o", "", "`file` to write (required)")
 	}
-	flags.StringVar(&o.out, "o", "", "`file` to write what kiosks decide by")
-	peopleFile := flags.String("people", "", "`CSV` of people and their groups, for counts and for what changes for whom")
-	on := flags.String("on", "", "`date` to look ahead from, as 2026-12-24; today")
-	for {
-		if err := flags.Parse(args); err != nil {
-			return o, errors.Join(err, errUsage)
-		}
-		if flags.NArg() == 0 {
-			break
-		}
-		o.files, args = append(o.files, flags.Arg(0)), flags.Args()[1:]
+	table := p.String("people", "", "`CSV` of people and their groups, in place of -dir: its first line is person,groups; several groups of one person stand with a space between them")
+	on := p.String("on", "", "`date` to look ahead from, as 2026-12-24 (default today)")
+	if o.files, err = wordsOf(p.FlagSet, args); err != nil {
+		return o, err
+	}
+	switch {
+	case len(o.files) != does.files:
+		return o, fmt.Errorf("%d files, want %d; hq policy %s -h says which: %w", len(o.files), does.files, name, errUsage)
+	case name == "compile" && o.out == "":
+		return o, fmt.Errorf("say where to, -o FILE: %w", errUsage)
+	case *table != "" && p.dir != "":
+		return o, fmt.Errorf("people come from -people or from -dir, not from both: %w", errUsage)
 	}
 	o.now = time.Now()
 	if *on != "" {
@@ -89,8 +105,39 @@ func readPolicyOrder(args []string, progress io.Writer) (o policyOrder, err erro
 		}
 		o.now = o.now.Add(12 * time.Hour) // that day almost everywhere
 	}
-	o.people, err = readPeople(*peopleFile)
+	if p.dir != "" {
+		at.settle(p)
+		o.people, err = at.members()
+		return o, err
+	}
+	o.people, err = readPeople(*table)
 	return o, err
+}
+
+// members are those whom headquarters has enrolled and nobody has stopped for good. Who is called as somebody else is told apart by the id.
+func (o *office) members() ([]policy.Person, error) {
+	vault, err := o.open()
+	if err != nil {
+		return nil, err
+	}
+	all, _, err := vault.List()
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(l people.Listed) bool { return l.Pending || l.State == people.Revoked })
+	called := map[string]int{}
+	for _, l := range all {
+		called[l.Name]++
+	}
+	list := []policy.Person{} // not nil, which is a list that nobody gave
+	for _, l := range all {
+		name := l.Name
+		if called[name] > 1 {
+			name += " (" + l.ID.String()[:8] + ")"
+		}
+		list = append(list, policy.Person{Name: name, Groups: l.Groups})
+	}
+	return list, nil
 }
 
 // readPeople reads a list of people; no file is nobody.

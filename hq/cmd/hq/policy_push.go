@@ -21,7 +21,11 @@ import (
 
 const pushAbout = `Puts the rules of a site in force at every kiosk. It checks them as hq policy check does, says what changes against what is in force, asks, and
 signs with an administrator's key. Kiosks that are offline hear of it when they come back. From then on each kiosk is given those whom its door's
-rules let in, and lets go of the others. hq policy show says which kiosks have it in force.`
+rules let in, and lets go of the others. hq policy show says which kiosks have it in force. For whom of those who are enrolled something changes, say -people here
+or hq policy diff -dir before.
+
+Example:
+  hq policy push site.toml -key ada.pem -dir hq`
 
 // inForce is the policy that headquarters has last put in force. Version 0: none.
 type inForce struct {
@@ -143,7 +147,10 @@ func strangers(s access.Site, kiosks []shown) string {
 }
 
 const showAbout = `Says which rules are in force, and which kiosks have put them in force or refused them by their own signed records; -text writes the document
-instead, for hq policy diff.`
+instead, for hq policy diff.
+
+Example:
+  hq policy show -text -dir hq > old.toml`
 
 func showPolicy(ctx context.Context, args []string, out, progress io.Writer) error {
 	p := newPage("policy show", "[-text] [-json] -dir DIR", showAbout, progress)

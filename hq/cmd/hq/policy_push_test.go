@@ -12,6 +12,7 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -106,4 +107,38 @@ func TestKiosksAnswerToAPolicy(t *testing.T) {
 	if got, err := answered(r, shown{Kiosk: strings.Repeat("ab", 16)}, inForce{Version: 7}, nil); err != nil || got.InForce {
 		t.Errorf("of a kiosk without records: %+v, %v", got, err)
 	}
+}
+
+// For whom rules change, headquarters' own people say: those who are enrolled and not stopped for good, by name.
+func TestPolicyForThoseWhoAreEnrolled(t *testing.T) {
+	s := newSite(t)
+	s.must("people", "init", "-dir", s.dir)
+	o := office{dir: s.dir, master: filepath.Join(s.dir, masterFile)}
+	p, err := o.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := s.enrol(p, 1, "staff")
+	s.enrol(p, 2, "visitors")
+	s.must("revoke", s.enrol(p, 3, "staff").String(), "-key", s.file("ada"), "-dir", s.dir)
+	by, err := (&office{dir: s.dir, signing: signing{key: s.file("eve")}}).operator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	namesake, err := p.Enrol(t.Context(), people.Request{Name: "person 1", Groups: []string{"main staff"}, Until: time.Now().Add(time.Hour), Consent: "C-1",
+		Proofing: []byte("seen"), Photos: [][]byte{{4}}}, by, oneFace{}, people.Rules{Bundle: [32]byte{7}, Same: .5, Alike: .4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := write(t, s.base, "old.toml", sitePolicy)
+	longer := write(t, s.base, "longer.toml", strings.Replace(sitePolicy, "19:00", "20:00", 1))
+	said := s.must("policy", "diff", old, longer, "-dir", s.dir)
+	if !strings.Contains(said, "front, person 1 ("+one.String()[:8]+"): gains 5 h a week") || strings.Contains(said, "person 2") || strings.Contains(said, "person 3") ||
+		strings.Contains(said, namesake.Person.String()[:8]) {
+		t.Errorf("it says\n%s", said)
+	}
+	if said := s.must("policy", "check", old, "-dir", s.dir); !strings.Contains(said, "staff (1 person) may pass") || !strings.Contains(said, `1 person in group "visitors", which is not among the groups`) {
+		t.Errorf("it says\n%s", said)
+	}
+	s.refused("no such file", "policy", "check", old, "-dir", s.file("nowhere"))
 }

@@ -58,8 +58,9 @@ func TestPolicyCommands(t *testing.T) {
 		{"no file", []string{"check", filepath.Join(dir, "none.toml")}, "", "no such file"},
 		{"no people", []string{"check", good, "-people", good}, "", "read people"},
 		{"a date", []string{"check", good, "-on", "tomorrow"}, "", "want a date"},
-		{"one file to compare", []string{"diff", good}, "usage", "see hq -h"},
-		{"nowhere to compile to", []string{"compile", good}, "usage", "see hq -h"},
+		{"one file to compare", []string{"diff", good}, "", "1 files, want 2"},
+		{"nowhere to compile to", []string{"compile", good}, "", "-o FILE"},
+		{"people twice", []string{"check", good, "-people", people, "-dir", dir}, "", "not from both"},
 		{"no such order", []string{"burn"}, "", "is no command"},
 	}
 	for _, tt := range tests {
