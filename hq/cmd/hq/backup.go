@@ -22,7 +22,10 @@ const peopleEnding = ".people"
 const backupAbout = `Writes two new files while hq serve runs on DIR. FILE is its state: which kiosks there are, their streams, orders in the clear; it is not encrypted, and
 has no references of anybody, no people's names and no key. FILE.people is the people, if there are any: encrypted as they lie in DIR/people, whole as of one
 moment whoever is enrolled meanwhile, and of no use without DIR/people/people.keys, which belongs in no backup: deletions would not reach it.
-DIR/ledger is copied as files, keys by hand, once.`
+DIR/ledger is copied as files, keys by hand, once.
+
+Example:
+  hq backup /mnt/backup/hq-2026-11-23 -dir hq`
 
 // backupCommand writes a backup.
 func backupCommand(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -43,9 +46,14 @@ func backupCommand(ctx context.Context, args []string, out, progress io.Writer) 
 	return say(out, err, "%d values in %s%s\n", n.Values, file, with)
 }
 
-const restoreAbout = `Puts a backup into the empty state of DIR, which has the files of keys, and FILE.people, if it is there, into DIR/people, where people.keys are and no
-people.db is; where people.db is, it is newer, and stays. hq serve must not run. Kiosks that have been told something since the
-backup are quarantined at their next greeting, because they stand at commands that this state does not know: hq kiosk adopt has each carry on.`
+const restoreAbout = `Fills DIR/state, which must be empty or absent, from a file that hq backup wrote; and DIR/people from FILE.people, if it is there: people.keys must be in
+DIR/people, and where people.db is, it is newer, and stays. The files of keys must be in DIR already, and hq serve must not run.
+
+A kiosk that was told something after that backup is quarantined when it next connects: it stands at a command that the restored state does not know, and so would
+a kiosk that somebody else has commanded. For each that is yours: hq kiosk adopt KIOSK, and it carries on.
+
+Example:
+  hq restore /mnt/backup/hq-2026-11-23 -dir hq`
 
 // restoreCommand takes a backup back.
 func restoreCommand(ctx context.Context, args []string, out, progress io.Writer) error {

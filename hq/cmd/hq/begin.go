@@ -15,7 +15,12 @@ import (
 const beginAbout = `Has the next walk-up at a kiosk enrol PERSON (the whole id), for whom hq enrol -at has been signed. Be in touch with somebody who stands there and
 knows them: the kiosk is asked for a challenge, you sign it, and there is one try, within two minutes. What was signed for the person is told first.
 
-The challenge is good for ten seconds, so this cannot be signed by way of a file. It needs headquarters' socket alone: see hq release -h.`
+The door opens for nobody meanwhile. Who is turned down may try again: run it again, within eight hours of hq enrol.
+
+The challenge is good for ten seconds, so this cannot be signed by way of a file. It needs headquarters' socket alone: see hq release -h.
+
+Example:
+  hq begin 0123456789abcdef0123456789abcdef -key eve.pem -socket ./hq.sock`
 
 // beginCommand begins a supervised enrolment.
 func beginCommand(ctx context.Context, args []string, out, progress io.Writer) error {

@@ -16,11 +16,14 @@ import (
 	"github.com/lintel-access/lintel/hq/people"
 )
 
-const aboutBulk = `enrols the people of a table (UTF-8, its first line names the columns name, number, groups, valid_until,
+const aboutBulk = `Enrols the people of a table (UTF-8, its first line names the columns name, number, groups, valid_until,
 consent, proofing, photos, extended; several groups or photographs are separated by |). Files are looked for
 in the folder. What became of each line is told as soon as it is done; a line that cannot be done is told and
 the rest goes on. Interrupted, it is simply run again: what was done is not done twice. All of it waits for a
-second operator: hq approve BATCH.`
+second operator: hq approve BATCH.
+
+Example:
+  hq bulk people.csv -folder photos -key eve.pem -dir hq`
 
 func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
 	var (
@@ -28,10 +31,10 @@ func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
 		folder string
 		asJSON bool
 	)
-	fs := o.flags("bulk", "FILE.csv -folder FOLDER -key FILE|-draft FILE -dir FOLDER", aboutBulk, progress)
+	fs := o.flags("bulk", "FILE.csv -folder FOLDER -key FILE|-draft FILE -dir DIR", aboutBulk, progress)
 	o.signing.flags(fs, "an enroller's")
 	o.looks(fs)
-	fs.StringVar(&folder, "folder", "", "folder of the photographs and proofing records (required)")
+	fs.StringVar(&folder, "folder", "", "`folder` of the photographs and proofing records (required)")
 	fs.BoolVar(&asJSON, "json", false, "a line of JSON for each row instead of a sentence")
 	words, err := o.parse(fs, args, 1, 1)
 	if err != nil {
@@ -115,16 +118,19 @@ func jsonLine(l people.Line) any {
 	return line
 }
 
-const aboutApprove = `signs, as a second operator, for enrolments that wait: one (ORDER), or those of a bulk enrolment (BATCH).
+const aboutApprove = `Signs, as a second operator, for enrolments that wait: one (ORDER), or those of a bulk enrolment (BATCH).
 Without either it lists what waits. Whoever enrolled somebody cannot approve it. -reject has it deleted instead, everywhere: it was
-signed, and a copy of it could still be handed on. Who had been enrolled before stays, and then there is nothing to sign.`
+signed, and a copy of it could still be handed on. Who had been enrolled before stays, and then there is nothing to sign.
+
+Example:
+  hq approve -dir hq; hq approve 0123…cdef -key bob.pem -dir hq`
 
 func approve(ctx context.Context, args []string, out, progress io.Writer) error {
 	var (
 		o      office
 		reject bool
 	)
-	fs := o.flags("approve", "[ORDER|BATCH [-reject] -key FILE|-draft FILE] -dir FOLDER", aboutApprove, progress)
+	fs := o.flags("approve", "[ORDER|BATCH [-reject] -key FILE|-draft FILE] -dir DIR", aboutApprove, progress)
 	o.signing.flags(fs, "your own")
 	fs.BoolVar(&reject, "reject", false, "drop the enrolment instead")
 	words, err := o.parse(fs, args, 0, 1)

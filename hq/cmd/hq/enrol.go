@@ -13,10 +13,19 @@ import (
 	"github.com/lintel-access/lintel/hq/people"
 )
 
-const aboutEnrol = `enrols one person: from photographs, of which references are made and which are not kept, or at a kiosk
-(-at), where somebody who knows the person stands by; then no photograph is taken and the references stay in that
-kiosk. The enrolment is signed with your key. It is refused without a consent or other legal basis, a proofing
-record (a file: who checked the person's identity, and by what) and an end. Privileged groups wait for hq approve.`
+const aboutEnrol = `Enrols one person: from photographs, of which references are made and which are not kept, or at a kiosk (-at), where somebody who
+knows the person stands by; then no photograph is taken and the references stay in that kiosk. The enrolment is signed with your key. It is
+refused without a consent or other legal basis, a proofing record (a file: who checked the person's identity, and by what) and an end.
+Privileged groups wait for hq approve.
+
+A group is one that the rules of the site name (hq policy show -text): a door lets in nobody whose groups none of its rules names.
+
+At a kiosk nothing happens by this alone. Within eight hours the person goes there with somebody who knows them, and you run hq begin, which
+has the kiosk enrol who stands before it. hq enrol needs hq serve then, to know which kiosk is meant.
+
+Examples:
+  hq enrol "Ann Example" -photo a.jpg -photo b.jpg -group staff -consent C-2041 -proofing id-check.pdf -valid-until 2027-06-30 -key eve.pem -dir hq
+  hq enrol "Ann Example" -at front -group staff -consent C-2041 -proofing id-check.pdf -valid-until 2027-06-30 -draft ann -dir hq`
 
 // texts is a flag that may stand several times.
 type texts []string
@@ -31,18 +40,18 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 		photos, groups             texts
 		until, proofing, at, again string
 	)
-	fs := o.flags("enrol", `"NAME" -photo FILE … -group GROUP … -consent REFERENCE -proofing FILE -valid-until DATE -key FILE|-draft FILE -dir FOLDER`, aboutEnrol, progress)
+	fs := o.flags("enrol", `"NAME" -photo FILE …|-at KIOSK -group GROUP … -consent REFERENCE -proofing FILE -valid-until DATE -key FILE|-draft FILE -dir DIR`, aboutEnrol, progress)
 	o.signing.flags(fs, "an enroller's")
 	o.looks(fs)
-	fs.Var(&photos, "photo", "a photograph, JPEG or PNG, of this person alone; may stand several times, three are good")
-	fs.Var(&groups, "group", "a group of the policy; may stand several times")
-	fs.StringVar(&r.Number, "number", "", "staff or badge number, if there is one")
-	fs.StringVar(&r.Consent, "consent", "", "reference to the consent or other legal basis")
-	fs.StringVar(&proofing, "proofing", "", "file of the proofing record")
-	fs.StringVar(&until, "valid-until", "", "last day of the permission, as 2027-06-30")
+	fs.Var(&photos, "photo", "`file` of a photograph, JPEG or PNG, of this person alone; may stand several times, three are good (required, unless there is -at)")
+	fs.Var(&groups, "group", "a `group` that the rules of the site name; may stand several times, and without one no door lets the person in")
+	fs.StringVar(&r.Number, "number", "", "staff or badge `number`, if there is one")
+	fs.StringVar(&r.Consent, "consent", "", "`reference` to the consent or other legal basis (required)")
+	fs.StringVar(&proofing, "proofing", "", "`file` of the proofing record (required)")
+	fs.StringVar(&until, "valid-until", "", "last `day` of the permission, as 2027-06-30, within ten years (required)")
 	fs.BoolVar(&r.Extended, "extended", false, "the person needs the door's longer times")
-	fs.StringVar(&at, "at", "", "id of the kiosk that enrols the person instead, 64 digits")
-	fs.StringVar(&again, "again", "", "id of a person who is enrolled and gets new photographs, groups or dates")
+	fs.StringVar(&at, "at", "", "`kiosk` that enrols the person, in place of photographs: its name as hq kiosk list shows it, the beginning of that, or its door; with -key its whole name")
+	fs.StringVar(&again, "again", "", "`id` of a person who is enrolled and gets new photographs, groups or dates")
 	fs.BoolVar(&r.Duplicate, "duplicate-ok", false, "it is another person than the one they look like; a second operator must agree")
 	words, err := o.parse(fs, args, 1, 1)
 	if err != nil {

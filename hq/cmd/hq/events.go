@@ -20,6 +20,9 @@ that is "not vouched for yet" is covered by no checkpoint of the kiosk: it came 
 
   hq events -dir DIR [-follow] [-json] [-door NAME] [-kind WHAT] [-kiosk NAME] [-since WHEN] [-severity WORD] [-vouched]
 
+Example:
+  hq events -follow -door front -severity notice -dir hq
+
 `
 
 type eventsOptions struct {

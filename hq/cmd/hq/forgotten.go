@@ -22,7 +22,10 @@ import (
 
 const aboutForgotten = `Says which kiosks have carried out the deletion of a person, by records that they have signed for, and which have not said so yet. PERSON is the id.
 With -out each kiosk that has gets a proof of its own in a new folder, which hq verify-receipt checks without headquarters; it names the person by id alone. A record
-that stands for several commands, or for one of which another order was refused, is no such proof.`
+that stands for several commands, or for one of which another order was refused, is no such proof.
+
+Example:
+  hq forgotten 0123456789abcdef0123456789abcdef -out proofs -dir hq`
 
 // command is one place of a kiosk's stream.
 type commandAt struct {
@@ -64,8 +67,8 @@ func (s *served) placed(ctx context.Context, q placedRequest) (any, error) {
 
 func forgottenCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	var o office
-	flags := o.flags("forgotten", "PERSON [-out FOLDER] -dir FOLDER", aboutForgotten, progress)
-	folder := flags.String("out", "", "new folder for the proofs")
+	flags := o.flags("forgotten", "PERSON [-out FOLDER] -dir DIR", aboutForgotten, progress)
+	folder := flags.String("out", "", "new `folder` for the proofs")
 	words, err := o.parse(flags, args, 1, 1)
 	if err != nil {
 		return err

@@ -409,17 +409,8 @@ func TestWhatWasTakenSurvivesSIGKILL(t *testing.T) {
 	}
 }
 
-func TestEveryCommandExplainsItself(t *testing.T) {
+func TestWordsThatMakeNoSense(t *testing.T) {
 	s := &site{t: t}
-	for _, c := range commands() {
-		var out, progress bytes.Buffer
-		if err := run(t.Context(), []string{c.name, "-h"}, &out, &progress); err == nil {
-			t.Errorf("hq %s -h does something", c.name)
-		}
-		if said := out.String() + progress.String(); !strings.Contains(said, "hq "+c.name) || len(said) < 100 {
-			t.Errorf("hq %s -h says %q", c.name, said)
-		}
-	}
 	for _, args := range [][]string{
 		{"serve"}, {"serve", "-dir", "x"}, {"serve", "-nonsense"}, {"init"}, {"key"}, {"trust"}, {"trust", "add", "-dir", "x"}, {"kiosk"}, {"kiosk", "list"},
 		{"kiosk", "dance", "-dir", "x"}, {"kiosk", "quarantine", "k", "-dir", "x"}, {"lockdown", "maybe", "-dir", "x"}, {"backup", "-dir", "x"}, {"release", "k", "-dir", "x"},

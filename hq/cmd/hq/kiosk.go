@@ -16,16 +16,26 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is its name, the beginning of its name, or its door; where a key signs, its whole name.
+const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is its name as hq kiosk list shows it, the beginning of that name, or its door; where a key
+signs (decommission), the whole name.
 
-  hq kiosk add FILE -door NAME -broker HOST:PORT -out FOLDER   make it known by what door identity wrote, which you have carried here
+  hq kiosk add FILE -door NAME -broker HOST:PORT -out FOLDER   make it known by FILE, which door identity wrote at the kiosk and you have carried here
   hq kiosk list [-json]                                        all there are
   hq kiosk quarantine KIOSK -why TEXT                          tell it nothing more, and hear what it has recorded
   hq kiosk lift KIOSK                                          end that, and those alarms that do not end by themselves; of a removed one the alarms alone
   hq kiosk adopt KIOSK                                         carry on from where it stands, after hq restore; it is given everything again
-  hq kiosk replace OLD NEW                                     NEW has been added; it gets the door and the orders of OLD, which is barred
+  hq kiosk replace OLD NEW                                     NEW, which has been added, gets the door and the orders of OLD, which is barred
   hq kiosk decommission KIOSK -key|-draft FILE                 an administrator has it forget everything; then remove it
-  hq kiosk remove KIOSK -why TEXT                              bar it; what it holds, it keeps`
+  hq kiosk remove KIOSK -why TEXT                              bar it; what it holds, it keeps
+
+A new kiosk for a door that has one: "add -replaces OLD" does both steps at once, and nothing else will do where the same kiosk was provisioned anew (its TPM
+is known under the old name). "add" under another door and "replace" later is for a kiosk that is to be tried first.
+
+A kiosk that was offline for more than 90 days cannot connect any more, because its certificate has ended. Adding it again with the same FILE and the same
+-door gives it a new one and changes nothing else: carry FOLDER to it and run door headquarters again, as "add" prints it.
+
+Example:
+  hq kiosk add front.kiosk -door front -broker hq.example:8883 -out front -dir hq`
 
 type kioskOptions struct {
 	*page
@@ -36,14 +46,14 @@ type kioskOptions struct {
 // kioskCommand is the life of a kiosk.
 func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	o := kioskOptions{page: newPage("kiosk", "add|list|quarantine|lift|adopt|replace|decommission|remove … -dir DIR", kioskAbout, progress)}
-	o.StringVar(&o.door, "door", "", "`name` of the door in the rules of the site (add; default: what the kiosk says)")
-	o.StringVar(&o.broker, "broker", "", "`address` at which the kiosk finds headquarters, host:port (add)")
-	o.StringVar(&o.out, "out", "", "new `folder` for what the kiosk is to be told (add)")
-	o.StringVar(&o.replaces, "replaces", "", "`kiosk` that had this TPM before it was provisioned anew, or this door (add)")
-	o.StringVar(&o.why, "why", "", "`reason`, for whoever reads the list later (quarantine, remove)")
-	o.signing.flags(o.page, "an administrator's (decommission)")
+	o.StringVar(&o.door, "door", "", "add: `name` of the door in the rules of the site (default: what the kiosk says)")
+	o.StringVar(&o.broker, "broker", "", "add (required): `address` at which the kiosk finds headquarters, host:port")
+	o.StringVar(&o.out, "out", "", "add (required): new `folder` for what the kiosk is to be told")
+	o.StringVar(&o.replaces, "replaces", "", "add: the `kiosk` in whose place it comes, which is barred")
+	o.StringVar(&o.why, "why", "", "quarantine, remove (required): `reason`, for whoever reads the list later")
+	o.signing.flags(o.page, "decommission: an administrator's")
 	o.reaches()
-	o.BoolVar(&o.json, "json", false, "as JSON (list)")
+	o.BoolVar(&o.json, "json", false, "list: as JSON")
 	words, err := o.words(args, 1, 3)
 	if err != nil {
 		return err

@@ -12,7 +12,10 @@ import (
 )
 
 const switchAbout = `%s, at every kiosk or at one. It is state: kiosks that are offline hear of it when they come back, and nothing but a later word of an
-administrator ends it. REX and fire still open.`
+administrator ends it. REX and fire still open.
+
+Example:
+  hq %[2]s on -key ada.pem -dir hq`
 
 // lockdownCommand sets or lifts lockdown.
 func lockdownCommand(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -29,11 +32,11 @@ func disableCommand(ctx context.Context, args []string, out, progress io.Writer)
 }
 
 func switchCommand(ctx context.Context, args []string, name, does string, out, progress io.Writer, order func(version uint64, on bool) wire.Body) error {
-	p := newPage(name, "on|off -key FILE|-draft FILE [-kiosk KIOSK] -dir DIR", fmt.Sprintf(switchAbout, does), progress)
+	p := newPage(name, "on|off -key FILE|-draft FILE [-kiosk KIOSK] -dir DIR", fmt.Sprintf(switchAbout, does, name), progress)
 	p.reaches()
 	var g signing
 	g.flags(p, "an administrator's")
-	kiosk := p.String("kiosk", "", "one `kiosk`: its whole name (default: all)")
+	kiosk := p.String("kiosk", "", "one `kiosk`: its whole name, as hq kiosk list shows it (default: all)")
 	words, err := p.words(args, 1, 1)
 	if err != nil {
 		return err
@@ -47,11 +50,14 @@ func switchCommand(ctx context.Context, args []string, name, does string, out, p
 
 const releaseAbout = `Opens one door once, now. The kiosk is asked for a challenge, you sign it, and the kiosk checks your signature: headquarters cannot do this
 without your key. A kiosk that is not connected is not released. It is waited for two seconds: what the kiosk says by then is told, and a refusal
-is exit status 1. KIOSK is its whole name, or its door.
+is exit status 1. KIOSK is its whole name, as hq kiosk list shows it, or its door.
 
 The challenge is good for ten seconds, so this cannot be signed by way of a file. From your own machine, where your key stays:
   ssh -N -L ./hq.sock:DIR/hq.sock HEADQUARTERS &
-  hq release KIOSK -key FILE -socket ./hq.sock`
+  hq release KIOSK -key FILE -socket ./hq.sock
+
+Example:
+  hq release front -key ada.pem -socket ./hq.sock`
 
 // releaseCommand releases a door from afar.
 func releaseCommand(ctx context.Context, args []string, out, progress io.Writer) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,11 +20,16 @@ import (
 // lastDay is a Unix second that ends a day, as that day.
 func lastDay(until int64) string { return time.Unix(until-1, 0).UTC().Format(time.DateOnly) }
 
+const aboutChange = `%s. PERSON is an id, a number or a name, as hq people list shows them; for resume with -key, the id.
+
+Example:
+  hq %s 0123456789abcdef0123456789abcdef -key ada.pem -dir hq`
+
 // change makes the command for one person that an operator signs.
 func change(name, does string, drafted func(*people.People, access.PersonID) (draft.Draft, error)) command {
 	return command{name, does, func(ctx context.Context, args []string, out, progress io.Writer) error {
 		var o office
-		fs := o.flags(name, "PERSON -key FILE|-draft FILE -dir FOLDER", does+". PERSON is an id, a number or a name; for resume with -key, the id.", progress)
+		fs := o.flags(name, "PERSON -key FILE|-draft FILE -dir DIR", fmt.Sprintf(aboutChange, strings.ToUpper(does[:1])+does[1:], name), progress)
 		o.signing.flags(fs, "your")
 		words, err := o.parse(fs, args, 1, 1)
 		if err != nil {
@@ -51,14 +57,23 @@ func change(name, does string, drafted func(*people.People, access.PersonID) (dr
 	}}
 }
 
-const aboutDelete = `has a person forgotten, here and at every kiosk, for good: references, name and all. PERSON is an id, a number or a name. With -ended DAYS
-instead it is everybody whose permission ended so many days ago or longer: doors let them in no more, but their references are still kept.`
+const aboutDelete = `Has a person forgotten, here and at every kiosk, for good: references, name and all. PERSON is an id, a number or a name. With -ended DAYS
+instead it is everybody whose permission ended so many days ago or longer: doors let them in no more, but their references are still kept.
+
+Example:
+  hq delete "Ann Example" -key eve.pem -dir hq`
 
 func deletePeople(ctx context.Context, args []string, out, progress io.Writer) error {
 	var o office
-	fs := o.flags("delete", "PERSON|-ended DAYS -key FILE|-draft FILE -dir FOLDER", aboutDelete, progress)
+	fs := o.flags("delete", "PERSON|-ended DAYS -key FILE|-draft FILE -dir DIR", aboutDelete, progress)
 	o.signing.flags(fs, "your")
-	ended := fs.Int("ended", -1, "everybody whose permission ended so many `days` ago")
+	ended := -1
+	fs.Func("ended", "in place of a person, everybody whose permission ended so many `days` ago, or longer", func(s string) (err error) {
+		if ended, err = strconv.Atoi(s); err == nil && ended < 0 {
+			err = errors.New("want 0 or more")
+		}
+		return err
+	})
 	words, err := o.parse(fs, args, 0, 1)
 	if err != nil {
 		return err
@@ -66,7 +81,7 @@ func deletePeople(ctx context.Context, args []string, out, progress io.Writer) e
 	if err := o.check(); err != nil {
 		return err
 	}
-	if (len(words) == 1) == (*ended >= 0) {
+	if (len(words) == 1) == (ended >= 0) {
 		return fmt.Errorf("say one person, or -ended DAYS: %w", errUsage)
 	}
 	p, err := o.open()
@@ -80,7 +95,7 @@ func deletePeople(ctx context.Context, args []string, out, progress io.Writer) e
 			return err
 		}
 		who = append(who, one)
-	} else if who, err = p.Ended(time.Duration(*ended) * day); err != nil {
+	} else if who, err = p.Ended(time.Duration(ended) * day); err != nil {
 		return err
 	}
 	if len(who) == 0 {
@@ -118,14 +133,17 @@ const aboutPeople = `list            everybody, a line each
 show PERSON     all that is kept of one person, without references
 proofing PERSON writes the proofing record to standard output
 privileged      the groups whose members a second operator must approve; followed by groups: sets them ("none": no group)
-init            makes the vault of people and its master key, once (-passphrase asks for one)`
+init            makes the vault of people and its master key, once (-passphrase asks for one)
+
+Example:
+  hq people show "Ann Example" -dir hq`
 
 func showPeople(_ context.Context, args []string, out, progress io.Writer) error {
 	var (
 		o                  office
 		asJSON, passphrase bool
 	)
-	fs := o.flags("people", "list|show PERSON|proofing PERSON|privileged [GROUP …]|init -dir FOLDER", aboutPeople, progress)
+	fs := o.flags("people", "list|show PERSON|proofing PERSON|privileged [GROUP …]|init -dir DIR", aboutPeople, progress)
 	fs.BoolVar(&asJSON, "json", false, "list and show: JSON")
 	fs.BoolVar(&passphrase, "passphrase", false, "init: put the master key under a passphrase, which every command then asks for")
 	words, err := o.parse(fs, args, 1, 64)

@@ -22,7 +22,13 @@ import (
 const receiptUsage = `hq receipt writes the receipt of one walk-up: the kiosk's record of how it ended, with the proof that this record stands in the log that
 the kiosk signed. It is the same file that "door receipt" writes at the kiosk. hq serve may run meanwhile; nothing is changed.
 
-  hq receipt -dir DIR [-kiosk NAME] [-o FILE] BOOT/SESSION
+BOOT/SESSION is the number of a walk-up: 12/3 is the third since the kiosk's twelfth start. hq events shows it in each line of a walk-up
+("session 12/3"), door receipt -list at the kiosk itself.
+
+  hq receipt BOOT/SESSION [-kiosk NAME] [-o FILE] -dir DIR
+
+Example:
+  hq receipt 12/3 -kiosk a0b1 -o receipt -dir hq
 
 `
 
@@ -35,6 +41,9 @@ Exit status 0 means that the receipt holds.
 
 With -operator the file is a proof that "hq forgotten" wrote: that the kiosk has carried out the deletion that the operator with this
 public key has signed.
+
+Example:
+  hq verify-receipt -key audit.pub receipt-12-3.lintel
 
 `
 

@@ -17,7 +17,10 @@ import (
 )
 
 const aboutRoster = `diff KIOSK compares whom a kiosk holds with whom it should hold: those of whose groups a rule of its door names one. What it holds is what it has signed
-for: the newest command that it has applied, by a record under its own checkpoint, and the orders that it has refused. Who was enrolled at the kiosk itself is not compared. -mend gives it again what it lacks.`
+for: the newest command that it has applied, by a record under its own checkpoint, and the orders that it has refused. Who was enrolled at the kiosk itself is not compared. -mend gives it again what it lacks.
+
+Example:
+  hq roster diff front -dir hq`
 
 // walked is a kiosk as its own vouched records have it.
 type walked struct {
@@ -31,7 +34,7 @@ type walked struct {
 
 func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	var o office
-	flags := o.flags("roster", "diff KIOSK [-mend] -dir FOLDER", aboutRoster, progress)
+	flags := o.flags("roster", "diff KIOSK [-mend] -dir DIR", aboutRoster, progress)
 	mend := flags.Bool("mend", false, "give the kiosk again what it lacks")
 	words, err := o.parse(flags, args, 2, 2)
 	if err != nil {

@@ -25,7 +25,10 @@ import (
 )
 
 const serveAbout = `Runs headquarters on the folder that hq init made: the broker that kiosks connect to, the stream of commands of each, and what answers
-the other commands of hq. It can neither enrol nor open: operators' keys are not here.`
+the other commands of hq. It can neither enrol nor open: operators' keys are not here.
+
+Example:
+  hq serve -dir hq -name hq.example`
 
 type serveOptions struct {
 	dir, listen     string
@@ -41,7 +44,7 @@ func serveCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	p := newPage("serve", "-dir DIR -name HOST [-listen ADDRESS] | -dir DIR -cluster HOST,HOST,HOST | -dir DIR -broker ADDRESS", serveAbout, progress)
 	o := serveOptions{}
 	p.StringVar(&o.listen, "listen", ":8883", "`address` at which kiosks connect, host:port")
-	p.Func("name", "`host` name or address by which kiosks know this machine; may be said several times (required)", func(s string) error {
+	p.Func("name", "`host` name or address by which kiosks know this machine; may be said several times (required, unless there is -broker)", func(s string) error {
 		o.names = append(o.names, s)
 		return nil
 	})

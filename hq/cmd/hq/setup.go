@@ -20,7 +20,8 @@ const day = 24 * time.Hour
 // initCommand sets headquarters up.
 func initCommand(_ context.Context, args []string, out, progress io.Writer) error {
 	p := newPage("init", "DIR [-offline FOLDER]", "Makes headquarters' keys: those of the fleet root and the authority in the folder offline, which belongs in a safe and off this machine as soon\n"+
-		"as possible, and those that hq serve needs in DIR. Both folders must be empty or absent. Next: hq key, hq trust add, hq serve.", progress)
+		"as possible, and those that hq serve needs in DIR. Both folders must be empty or absent. Next: hq key, hq trust add, hq people init, hq serve.\n\n"+
+		"Example:\n  hq init hq -offline safe", progress)
 	offline := p.String("offline", "", "`folder` for the keys that belong in a safe (default DIR-offline)")
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' { // DIR may stand first, as the folder is what this is about
 		args = append([]string{"-dir", args[0]}, args[1:]...)
@@ -43,7 +44,8 @@ func keyCommand(_ context.Context, args []string, out, progress io.Writer) error
 	fs := flag.NewFlagSet("hq key", flag.ContinueOnError)
 	fs.SetOutput(progress)
 	fs.Usage = func() {
-		fmt.Fprint(progress, "usage: hq key FILE\n\nMakes an operator's key in FILE (mode 0600), and its public half in FILE.pub, which hq trust add wants. The key stays with the operator.\n")
+		fmt.Fprint(progress, "usage: hq key FILE\n\nMakes an operator's key in the new file FILE (mode 0600), and its public half in FILE.pub, which hq trust add wants.\n"+
+			"Run it on the operator's own machine: the key stays there, and only FILE.pub is carried away.\n\nExample:\n  hq key ada.pem\n")
 	}
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -64,7 +66,8 @@ func keyCommand(_ context.Context, args []string, out, progress io.Writer) error
 
 // certificateCommand makes the certificate of somebody else's broker.
 func certificateCommand(_ context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("certificate", "HOST… -out FOLDER -dir DIR", "Makes key and certificate for a broker that is not hq serve's own, for these host names and addresses, in a new folder. It is good for 90 days.", progress)
+	p := newPage("certificate", "HOST… -out FOLDER -dir DIR", "Makes key and certificate for a broker that is not hq serve's own, for these host names and addresses, in a new folder.\n"+
+		"It is good for 90 days: make another one before. docs/HQ.md has the settings of such a broker.\n\nExample:\n  hq certificate mqtt.example -out broker -dir hq", progress)
 	folder := p.String("out", "", "new `folder` for broker.key, broker.crt and authority.crt (required)")
 	hosts, err := p.words(args, 1, 16)
 	if err != nil {
@@ -93,7 +96,7 @@ func certificateCommand(_ context.Context, args []string, out, progress io.Write
 const trustAbout = `Changes who may do what to the fleet, with the keys from the safe. Kiosks that are connected hear of it at once, the others when they greet.
 
   hq trust show -dir DIR                       who may do what
-  hq trust add NAME -role ROLE -key FILE.pub   ROLE is enroller, administrator or releaser; -days how long
+  hq trust add NAME -role ROLE -key FILE.pub   NAME has a role; -days how long. Who needs two roles is added twice
   hq trust remove NAME                         ends every role of that name: deletions, suspensions and lockdowns that NAME signed stand, enrolments and
                                                rules that have not arrived are refused, and must be signed by somebody else
   hq trust remove NAME -distrust               NAME's key was stolen: nothing that it ever signed is believed any more
@@ -101,17 +104,26 @@ const trustAbout = `Changes who may do what to the fleet, with the keys from the
   hq trust drop-authority                      ends that: who still has a certificate of the old one is locked out
   hq trust issuing                             renews the issuing keys, every two years or so
   hq trust server                              renews the server's key, every four years or so, or when somebody has copied it
-  hq trust restore                             puts the safe's trust back where DIR has another one`
+  hq trust restore                             puts the safe's trust back where DIR has another one
+
+What a role may sign:
+  enroller       enrols people, from photographs and at kiosks; approves what another one has enrolled; has people deleted
+  administrator  puts the rules of the site in force; suspends, resumes, revokes and deletes people, and approves enrolments; lockdown, disable, decommission
+  releaser       opens a door once from afar (hq release), and settles a walk-up that waits for an operator
+Nobody has the server's role but hq serve: it says the time and what comes in which order, and can neither enrol nor open.
+
+Example:
+  hq trust add ada -role administrator -key ada.pem.pub -dir hq -offline safe`
 
 // trustCommand changes the Trust.
 func trustCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	p := newPage("trust", "show|add|remove|authority|drop-authority|issuing|server|restore … -dir DIR [-offline FOLDER]", trustAbout, progress)
 	offline := p.String("offline", "", "`folder` from the safe (required, but for show)")
-	role := p.String("role", "", "of whom is added: enroller, administrator or releaser")
-	key := p.String("key", "", "public key `file` of whom is added")
-	days := p.Int("days", 365, "for how many days")
-	distrust := p.Bool("distrust", false, "believe nothing any more that the key of whom is removed ever signed")
-	p.BoolVar(&p.json, "json", false, "show as JSON")
+	role := p.String("role", "", "of whom is added (required): enroller, administrator or releaser")
+	key := p.String("key", "", "public key `file` of whom is added (required): what hq key wrote as FILE.pub")
+	days := p.Int("days", 365, "for how many `days` somebody is added")
+	distrust := p.Bool("distrust", false, "remove: believe nothing any more that this key ever signed")
+	p.BoolVar(&p.json, "json", false, "show: as JSON")
 	words, err := p.words(args, 1, 2)
 	if err != nil {
 		return err

@@ -73,7 +73,10 @@ func writeNew(path string, write func(io.Writer) error) error {
 
 const signAbout = `Signs, with your key, what headquarters has drafted. It needs neither headquarters' folder nor a network: take FILE to your own machine,
 where your key is, read what it says, and take FILE.signed back to headquarters, where hq hand takes it. A draft of an enrolment holds references:
-delete it when you have signed.`
+delete it when you have signed.
+
+Example:
+  hq sign ann -key ada.pem`
 
 // signCommand signs drafts on a machine that has nothing of headquarters'.
 func signCommand(_ context.Context, args []string, out, progress io.Writer) error {
@@ -133,7 +136,10 @@ func signCommand(_ context.Context, args []string, out, progress io.Writer) erro
 }
 
 const handAbout = `Takes in what hq sign has signed. It is judged as kiosks will judge it: a draft that was changed, that has been overtaken, or that is signed by
-somebody who may not, is refused. What was taken is not taken twice, so that it may be run again.`
+somebody who may not, is refused. What was taken is not taken twice, so that it may be run again.
+
+Example:
+  hq hand ann.signed -dir hq`
 
 // handCommand takes signed orders in.
 func handCommand(ctx context.Context, args []string, out, progress io.Writer) error {
