@@ -44,9 +44,7 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 		w.enrol = &enrolment{person: req.Person, until: req.Until, done: done}
 	})
 	giveUp := func() {
-		w.post(context.Background(), func(context.Context) {
-			w.endEnrolment(done, ipc.Enrolled{Person: req.Person, Reason: access.ReasonDeadline})
-		})
+		w.post(context.Background(), func(context.Context) { w.expire(done) })
 	}
 	select {
 	case <-ctx.Done():
@@ -156,6 +154,17 @@ func (w *Walkup) refuse(r access.Reason) access.Decision {
 	w.note(access.EventEnrolmentRefused, r)
 	w.endEnrolment(w.enrol.done, ipc.Enrolled{Person: w.enrol.person, Reason: r})
 	return access.Decision{Reason: r}
+}
+
+// expire ends the enrolment that done belongs to, if it still runs: nobody came, or not often enough. Whoever began it from afar reads that in the log alone.
+func (w *Walkup) expire(done chan ipc.Enrolled) {
+	if w.enrol == nil || w.enrol.done != done {
+		return
+	}
+	r := w.blank(w.cfg.Now()) // of no walk-up
+	r.Event, r.Reason = access.EventEnrolmentRefused, access.ReasonDeadline
+	_ = w.cfg.Log.Append(r) // as with a note, the log raises the alarm when it cannot write
+	w.endEnrolment(done, ipc.Enrolled{Person: w.enrol.person, Reason: access.ReasonDeadline})
 }
 
 // endEnrolment answers the enrolment that done belongs to, if it still runs, and wipes its references.

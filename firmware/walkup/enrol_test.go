@@ -81,6 +81,9 @@ func TestEnrolmentEndsInTimeAndAlone(t *testing.T) {
 	if e := <-first; e.References != 0 || e.Reason != access.ReasonDeadline {
 		t.Errorf("enrolment nobody walked up to: %+v", e)
 	}
+	if ended := b.noted(access.EventEnrolmentRefused); len(ended) != 1 || ended[0].Reason != access.ReasonDeadline || ended[0].Session != (access.SessionID{}) {
+		t.Errorf("on record: %+v", ended)
+	}
 }
 
 // enrols starts an enrolment and returns its answer.
