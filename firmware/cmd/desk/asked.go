@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,21 +133,42 @@ func (c *centre) command(ctx context.Context, program string, words ...string) (
 	return out.Bytes(), nil
 }
 
-// refusedRelease asks for the kiosk's newest record of a release that it refused, and why; empty when there is none since then.
-func (c *centre) refusedRelease(ctx context.Context, since time.Time) (why string, err error) {
-	said, err := c.ask(ctx, "events", "-json", "-kind", fmt.Sprint(uint16(access.EventRemoteReleaseRefused)), "-since", since.UTC().Format(time.RFC3339), "-dir", hqFolder)
+// recorded is a record of the kiosk, as `hq events -json` says it.
+type recorded struct {
+	Event  uint16 `json:"event"`
+	Reason string `json:"reason"`
+}
+
+// records are those of the kiosk's records that headquarters finds so, oldest first.
+func (c *centre) records(ctx context.Context, words ...string) (all []recorded, err error) {
+	said, err := c.ask(ctx, append([]string{"events", "-json", "-dir", hqFolder}, words...)...)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	for lines := json.NewDecoder(bytes.NewReader(said)); ; {
-		var e struct {
-			Reason string `json:"reason"`
-		}
-		if err := lines.Decode(&e); err == io.EOF {
-			return why, nil
+		var r recorded
+		if err := lines.Decode(&r); err == io.EOF {
+			return all, nil
 		} else if err != nil {
-			return "", fmt.Errorf("read hq events: %w", err)
+			return nil, fmt.Errorf("read hq events: %w", err)
 		}
-		why = e.Reason
+		all = append(all, r)
 	}
+}
+
+// refusedRelease asks for the kiosk's newest record of a release that it refused, and why; empty when there is none since then.
+func (c *centre) refusedRelease(ctx context.Context, since time.Time) (why string, err error) {
+	all, err := c.records(ctx, "-kind", fmt.Sprint(uint16(access.EventRemoteReleaseRefused)), "-since", since.UTC().Format(time.RFC3339))
+	if len(all) > 0 {
+		why = all[len(all)-1].Reason
+	}
+	return why, err
+}
+
+// enrolments are the kiosk's records of whom it enrolled itself, and of whom it did not.
+func (c *centre) enrolments(ctx context.Context) ([]recorded, error) {
+	all, err := c.records(ctx, "-kind", "4xx")
+	return slices.DeleteFunc(all, func(r recorded) bool {
+		return r.Event != uint16(access.EventEnrolled) && r.Event != uint16(access.EventEnrolmentRefused)
+	}), err
 }

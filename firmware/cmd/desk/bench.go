@@ -259,47 +259,6 @@ func (b *bench) enrol(ctx context.Context) error {
 	return nil
 }
 
-// refusal is door's reason for keeping nothing of an enrolment.
-type refusal struct{ reason access.Reason }
-
-func (r *refusal) Error() string {
-	if r.reason == access.ReasonEnrolDuplicate {
-		return "door knows this face by another id than people.json does, or this id by another face: remove the state folder to begin anew"
-	}
-	return "door refused: " + r.reason.String()
-}
-
-// enrolWithin bounds one enrolment: three walk-ups of a second each, and time for retries on a busy machine.
-const enrolWithin = 30 * time.Second
-
-func (b *bench) enrolOne(ctx context.Context, number int, id access.PersonID) (answer ipc.Enrolled, err error) {
-	scene, err := twin.Enrolment(number)
-	if err != nil {
-		return answer, err
-	}
-	playCtx, stop := context.WithCancel(ctx)
-	defer stop()
-	played := make(chan error, 1)
-	go func() {
-		for playCtx.Err() == nil {
-			if err := b.twin.Play(playCtx, scene); err != nil && playCtx.Err() == nil {
-				played <- err
-				return
-			}
-		}
-		played <- nil
-	}()
-	err = b.call(ctx, ipc.KindEnrol, ipc.Enrol{Person: id, Within: enrolWithin}, &answer)
-	stop()
-	if played := <-played; err == nil {
-		err = played
-	}
-	if err == nil && answer.References == 0 {
-		err = &refusal{answer.Reason}
-	}
-	return answer, err
-}
-
 // State is what the page shows.
 func (b *bench) State() page.State {
 	programs, _ := b.run.Status()

@@ -105,6 +105,7 @@ func (b *bench) acts() []act {
 		},
 		{title: "Visitor, by the rules", ruled: true, prepare: into("fitters"), scene: ends(twin.Denied, access.ReasonOutsideSchedule)},
 		{title: "Visitor, deleted afar", prepare: b.deleteAfar, scene: ends(twin.Denied, access.ReasonUnknown)},
+		{title: "Visitor, enrolled here", prepare: b.enrolThere, scene: allowed, after: b.deleteAfar},
 		{title: "Released from afar", happen: b.releasedAfar},
 		{title: "The same, held back", happen: b.releasedLate},
 	}
