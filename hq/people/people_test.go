@@ -310,7 +310,8 @@ func TestSecondOperator(t *testing.T) {
 	}
 }
 
-// A supervised enrolment is an order for one kiosk, and no photograph and no reference ever reaches headquarters.
+// A supervised enrolment is an order for one kiosk, and headquarters takes no photograph and no reference for it. What the kiosk says of it is looked at by
+// firmware/cmd/door's TestSupervisedEnrolmentStaysAtTheKiosk.
 //
 // Control: S15
 func TestSupervised(t *testing.T) {

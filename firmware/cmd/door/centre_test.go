@@ -40,7 +40,8 @@ type centre struct {
 	ca     *x509.Certificate
 	bundle [32]byte
 	id     [32]byte
-	door   string // as configure tells it
+	door   string       // as configure tells it
+	bend   func(*kiosk) // before it is furnished, unless nil
 
 	*running
 	link *ipc.Client
@@ -48,7 +49,8 @@ type centre struct {
 	before  []byte // the newest command
 	seq     uint64
 	mu      sync.Mutex
-	reports [][]byte
+	reports [][]byte // that nobody has waited for
+	told    [][]byte // all reports
 	came    chan struct{}
 }
 
@@ -129,7 +131,11 @@ func (c *centre) sign(by string, audience [32]byte, body wire.Body) []byte {
 func (c *centre) start() {
 	c.t.Helper()
 	b, g := groundAgain(c.t, c.socket, c.state, c.image)
-	c.running = stand(c.t, b, g)
+	bend := c.bend
+	if bend == nil {
+		bend = func(*kiosk) {}
+	}
+	c.running = standUnder(c.t, b, g, bend, c.t.Logf)
 	conn, err := ipc.DialWithin(c.t.Context(), 5*time.Second, filepath.Join(c.run, ipc.Link.Socket()), ipc.Link, os.Geteuid())
 	if err != nil {
 		c.t.Fatal(err)
@@ -138,7 +144,7 @@ func (c *centre) start() {
 		var r ipc.Report
 		if m.Kind == ipc.KindReport && ipc.Decode(m, &r) == nil {
 			c.mu.Lock()
-			c.reports = append(c.reports, r.Data)
+			c.reports, c.told = append(c.reports, r.Data), append(c.told, r.Data)
 			c.mu.Unlock()
 			select {
 			case c.came <- struct{}{}:
