@@ -28,7 +28,6 @@ const visitorScene = "visitor"
 var (
 	errNoCentre = errors.New("there is no headquarters beside this desk")
 	errWorking  = errors.New("headquarters is busy with what it was told before")
-	errNoPolicy = errors.New("this headquarters cannot push rules")
 )
 
 // visitor is the stranger of the cast whom headquarters enrols, and their number: the one who looks straightest into the camera, as it asks for.

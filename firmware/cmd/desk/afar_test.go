@@ -35,6 +35,13 @@ func TestAloneAsksNothing(t *testing.T) {
 	if played, expected, err := b.demoAfar(t.Context(), io.Discard, 0); played == expected || err != nil {
 		t.Errorf("the demo is as expected without the headquarters that it should have: %v", err)
 	}
+	b.centre = new(centre)
+	for own, want := range map[bool]int{false: 1, true: 0} { // the bench has no scenes, and so no visitor
+		b.options.ownPeople = own
+		if played, expected, err := b.demoAfar(t.Context(), io.Discard, 0); played != want || expected != 0 || err != nil {
+			t.Errorf("without a visitor, own photographs %t: %d acts are missing, want %d: %v", own, played, want, err)
+		}
+	}
 	b.options.alone = true
 	if played, _, err := b.demoAfar(t.Context(), io.Discard, 0); played != 0 || err != nil {
 		t.Errorf("the demo plays %d acts of headquarters, %v", played, err)

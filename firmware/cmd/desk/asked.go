@@ -98,9 +98,6 @@ func (c *centre) push(ctx context.Context) error {
 		return err
 	}
 	_, err := c.ask(ctx, "policy", "push", policyFile, "-yes", "-key", keyOf("administrator"), "-dir", hqFolder)
-	if err != nil && strings.Contains(err.Error(), "is no command") {
-		return errNoPolicy
-	}
 	if err != nil {
 		return err
 	}

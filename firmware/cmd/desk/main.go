@@ -41,6 +41,7 @@ func main() {
 type options struct {
 	addr, cache, state, people, scene, board string
 	demo, alone                              bool
+	ownPeople                                bool // people is not the folder of the product's photographs
 }
 
 func parse(args []string) (options, error) {
@@ -76,7 +77,7 @@ func parse(args []string) (options, error) {
 			o.state += fmt.Sprintf("-%x", sum[:4])
 		}
 	}
-	if o.people == "" {
+	if o.ownPeople = o.people != ""; !o.ownPeople {
 		o.people = filepath.Join(o.cache, "photos")
 	}
 	return o, nil
