@@ -3,6 +3,7 @@ package fleet
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,22 @@ func TestAdoptedKioskGoesOn(t *testing.T) {
 	k.greet()
 	appendAll(t, h, k, h.enrolment(2))
 	k.until("what comes then", func() bool { return k.seq == 43 })
+	for after, want := range map[uint64]string{0: "[1 2 40 41 42 43]", 1: "[2 40 41 42 43]", 20: "[40 41 42 43]", 42: "[43]"} {
+		all, err := h.fleet.Commands(t.Context(), k.name, after)
+		var at []uint64
+		for _, c := range all {
+			at = append(at, c.Seq)
+		}
+		if err != nil || fmt.Sprint(at) != want {
+			t.Errorf("behind %d the stream is %d, want %s: %v", after, at, want, err)
+		}
+	}
+	if err := h.fleet.store.Delete(t.Context(), entryKey(k.name, 42), 0); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := h.fleet.Commands(t.Context(), k.name, 0); err == nil {
+		t.Errorf("a command that is lost is passed over: %v", all)
+	}
 }
 
 func TestTrustReachesEverybody(t *testing.T) {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -38,14 +39,20 @@ func (f *Fleet) Commands(ctx context.Context, name string, after uint64) (list [
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	missing := uint64(0)
 	for seq := after + 1; seq <= head.Seq && len(list) < pageOfCommands; seq++ {
 		e, err := f.entry(ctx, d, seq)
-		if isNone(err) && head.Seq > 0 && list == nil {
-			continue // before a command that was adopted nothing is known
+		if isNone(err) {
+			missing = seq
+			continue
+		}
+		if err == nil && missing > 0 && e.Adopted == [32]byte{} { // only before one that was adopted may some be unknown
+			err = fmt.Errorf("command %d of kiosk %q is lost", missing, name)
 		}
 		if err != nil {
 			return nil, err
 		}
+		missing = 0
 		c := e.traced(d.kiosk.ID)
 		for _, ref := range e.Orders {
 			if data, is := policies[ref]; is {
