@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -185,5 +187,63 @@ func TestPainter(t *testing.T) {
 	}
 	if other := dot(all[0].Reference, all[2].Reference); other >= r.Alike {
 		t.Errorf("two people: %v, the threshold is %v", other, r.Alike)
+	}
+}
+
+// What is looked for in the messages that passed is found wherever it lies.
+func TestNeedles(t *testing.T) {
+	secret := make([]byte, 2048)
+	for i := range secret {
+		secret[i] = byte(i*i>>3 + i)
+	}
+	n := needles{}
+	n.add(secret)
+	for at := 0; at+2*part-1 <= len(secret); at++ {
+		message := slices.Concat([]byte("before"), secret[at:at+2*part-1], []byte("after"))
+		if !n.in(message) {
+			t.Fatalf("%d bytes from %d on are not found", 2*part-1, at)
+		}
+	}
+	if n.in(make([]byte, 4096)) || n.in(secret[:part-1]) || n.in(nil) {
+		t.Error("something is found where nothing is")
+	}
+}
+
+// A record of a refusal says how many it stands for.
+func TestUnrecorded(t *testing.T) {
+	for detail, want := range map[string]int{
+		"time: it answers no greeting, or too late":                            0,
+		"command: it cannot be read; 12 more like it were not recorded before": 12,
+		"3 more like it were not recorded before":                              3,
+	} {
+		if got := unrecorded(detail); got != want {
+			t.Errorf("%q: %d, want %d", detail, got, want)
+		}
+	}
+}
+
+// A moment is a write of somebody else, and none is invented.
+func TestWrites(t *testing.T) {
+	dir := t.TempDir()
+	below := filepath.Join(dir, "a", "b")
+	if err := os.MkdirAll(below, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w, err := watchWrites(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.events.Close()
+	if n, err := w.await(1, 50*time.Millisecond); n != 0 || err != nil {
+		t.Errorf("%d writes where nobody writes: %v", n, err)
+	}
+	if err := os.WriteFile(filepath.Join(below, "file"), []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.await(2, time.Second); n != 2 || err != nil { // the file, and what is in it
+		t.Errorf("%d writes, want 2: %v", n, err)
+	}
+	if _, err := watchWrites(filepath.Join(dir, "none")); err == nil {
+		t.Error("a folder that is not there is watched")
 	}
 }

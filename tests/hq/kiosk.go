@@ -49,9 +49,9 @@ type kiosk struct {
 func (k *kiosk) state() string { return filepath.Join(k.dir, "state") }
 func (k *kiosk) run() string   { return filepath.Join(k.dir, "run") }
 
-// build makes a kiosk: a chip, a board, provisioned and approved, with nobody to report to.
-func (s *site) build(door string) (k *kiosk, err error) {
-	k = &kiosk{site: s, door: door, dir: s.file(door)}
+// build makes a kiosk for a door: a chip, a board, provisioned and approved, with nobody to report to. folder is its own.
+func (s *site) build(door, folder string) (k *kiosk, err error) {
+	k = &kiosk{site: s, door: door, dir: s.file(folder)}
 	for _, dir := range []string{k.dir, k.state(), k.run()} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return nil, err
@@ -120,12 +120,25 @@ func (k *kiosk) doorCommand(args ...string) (string, error) {
 }
 
 // join makes the kiosk and headquarters known to each other, as docs/HQ.md says.
-func (k *kiosk) join() error {
-	said, told := filepath.Join(k.dir, "introduction"), filepath.Join(k.dir, "told")
-	if _, err := k.doorCommand("identity", "-state", k.state(), "-tpm", k.chip.Socket(), "-out", said); err != nil {
+func (k *kiosk) join(more ...string) error {
+	if err := k.introduce(); err != nil {
 		return err
 	}
-	out, err := k.site.at("kiosk", "add", said, "-door", k.door, "-broker", k.net.addr, "-out", told)
+	return k.enter("told", more...)
+}
+
+// introduction is what headquarters is shown of the kiosk.
+func (k *kiosk) introduction() string { return filepath.Join(k.dir, "introduction") }
+
+func (k *kiosk) introduce() error {
+	_, err := k.doorCommand("identity", "-state", k.state(), "-tpm", k.chip.Socket(), "-out", k.introduction())
+	return err
+}
+
+// enter has headquarters know a kiosk that was introduced, and the kiosk headquarters. What it is told lies in a new folder.
+func (k *kiosk) enter(folder string, more ...string) error {
+	told := filepath.Join(k.dir, folder)
+	out, err := k.site.at(append([]string{"kiosk", "add", k.introduction(), "-door", k.door, "-broker", k.net.addr, "-out", told}, more...)...)
 	if err != nil {
 		return err
 	}

@@ -9,15 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"github.com/lintel-access/lintel/hq/authority"
 )
@@ -44,7 +41,7 @@ func newcomer(s *site) (string, error) {
 		return "", err
 	}
 	all := time.Since(began) - signed
-	k, err := s.build("late")
+	k, err := s.build("late", "late")
 	if k != nil {
 		s.kiosks = append(s.kiosks, k)
 	}
@@ -102,7 +99,7 @@ func refused(s *site) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("full disk: %w", err)
 	}
-	if _, err := s.checked(); err != nil {
+	if err := s.settle(); err != nil {
 		return "", err
 	}
 	records := uint64(0)
@@ -113,7 +110,7 @@ func refused(s *site) (string, error) {
 		}
 		records += n
 	}
-	return fmt.Sprintf("other authority, expired certificate, another's name: a sentence each; %s; %d records of all scenes: lost 0, twice 0", full, records), nil
+	return fmt.Sprintf("other authority, expired certificate: a sentence each of link; another's name, another's key: a sentence each of hq serve, and let in under its own; %s; %d records of all scenes: lost 0, twice 0", full, records), nil
 }
 
 // expired is a broker's certificate of headquarters' own authority that ended yesterday. No command makes one: hq believes no clock that is wrong.
@@ -172,41 +169,6 @@ func (s *site) turnedAway(certificate tls.Certificate, says string) error {
 	k.lead(s.listen)
 	<-ended
 	return errors.Join(err, s.settle())
-}
-
-// impostor is a client with a certificate of headquarters' own authority, that is another's: it must not become a kiosk, nor end its session.
-func (s *site) impostor() error {
-	keys, err := authority.LoadServer(s.dir(), time.Now())
-	if err != nil {
-		return err
-	}
-	own, err := keys.Broker().Client("somebody", time.Now())
-	if err != nil {
-		return err
-	}
-	stolen, err := keys.Broker().Client(s.kiosks[0].name, time.Now()) // the issuing key was robbed: the name is right, the key is not the TPM's
-	if err != nil {
-		return err
-	}
-	for _, c := range []tls.Certificate{own, stolen} {
-		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", s.listen, &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: keys.Pool(), ServerName: host})
-		if err != nil {
-			continue // turned away in the handshake
-		}
-		p := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
-		p.ProtocolName, p.ProtocolVersion, p.ClientIdentifier, p.CleanSession, p.Keepalive = "MQTT", 4, s.kiosks[0].name, true, 30
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
-		if err := p.Write(conn); err == nil {
-			if answer, err := packets.ReadPacket(conn); err == nil {
-				if a, ok := answer.(*packets.ConnackPacket); !ok || a.ReturnCode == packets.Accepted {
-					conn.Close()
-					return fmt.Errorf("it was answered with %v", answer)
-				}
-			}
-		}
-		conn.Close()
-	}
-	return s.agreed(s.kiosks[:1])
 }
 
 // tight is how much room the disk has beyond what headquarters' state takes, and roomy the same when somebody has made room, bytes. hq serve ends with

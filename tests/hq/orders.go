@@ -5,6 +5,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +19,9 @@ import (
 func release(s *site) (string, error) {
 	b, err := s.post()
 	if err != nil {
+		return "", err
+	}
+	if err := s.fresh(); err != nil {
 		return "", err
 	}
 	k := s.kiosks[0]
@@ -123,6 +128,24 @@ func (s *site) refusedRelease(k *kiosk, releases, refused int) error {
 	return err
 }
 
+// disabled is what door says of itself while headquarters has nobody recognised.
+const disabled = "headquarters has nobody recognised at this door"
+
+// lever is what shuts every door: how door says that it stands, and why a release is refused then.
+type lever struct {
+	what   string
+	stands func(*kiosk) bool
+	why    func(access.Record) bool
+}
+
+var levers = []lever{
+	{"lockdown", func(k *kiosk) bool { return k.status().Lockdown }, func(r access.Record) bool { return r.Reason == access.ReasonLockdown }},
+	{
+		"disable", func(k *kiosk) bool { return slices.Contains(k.status().Degraded, disabled) },
+		func(r access.Record) bool { return strings.HasPrefix(r.Detail, "it does not fit this kiosk") },
+	},
+}
+
 // switches sets lockdown, and then disabling, kills everything, and looks.
 func switches(s *site) (string, error) {
 	if err := s.own(); err != nil {
@@ -132,78 +155,132 @@ func switches(s *site) (string, error) {
 		return "", err
 	}
 	var slowest time.Duration
-	turn := func(what, to string, set bool, stands func(*kiosk) bool) error {
-		began := time.Now()
-		if _, err := s.at(what, to, "-key", s.key("administrator")); err != nil {
+	for _, l := range levers {
+		on, err := s.turn(l, true)
+		if err == nil {
+			err = s.outlives(l)
+		}
+		if err == nil {
+			err = s.shut(l)
+		}
+		if err != nil {
+			return "", err
+		}
+		off, err := s.turn(l, false)
+		if err == nil {
+			err = s.opens(l)
+		}
+		if err != nil {
+			return "", err
+		}
+		slowest = max(slowest, on, off)
+	}
+	return fmt.Sprintf("each at %d kiosks within %d ms, command and all; each said by each door again after SIGKILL with the network refused; "+
+		"%[1]d releases refused on record under each, and %[1]d opened after it", len(s.kiosks), slowest.Milliseconds()), nil
+}
+
+// turn sets or lifts it everywhere, and waits until each door says so.
+func (s *site) turn(l lever, on bool) (took time.Duration, err error) {
+	to := map[bool]string{true: "on", false: "off"}[on]
+	began := time.Now()
+	if _, err := s.at(l.what, to, "-key", s.key("administrator")); err != nil {
+		return 0, err
+	}
+	for _, k := range s.kiosks {
+		err := s.await(30*time.Second, k.door+": "+l.what+" "+to, func() error {
+			if k.status().Records == 0 || l.stands(k) != on {
+				return errors.New("it is not")
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(began), nil
+}
+
+// outlives kills headquarters and every program of every kiosk, and waits until each door says that it stands. A kiosk that comes back hears nothing until
+// headquarters is there again: what it does until then it does of itself.
+func (s *site) outlives(l lever) error {
+	for _, k := range s.kiosks {
+		k.net.be(weather{refuse: true})
+		k.core.said.clear()
+	}
+	s.serve.kill()
+	for _, k := range s.kiosks {
+		k.link.kill()
+		k.core.kill()
+	}
+	for _, k := range s.kiosks {
+		err := s.await(30*time.Second, k.door+" is there again and says "+l.what, func() error {
+			if !k.core.said.has("ready: ") || k.status().Records == 0 || !l.stands(k) {
+				return errors.New(k.core.said.last(2))
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		for _, k := range s.kiosks {
-			err := s.await(30*time.Second, k.door+": "+what+" "+to, func() error {
-				if k.status().Records == 0 || stands(k) != set {
-					return errors.New("it is not")
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		slowest = max(slowest, time.Since(began))
-		return nil
 	}
-	for _, c := range []struct {
-		what   string
-		stands func(*kiosk) bool
-	}{
-		{"lockdown", func(k *kiosk) bool { return k.status().Lockdown }},
-		{"disable", func(k *kiosk) bool { return k.count(access.EventKioskDisabled) > k.count(access.EventKioskEnabled) }},
-	} {
-		if err := turn(c.what, "on", true, c.stands); err != nil {
-			return "", err
-		}
-		// A kiosk that comes back hears nothing until headquarters is there again: what it does until then it does of itself.
-		for _, k := range s.kiosks {
-			k.net.be(weather{refuse: true})
-			k.core.said.clear()
-		}
-		s.serve.kill()
-		for _, k := range s.kiosks {
-			k.link.kill()
-			k.core.kill()
-		}
-		for _, k := range s.kiosks {
-			err := s.await(30*time.Second, k.door+" is there again and holds "+c.what, func() error {
-				if !k.core.said.has("ready: ") || k.status().Records == 0 || !c.stands(k) {
-					return errors.New(k.core.said.last(2))
-				}
-				return nil
-			})
-			if err != nil {
-				return "", err
-			}
-			k.net.be(weather{})
-		}
-		if err := s.settle(); err != nil {
-			return "", err
-		}
-		k := s.kiosks[0]
-		before := k.releases()
-		_, _ = s.order(k) // a refusal may come with the challenge or with the answer
-		time.Sleep(time.Second)
-		if err := k.released(before, 0); err != nil {
-			return "", fmt.Errorf("under %s: %w", c.what, err)
-		}
-		if err := turn(c.what, "off", false, c.stands); err != nil {
-			return "", err
-		}
+	for _, k := range s.kiosks {
+		k.net.be(weather{})
+	}
+	return s.settle()
+}
+
+// shut has an operator try to open each door: it stays shut, and the kiosk records why.
+func (s *site) shut(l lever) error {
+	before := make([]int, len(s.kiosks))
+	for i, k := range s.kiosks {
+		before[i] = k.releases()
+		refused := k.count(access.EventRemoteReleaseRefused)
 		if _, err := s.order(k); err != nil {
-			return "", err
+			return fmt.Errorf("%s under %s: %w", k.door, l.what, err)
 		}
-		if err := s.await(5*time.Second, "the door opens after "+c.what, func() error { return k.released(before, 1) }); err != nil {
-			return "", err
+		if err := s.refusedRelease(k, before[i], refused+1); err != nil {
+			return fmt.Errorf("%s under %s: %w", k.door, l.what, err)
+		}
+		r, err := k.newest(access.EventRemoteReleaseRefused)
+		if err != nil {
+			return err
+		}
+		if !l.why(r) {
+			return fmt.Errorf("%s under %s: the record says %v, %q", k.door, l.what, r.Reason, r.Detail)
 		}
 	}
-	return fmt.Sprintf("each at %d kiosks within %d ms, command and all; both stood after SIGKILL with the network refused, and released nothing", len(s.kiosks), slowest.Milliseconds()), nil
+	time.Sleep(time.Second)
+	for i, k := range s.kiosks {
+		if err := k.released(before[i], 0); err != nil {
+			return fmt.Errorf("%s under %s: %w", k.door, l.what, err)
+		}
+	}
+	return nil
+}
+
+// opens has an operator open each door: it was the lever that kept it shut.
+func (s *site) opens(l lever) error {
+	for _, k := range s.kiosks {
+		before := k.releases()
+		if _, err := s.order(k); err != nil {
+			return fmt.Errorf("%s after %s: %w", k.door, l.what, err)
+		}
+		if err := s.await(5*time.Second, k.door+" opens after "+l.what, func() error { return k.released(before, 1) }); err != nil {
+			return err
+		}
+	}
+	for _, k := range s.kiosks { // so that the next release is seen at its line
+		err := s.await(30*time.Second, k.door+" is shut again", func() error {
+			if now := k.status().Door; now != access.Secured {
+				return fmt.Errorf("it is %v", now)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // generations has somebody enrolled, enrolled again, deleted while a kiosk is away, and enrolled anew.
@@ -225,8 +302,28 @@ func generations(s *site) (string, error) {
 	if err := s.await(30*time.Second, "those that are connected forget", func() error { return s.agreed(s.kiosks[:len(s.kiosks)-1]) }); err != nil {
 		return "", err
 	}
+	proofs := 0
+	prove := func(what string, who person, holding int) error {
+		return s.await(70*time.Second, what, func() error {
+			n, err := s.forgotten(who, "forgotten "+what, holding)
+			if err != nil {
+				return err
+			}
+			if n < len(s.kiosks)-holding {
+				return errors.Join(fmt.Errorf("%d proofs", n), os.RemoveAll(s.file("forgotten "+what)))
+			}
+			proofs += n
+			return nil
+		})
+	}
+	if err := prove("one kiosk away", who, 1); err != nil {
+		return "", err
+	}
 	away.net.be(weather{})
 	if err := s.settle(); err != nil {
+		return "", err
+	}
+	if err := prove("all there", who, 0); err != nil {
 		return "", err
 	}
 	anew, err := s.enter(person{number: who.number})
@@ -246,6 +343,12 @@ func generations(s *site) (string, error) {
 	if err := s.delete(1); err != nil {
 		return "", err
 	}
-	_, err = s.checked()
-	return fmt.Sprintf("enrolled, enrolled again, deleted, one kiosk away: 0 of %d kiosks hold them; enrolled anew: all do; deleted: 0 of %d", len(s.kiosks), len(s.kiosks)), err
+	if err := s.settle(); err != nil {
+		return "", err
+	}
+	if err := prove("anew", anew, 0); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("enrolled, enrolled again, deleted, one kiosk away: 1 of %d may hold them, and 0 when it is back; enrolled anew: all do; deleted: 0 of %[1]d; "+
+		"%d proofs of that verified with two public keys", len(s.kiosks), proofs), nil
 }

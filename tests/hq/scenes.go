@@ -15,7 +15,7 @@ import (
 
 // scenes in the order in which they are played.
 func scenes() []scene {
-	return []scene{
+	all := []scene{
 		{"set up; an enrolment reaches every kiosk", setUp},
 		{"networks that are cut, mute, half-open, slow", networks},
 		{"messages lost, repeated, late, out of order", mail},
@@ -24,10 +24,15 @@ func scenes() []scene {
 		{"SIGKILL of hq serve, broker, door, link", kills},
 		{"lockdown and disabling outlive SIGKILL of all", switches},
 		{"who was deleted, and enrolled again", generations},
+		{"the life of a kiosk, and of headquarters", lifetime},
 		{"events: none lost, none twice, each provable", events},
 		{"a new kiosk learns who is enrolled", newcomer},
 		{"wrong authority, old certificate, full disk", refused},
 	}
+	for i := range all {
+		all[i].play = checking(all[i].play)
+	}
+	return all
 }
 
 // promptly is how soon 99 of 100 enrolments must be applied at every kiosk that is connected.
@@ -41,7 +46,7 @@ func setUp(s *site) (string, error) {
 	}
 	doors := s.doors()
 	for _, door := range doors[:s.size.kiosks] {
-		k, err := s.build(door)
+		k, err := s.build(door, door)
 		if k != nil {
 			s.kiosks = append(s.kiosks, k)
 		}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ type site struct {
 	serve  *keeper // hq serve; nil while nobody runs it
 	broker string  // somebody else's, which hq serve uses; empty: its own
 	kiosks []*kiosk
+	gone   []*kiosk // out of service
 	middle *broker  // the broker that does what we tell it; nil until it is needed
 	closes []func() // what else must end
 
@@ -57,7 +59,7 @@ func (s *site) key(role string) string  { return s.file(role + ".pem") }
 
 // close ends all that runs.
 func (s *site) close() (err error) {
-	for _, k := range s.kiosks {
+	for _, k := range slices.Concat(s.kiosks, s.gone) {
 		err = errors.Join(err, k.close())
 	}
 	s.serve.drop()
@@ -128,19 +130,19 @@ func (s *site) rule() error {
 		return err
 	}
 	_, err := s.at("policy", "push", file, "-key", s.key("administrator"), "-yes")
-	if err != nil && strings.Contains(err.Error(), "is no command") {
-		return nil // of before policies were pushed: every kiosk is given everybody
-	}
 	return err
 }
 
-// doors are the names of all doors that there will be, the last one of the kiosk that comes late.
+// doors are the names of all doors that there will be, the last two of kiosks that come late and of those that come and go.
 func (s *site) doors() (list []string) {
 	for n := range s.size.kiosks {
 		list = append(list, fmt.Sprintf("door%d", n+1))
 	}
-	return append(list, "late")
+	return append(list, "late", spare)
 }
+
+// spare is the door of kiosks that come and go.
+const spare = "spare"
 
 // start runs hq serve, on its own broker or on the one that s.broker names, and waits until it answers.
 func (s *site) start() error {
@@ -220,7 +222,8 @@ func (s *site) list() (map[string]listed, error) {
 	return list, nil
 }
 
-// agreed says what keeps these kiosks from agreeing with headquarters: who is not connected, who lacks commands, who holds other people than are enrolled.
+// agreed says what keeps these kiosks from agreeing with headquarters: who is not connected, who lacks commands, who holds more or fewer people than are
+// enrolled. Whether it is those people checked asks.
 func (s *site) agreed(kiosks []*kiosk) error {
 	list, err := s.list()
 	if err != nil {
