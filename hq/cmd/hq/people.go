@@ -15,6 +15,7 @@ import (
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/draft"
 	"github.com/lintel-access/lintel/hq/people"
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // lastDay is a Unix second that ends a day, as that day.
@@ -254,7 +255,7 @@ func showPerson(l people.Listed, out io.Writer) {
 	say("consent", l.Consent)
 	say("proofing", "record of SHA-256 "+hex.EncodeToString(l.Proofing[:]))
 	if l.At != [32]byte{} {
-		say("references", fmt.Sprintf("at kiosk %x alone", l.At))
+		say("references", fmt.Sprintf("at kiosk %s alone", wire.Name(l.At)))
 	} else {
 		say("references", fmt.Sprintf("%d, of model bundle %x", l.Count, l.Bundle[:8]))
 	}

@@ -184,6 +184,9 @@ func TestSocketFromElsewhere(t *testing.T) {
 	if words := next(t, said, "hq begin "); words[1] != person || words[len(words)-1] != s.dir || !strings.Contains(said, "kiosk "+wire.Name(kiosk)) {
 		t.Errorf("it says %q", said)
 	}
+	if shown := s.must("people", "show", person, "-dir", s.dir); !strings.Contains(shown, "at kiosk "+wire.Name(kiosk)+" alone") {
+		t.Errorf("shown %q", shown)
+	}
 	begin := []string{"begin", person, "-key", s.file("eve"), "-socket", s.file("s")}
 	s.refused("not connected", begin...)
 	begin[1] = strings.Repeat("ab", 16)
