@@ -208,6 +208,13 @@ func TestSocketFromElsewhere(t *testing.T) {
 	if said := s.must("hand", s.file("stray.signed"), "-dir", s.dir); !strings.Contains(said, `attention: no rule of door "front" names "staf"`) {
 		t.Errorf("of somebody whom no door lets in it says %q", said)
 	}
+	s.must("people", "privileged", "admins", "-dir", s.dir)
+	said = s.must(live("Trusted Example", "-at", wire.Name(kiosk), "-group", "admins", "-key", s.file("eve"))...)
+	if approve := next(t, said, "hq approve "); strings.Contains(said, "hq begin") || len(approve) != 6 {
+		t.Errorf("before anybody has agreed it says %q", said)
+	} else if said := s.must(approve[0], approve[1], "-key", s.file("ada"), "-dir", s.dir); !strings.Contains(said, "hq begin") {
+		t.Errorf("once somebody has agreed it says %q", said)
+	}
 	s.must("kiosk", "remove", "front", "-dir", s.dir, "-why", "sold")
 	s.refused("not in service", live("Third Example", "-at", wire.Name(kiosk), "-group", "staff", "-key", s.file("eve"))...)
 }
