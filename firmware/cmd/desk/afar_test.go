@@ -150,3 +150,25 @@ func TestMadeWhole(t *testing.T) {
 		t.Errorf("rules were pushed: %v, %v", pushed, err)
 	}
 }
+
+// What came of an enrolment at the kiosk is read from its records alone: other records of people say nothing about it, and rubbish is an error.
+func TestEnrolmentsOnRecord(t *testing.T) {
+	dir := t.TempDir()
+	c := &centre{dir: dir, hq: filepath.Join(dir, "hq-program")}
+	says := func(lines string) {
+		t.Helper()
+		write(t, c.hq, []byte("#!/bin/sh\ncat <<'END'\n"+lines+"\nEND\n"))
+		if err := os.Chmod(c.hq, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says(`{"event":400,"reason":"enrolled"}` + "\n" + `{"event":405}` + "\n" + `{"alarm":{}}` + "\n" + `{"event":401,"reason":"deadline"}`)
+	all, err := c.enrolments(t.Context())
+	if err != nil || len(all) != 2 || all[0].Event != 400 || all[1] != (recorded{401, "deadline"}) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	says("nonsense")
+	if _, err := c.enrolments(t.Context()); err == nil {
+		t.Error("nonsense was read")
+	}
+}
