@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"crypto/ecdh"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -34,12 +35,16 @@ func (f *Fleet) content(ctx context.Context, ref [32]byte) (envelope []byte, gon
 	return envelope, gone, biometric, err
 }
 
-// had is content for a kiosk. An order that is lost counts as gone, with an alarm: what comes behind it, which may be a lockdown, must not wait for it.
+// had is content for a kiosk. An order that is lost counts as gone, with an alarm: what comes behind it, which may be a lockdown, must not wait for it. So does
+// a lockdown or disabling that a later one has outnumbered.
 func (f *Fleet) had(ctx context.Context, d *desk, ref [32]byte) (envelope []byte, gone, biometric bool, err error) {
 	envelope, gone, biometric, err = f.content(ctx, ref)
 	if errors.Is(err, fs.ErrNotExist) {
 		f.alarm(ctx, d, Lost, fmt.Sprintf("it is not given what cannot be read any more (%v): bring the newest vault of people back, then hq kiosk lift hands everything on again", err))
 		return nil, true, false, nil
+	}
+	if err == nil && !gone && !biometric {
+		gone, err = f.outnumbered(ctx, d, envelope)
 	}
 	return envelope, gone, biometric, err
 }
@@ -182,7 +187,16 @@ func (f *Fleet) judge(envelope []byte, audience [32]byte) (kind wire.Kind, s sta
 	if err != nil {
 		return 0, s, err
 	}
-	switch claim.Kind {
+	s, err = verified(claim.Kind, envelope, key, audience)
+	if most := uint64(max(0, now.Add(ahead).UnixMilli())); err == nil && s.version > most {
+		err = fmt.Errorf("its version is %d, which lies beyond %s: nothing that is signed before then could end it. Set the clock of whoever signed it, or of this machine", s.version, now.UTC().Format(time.DateTime))
+	}
+	return claim.Kind, s, err
+}
+
+// verified opens an order that is handed in, and returns what it is as state; of others the zero state.
+func verified(kind wire.Kind, envelope []byte, key *ecdsa.PublicKey, audience [32]byte) (s state, err error) {
+	switch kind {
 	case wire.KindDeletion:
 		_, err = wire.Open[wire.Deletion](envelope, key, audience)
 	case wire.KindStanding:
@@ -208,12 +222,59 @@ func (f *Fleet) judge(envelope []byte, audience [32]byte) (kind wire.Kind, s sta
 			err = errors.New("a decommission for every kiosk is never taken")
 		}
 	default:
-		err = fmt.Errorf("a %v is not handed in this way", claim.Kind)
+		err = fmt.Errorf("a %v is not handed in this way", kind)
 	}
-	if most := uint64(max(0, now.Add(ahead).UnixMilli())); err == nil && s.version > most {
-		err = fmt.Errorf("its version is %d, which lies beyond %s: nothing that is signed before then could end it. Set the clock of whoever signed it, or of this machine", s.version, now.UTC().Format(time.DateTime))
+	return s, err
+}
+
+// outnumbered reports whether an order is a lockdown or disabling behind the one that is in force for a kiosk. It is not carried any more: what takes away
+// stands when its signer's role has ended, what gives back does not, so a kiosk that comes late would take the lockdown of somebody whose role has ended, and
+// refuse its end. Nothing is outnumbered by the word of a key that nobody believes any more.
+func (f *Fleet) outnumbered(ctx context.Context, d *desk, envelope []byte) (bool, error) {
+	claim, err := wire.Peek(envelope)
+	if err != nil || claim.Kind != wire.KindLockdown && claim.Kind != wire.KindDisable {
+		return false, err
 	}
-	return claim.Kind, s, err
+	version, known := f.versionOf(envelope, d.kiosk.ID)
+	for _, of := range []string{"", d.name + "."} {
+		s, err := f.stateOf(ctx, of+claim.Kind.String())
+		if err != nil {
+			return false, err
+		}
+		if !known || s.version <= version {
+			continue
+		}
+		later, err := f.store.Get(ctx, orderKey(s.ref))
+		if err != nil {
+			return false, err
+		}
+		if _, believed := f.versionOf(later.Data, d.kiosk.ID); believed {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// versionOf is the version of a lockdown or disabling for all or for one kiosk; known is false where the Trust has no grant for it, not even one that has ended.
+func (f *Fleet) versionOf(envelope []byte, kiosk [32]byte) (version uint64, known bool) {
+	claim, err := wire.Peek(envelope)
+	if err != nil {
+		return 0, false
+	}
+	g, err := f.server.Load().Trust.Grant(claim.Key, claim.Kind, 0)
+	if err != nil {
+		return 0, false
+	}
+	key, err := wire.ParseKey(g.Key)
+	if err != nil {
+		return 0, false
+	}
+	for _, audience := range [][32]byte{wire.Fleet(), kiosk} {
+		if s, err := verified(claim.Kind, envelope, key, audience); err == nil {
+			return s.version, true
+		}
+	}
+	return 0, false
 }
 
 // sealTo is the kiosk's key for sealed content, if the kiosk still has the one that headquarters knows.

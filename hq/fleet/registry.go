@@ -222,6 +222,9 @@ func (f *Fleet) Adopt(ctx context.Context, name string) error {
 	return nil
 }
 
+// farthest is the last command at which a kiosk is adopted: what follows is counted on.
+const farthest = 1 << 62
+
 func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 	seq, link, err := f.applied(d)
 	if err != nil {
@@ -239,6 +242,9 @@ func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 	}
 	if g := d.claimed; g.Seq != seq || g.Head != link {
 		return fmt.Errorf("it is said to stand at command %d, and its signed records say %d: wait a minute for them, or look at the broker", g.Seq, seq)
+	}
+	if seq > farthest {
+		return fmt.Errorf("it says that it stands at command %d, to which nobody comes: provision it anew", seq)
 	}
 	if seq <= head.Seq {
 		return fmt.Errorf("it stands at command %d, and headquarters has given other ones up to %d since: provision it anew", seq, head.Seq)
@@ -305,13 +311,11 @@ func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 	}
 	var refs [][32]byte
 	for seq := uint64(1); seq <= head.Seq; seq++ {
-		e, err := f.entry(ctx, d, seq)
-		if isNone(err) { // of before it was adopted
-			continue
-		}
+		e, err := f.entryFrom(ctx, d, seq)
 		if err != nil {
 			return err
 		}
+		seq = e.Seq
 		for _, ref := range e.Orders {
 			if _, here := f.clear.Load(ref); here && !seen[ref] {
 				seen[ref], refs = true, append(refs, ref)

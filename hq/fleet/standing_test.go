@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/hq/store"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -170,5 +171,62 @@ func TestUnansweredWriteBarsNothing(t *testing.T) {
 	}
 	if err := h.fleet.Lift(t.Context(), k.name); err != nil {
 		t.Error(err)
+	}
+}
+
+// A kiosk that was away while an operator locked the doors, opened them again, and lost the role, is not locked by what nobody's word could end any more: it is
+// given what is in force, and the rest of the stream. Where that operator's key was stolen, their word outnumbers nobody's.
+func TestOutnumberedLockdownReachesNobodyLate(t *testing.T) {
+	for what, want := range map[string]struct {
+		removed func(*wire.Trust) error
+		late    int // words that were outnumbered, and come all the same
+	}{
+		"her role ended":     {authority.End("Ada", time.Now().Add(time.Second)), 0},
+		"her key was stolen": {authority.Dismiss("Ada"), 1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			h := newHouse(t, false)
+			bob := key(t)
+			h.change(func(o *authority.Offline) error {
+				return o.Change(time.Now(), authority.Admit(wire.RoleAdministrator, "Bob", &bob.PublicKey, time.Now(), time.Hour))
+			})
+			away := h.introduce("front")
+			bobs, err := wire.Sign(bob, wire.Fleet(), lockdown(1, true))
+			if err != nil {
+				t.Fatal(err)
+			}
+			on := submit(t, h, "", bobs)
+			between := h.enrolment(1)
+			appendAll(t, h, away, between)
+			off := submit(t, h, "", h.sign(wire.Fleet(), lockdown(2, false)))
+			if err := h.fleet.Append(t.Context(), away.name, [][32]byte{on}); err != nil { // whoever hands it on again
+				t.Fatal(err)
+			}
+			if o := overview(t, h, away.name); o.Head != 3 {
+				t.Errorf("what is outnumbered was appended again: %d commands", o.Head)
+			}
+			h.change(func(o *authority.Offline) error { return o.Change(time.Now(), want.removed) })
+			away.listen()
+			away.greet()
+			away.until("the end of the stream", func() bool { return away.seq == 3 })
+			if away.orders[on] != want.late || away.orders[between] != 1 || away.orders[off] != 1 || away.empty != 1-want.late {
+				t.Errorf("locked %d times, %d and %d times what else there is, %d commands without content", away.orders[on], away.orders[between], away.orders[off], away.empty)
+			}
+		})
+	}
+}
+
+// A kiosk's own word and the one for all outnumber each other by their versions, whichever came last.
+func TestOwnWordIsOutnumberedByTheOneForAll(t *testing.T) {
+	h := newHouse(t, false)
+	away := h.introduce("front")
+	own := submit(t, h, away.name, h.sign(away.id, wire.Disable{Version: 3, On: true, Issued: 1}))
+	all := submit(t, h, "", h.sign(wire.Fleet(), wire.Disable{Version: 4, Issued: 1}))
+	its := submit(t, h, away.name, h.sign(away.id, lockdown(5, true)))
+	away.listen()
+	away.greet()
+	away.until("the end of the stream", func() bool { return away.seq == 3 })
+	if away.orders[own] != 0 || away.orders[all] != 1 || away.orders[its] != 1 {
+		t.Errorf("given %d, %d, %d", away.orders[own], away.orders[all], away.orders[its])
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/lintel-access/lintel/hq/store"
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // Command is what a kiosk was or will be given at one place of its stream, without what the orders say.
@@ -14,6 +17,9 @@ type Command struct {
 	Previous [32]byte
 	Link     [32]byte
 	Orders   [][32]byte // SHA-256 of their envelopes
+	// Unknown is how many commands, up to this one, headquarters does not have: it was restored from a backup and has adopted the kiosk at this one. 0: it
+	// has this one, and the one before.
+	Unknown uint64
 	// Policy says that one of them is a policy; then the kiosk keeps people of the groups Admits alone.
 	Policy bool
 	Admits []string
@@ -39,21 +45,15 @@ func (f *Fleet) Commands(ctx context.Context, name string, after uint64) (list [
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	missing := uint64(0)
 	for seq := after + 1; seq <= head.Seq && len(list) < pageOfCommands; seq++ {
-		e, err := f.entry(ctx, d, seq)
-		if isNone(err) {
-			missing = seq
-			continue
-		}
-		if err == nil && missing > 0 && e.Adopted == [32]byte{} { // only before one that was adopted may some be unknown
-			err = fmt.Errorf("command %d of kiosk %q is lost", missing, name)
-		}
+		e, err := f.entryFrom(ctx, d, seq)
 		if err != nil {
 			return nil, err
 		}
-		missing = 0
 		c := e.traced(d.kiosk.ID)
+		if e.Adopted != [32]byte{} {
+			c.Unknown = e.Seq - seq + 1
+		}
 		for _, ref := range e.Orders {
 			if data, is := policies[ref]; is {
 				p, err := decodePolicy(ref, data)
@@ -63,9 +63,33 @@ func (f *Fleet) Commands(ctx context.Context, name string, after uint64) (list [
 				c.Policy, c.Admits = true, p.admits(d.kiosk.Door)
 			}
 		}
-		list = append(list, c)
+		list, seq = append(list, c), e.Seq
 	}
 	return list, nil
+}
+
+// entryFrom is the entry at a place, or the adopted one behind the commands that headquarters does not have. How many those are a kiosk says: nobody counts them.
+func (f *Fleet) entryFrom(ctx context.Context, d *desk, seq uint64) (e entry, err error) {
+	e, err = f.entry(ctx, d, seq)
+	if !isNone(err) {
+		return e, err
+	}
+	all, failed := f.store.List(ctx, "stream."+d.name)
+	if failed != nil {
+		return e, failed
+	}
+	i := slices.IndexFunc(all, func(v store.Value) bool { return v.Key > entryKey(d.name, seq) })
+	if i < 0 {
+		return e, err
+	}
+	var next entry
+	if failed := wire.Unmarshal(all[i].Data, &next); failed != nil {
+		return e, fmt.Errorf("read %q: %w", all[i].Key, failed)
+	}
+	if next.Adopted == [32]byte{} {
+		return e, err
+	}
+	return next, nil
 }
 
 func (e entry) traced(kiosk [32]byte) Command {

@@ -35,6 +35,7 @@ type commandAt struct {
 	Orders   [][32]byte `cbor:"4,keyasint"`
 	Policy   bool       `cbor:"5,keyasint"`
 	Admits   []string   `cbor:"6,keyasint"`
+	Unknown  uint64     `cbor:"7,keyasint"` // commands up to this one that headquarters does not have
 }
 
 type placedRequest struct {
@@ -49,7 +50,7 @@ type placed struct {
 }
 
 func told(c fleet.Command) commandAt {
-	return commandAt{c.Seq, c.Previous, c.Link, c.Orders, c.Policy, c.Admits}
+	return commandAt{c.Seq, c.Previous, c.Link, c.Orders, c.Policy, c.Admits, c.Unknown}
 }
 
 func (s *served) placed(ctx context.Context, q placedRequest) (any, error) {

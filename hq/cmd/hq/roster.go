@@ -29,6 +29,7 @@ type walked struct {
 	refused map[[2]uint64]string // by command and place in it
 	told    map[uint64]bool      // commands whose own record says that they came with their orders: where one was deleted they come without
 	stood   [][2]uint64          // first and last of commands that changed nothing, and have no record but a later one's
+	unknown [][2]uint64          // first and last of commands that headquarters does not have; holds finds them
 	untold  map[uint64]int       // how many more orders of a command were refused than the records name
 }
 
@@ -65,7 +66,7 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 	if err != nil {
 		return err
 	}
-	have, err := holds(ctx, at, p, k, called.ID, w)
+	have, err := holds(ctx, at, p, k, &w)
 	if err != nil {
 		return err
 	}
@@ -89,6 +90,9 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 	fmt.Fprintf(out, "kiosk %s, door %q: command %d of %d applied (record %d), %d people held, %d should be\n", k.Kiosk, k.Door, w.applied.Seq, k.Head, w.record, len(have), len(want))
 	if w.applied.Seq < k.Head {
 		fmt.Fprintf(out, "%d commands are on their way: what they bring is not counted as held\n", k.Head-w.applied.Seq)
+	}
+	for _, u := range w.unknown {
+		fmt.Fprintf(out, "commands %d to %d are not known here: headquarters was restored from a backup. Whom they brought or took away is not counted, but for what was given again since\n", u[0], u[1])
 	}
 	for seq, n := range w.untold {
 		if n > 0 {
@@ -164,8 +168,8 @@ func (w walked) carried(seq uint64) bool {
 	return w.told[seq] || slices.ContainsFunc(w.stood, func(s [2]uint64) bool { return s[0] <= seq && seq <= s[1] })
 }
 
-// holds is whom a kiosk holds that has applied headquarters' stream as far as it says.
-func holds(ctx context.Context, at *page, p *people.People, k shown, id [32]byte, w walked) ([]people.Holding, error) {
+// holds is whom a kiosk holds that has applied headquarters' stream as far as it says. What commands said that headquarters does not have nobody knows.
+func holds(ctx context.Context, at *page, p *people.People, k shown, w *walked) ([]people.Holding, error) {
 	queue, err := p.Entries()
 	if err != nil {
 		return nil, err
@@ -198,6 +202,9 @@ func holds(ctx context.Context, at *page, p *people.People, k shown, id [32]byte
 		for _, c := range page.Commands {
 			if after = c.Seq; c.Seq > w.applied.Seq {
 				break
+			}
+			if c.Unknown > 0 {
+				w.unknown = append(w.unknown, [2]uint64{c.Seq - c.Unknown + 1, c.Seq})
 			}
 			if c.Seq == w.applied.Seq && w.applied.Link != fmt.Sprintf("%x", c.Link) {
 				return nil, fmt.Errorf("kiosk %s has applied another command %d than headquarters gave it: somebody else has commanded it", k.Kiosk, c.Seq)
