@@ -1,0 +1,65 @@
+//go:build !kiosk
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// Every alarm of a kiosk, the fleet's and the records', is shown by both commands that somebody looks with, until it is lifted. A kiosk whose records are
+// damaged keeps nobody from being served.
+//
+// Control: G5
+func TestAlarmsAreShown(t *testing.T) {
+	s := newSite(t)
+	end := s.serve()
+	var ids [2][32]byte
+	for i, door := range []string{"front", "back"} {
+		var file string
+		file, ids[i] = s.introduction()
+		s.must("kiosk", "add", file, "-door", door, "-dir", s.dir, "-broker", "hq.example:8883", "-out", s.file(door))
+	}
+	end(syscall.SIGTERM)
+	name := wire.Name(ids[0])
+	segment := filepath.Join(s.dir, ledger.Folder, name, strings.Repeat("0", 20)+".seg")
+	if err := os.WriteFile(segment, bytes.Repeat([]byte{1}, 100), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(filepath.Join(s.dir, ledger.Folder), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Raise(ids[0], ledger.AlarmFork, "two histories"), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s.serve()
+	shows := func(open int) {
+		t.Helper()
+		list, events := s.must("kiosk", "list", "-dir", s.dir), s.must("events", "-dir", s.dir, "-kind", "alarm", "-door", "front")
+		for _, kind := range []string{"damaged ledger", "fork"} {
+			if strings.Count(list, "ALARM "+kind+" since") != open || strings.Count(events, "ALARM: "+kind+": ") != open || strings.Count(events, "ALARM OVER: "+kind) != 1-open {
+				t.Errorf("%s, of which %d should be open:\n%s\n%s", kind, open, list, events)
+			}
+		}
+		if !strings.Contains(list, wire.Name(ids[1])) || strings.Contains(events, wire.Name(ids[1])[:8]) {
+			t.Errorf("of the other kiosk:\n%s\n%s", list, events)
+		}
+	}
+	shows(1)
+	s.refused("damaged", "kiosk", "lift", name, "-dir", s.dir)
+	shows(1)
+	if err := os.Remove(segment); err != nil {
+		t.Fatal(err)
+	}
+	s.must("kiosk", "lift", name, "-dir", s.dir)
+	shows(0)
+}
