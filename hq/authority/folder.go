@@ -160,7 +160,7 @@ func saveTrust(dir, offline string, root *ecdsa.PrivateKey, t wire.Trust) error 
 	if err != nil {
 		return err
 	}
-	if err := Replace(filepath.Join(offline, trustFile), data, 0o600); err != nil {
+	if err := Replace(filepath.Join(offline, trustFile), data, 0o600); err != nil || dir == "" {
 		return err
 	}
 	return Replace(filepath.Join(dir, trustFile), data, 0o644)

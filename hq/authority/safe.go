@@ -42,6 +42,13 @@ func OpenOffline(dir, offline string) (*Offline, error) {
 	return o, nil
 }
 
+// OpenSafe loads the fleet root's key and the Trust beside it, on a machine that is not headquarters'. What Change signs there goes to headquarters as the
+// safe's file of the Trust, by TakeTrust; it makes no keys of headquarters.
+func OpenSafe(offline string) (*Offline, error) {
+	o, _, err := openOffline("", offline)
+	return o, err
+}
+
 func openOffline(dir, offline string) (*Offline, []byte, error) {
 	root, err := LoadKey(filepath.Join(offline, rootKey))
 	if err != nil {
@@ -68,7 +75,7 @@ func RestoreTrust(dir, offline string) (*Offline, error) {
 	return o, Replace(filepath.Join(dir, trustFile), data, 0o644)
 }
 
-// Change amends the Trust, signs it and puts it in force in the server's folder. The server hands it on when it starts next, or is told to look.
+// Change amends the Trust, signs it and puts it in force in the server's folder, if that is here. The server hands it on when it starts next, or is told to look.
 func (o *Offline) Change(now time.Time, change func(*wire.Trust) error) error {
 	next, err := Amend(o.Trust, now, change)
 	if err != nil {

@@ -39,13 +39,20 @@ func loadServer(dir string, now time.Time) (s *Server, err error) {
 	if err := CheckClock(now); err != nil {
 		return nil, err
 	}
-	s = &Server{pool: x509.NewCertPool()}
-	if s.Root, err = LoadPublic(filepath.Join(dir, rootPublic)); err != nil {
+	root, err := LoadPublic(filepath.Join(dir, rootPublic))
+	if err != nil {
 		return nil, err
 	}
-	if s.Trust, s.Envelope, err = loadTrust(dir, s.Root); err != nil {
+	t, envelope, err := loadTrust(dir, root)
+	if err != nil {
 		return nil, err
 	}
+	return under(dir, root, t, envelope, now)
+}
+
+// under is the server of a folder under a Trust.
+func under(dir string, root *ecdsa.PublicKey, t wire.Trust, envelope []byte, now time.Time) (s *Server, err error) {
+	s = &Server{Root: root, Trust: t, Envelope: envelope, pool: x509.NewCertPool()}
 	if _, s.Key, err = loadServerKey(dir, s.Trust, now); err != nil {
 		return nil, err
 	}

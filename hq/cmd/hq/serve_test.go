@@ -105,3 +105,39 @@ func TestWhatEndsIsSaidInTime(t *testing.T) {
 		t.Errorf("a folder that is not there: %v", err)
 	}
 }
+
+// Operators come and go with the safe never open where headquarters is.
+func TestRootStaysAway(t *testing.T) {
+	s := newSite(t)
+	away := filepath.Join(t.TempDir(), "safe")
+	if err := os.Rename(filepath.Join(s.base, "safe"), away); err != nil {
+		t.Fatal(err)
+	}
+	s.serve()
+	s.must("key", s.file("bob"))
+	lock := []string{"lockdown", "on", "-dir", s.dir, "-key", s.file("bob")}
+	if out := s.must("trust", "add", "bob", "-offline", away, "-role", "administrator", "-key", s.file("bob")+".pub"); !strings.Contains(out, "hq trust take") {
+		t.Errorf("it says %q", out)
+	}
+	s.refused("not granted", lock...)
+	first := filepath.Join(away, "trust.cose")
+	s.must("trust", "take", first, "-dir", s.dir)
+	s.must(lock...)
+	old, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.must("trust", "remove", "bob", "-distrust", "-offline", away)
+	if out := s.must("trust", "show", "-offline", away); strings.Contains(out, "bob") {
+		t.Errorf("the safe says %q", out)
+	}
+	s.must("trust", "take", first, "-dir", s.dir)
+	s.refused("not granted", lock...)
+	if err := os.WriteFile(s.file("old"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.refused("is in force", "trust", "take", s.file("old"), "-dir", s.dir)
+	for _, verb := range []string{"issuing", "server", "authority", "drop-authority", "restore"} {
+		s.refused("say where headquarters' folder is", "trust", verb, "-offline", away)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -93,13 +94,16 @@ func certificateCommand(_ context.Context, args []string, out, progress io.Write
 	return say(out, nil, "%s: good until %s\n", *folder, c.Leaf.NotAfter.Format(time.DateOnly))
 }
 
-const trustAbout = `Changes who may do what to the fleet, with the keys from the safe. Kiosks that are connected hear of it at once, the others when they greet.
+const trustAbout = `Changes who may do what to the fleet, with the keys from the safe. Open it on a machine that is not headquarters', without -dir: add and remove
+sign there, and headquarters takes what was signed. Kiosks that are connected hear of it at once, the others when they greet.
 
   hq trust show -dir DIR                       who may do what
   hq trust add NAME -role ROLE -key FILE.pub   NAME has a role; -days how long. Who needs two roles is added twice
   hq trust remove NAME                         ends every role of that name: deletions, suspensions and lockdowns that NAME signed stand, enrolments and
                                                rules that have not arrived are refused, and must be signed by somebody else
   hq trust remove NAME -distrust               NAME's key was stolen: nothing that it ever signed is believed any more
+  hq trust take FILE -dir DIR                  at headquarters: puts in force what was signed elsewhere, which is trust.cose of the safe
+These make keys of headquarters as well, and need -dir and -offline together:
   hq trust authority                           begins to replace the authority behind certificates
   hq trust drop-authority                      ends that: who still has a certificate of the old one is locked out
   hq trust issuing                             renews the issuing keys, every two years or so
@@ -117,33 +121,32 @@ Example:
 
 // trustCommand changes the Trust.
 func trustCommand(ctx context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("trust", "show|add|remove|authority|drop-authority|issuing|server|restore … -dir DIR [-offline FOLDER]", trustAbout, progress)
-	offline := p.String("offline", "", "`folder` from the safe (required, but for show)")
+	p := newPage("trust", "show|add|remove|take|authority|drop-authority|issuing|server|restore … [-dir DIR] [-offline FOLDER]", trustAbout, progress)
+	offline := p.String("offline", "", "`folder` from the safe (required, but for show and take)")
 	role := p.String("role", "", "of whom is added (required): enroller, administrator or releaser")
 	key := p.String("key", "", "public key `file` of whom is added (required): what hq key wrote as FILE.pub")
 	days := p.Int("days", 365, "for how many `days` somebody is added")
 	distrust := p.Bool("distrust", false, "remove: believe nothing any more that this key ever signed")
 	p.BoolVar(&p.json, "json", false, "show: as JSON")
-	words, err := p.words(args, 1, 2)
+	words, err := wordsOf(p.FlagSet, args)
 	if err != nil {
 		return err
 	}
+	if len(words) < 1 || len(words) > 2 {
+		return fmt.Errorf("%d words, which are too few or too many; %s -h says which: %w", len(words), p.Name(), errUsage)
+	}
 	now := time.Now()
-	if words[0] == "show" {
-		s, err := authority.LoadServer(p.dir, now)
+	switch words[0] {
+	case "show":
+		t, err := trustOf(p.dir, *offline, now)
 		if err != nil {
 			return err
 		}
-		return showTrust(s.Trust, p.json, now, out)
+		return showTrust(t, p.json, now, out)
+	case "take":
+		return takeTrust(ctx, p, words[1:], out)
 	}
-	if *offline == "" {
-		return fmt.Errorf("say where the folder from the safe is, -offline FOLDER: %w", errUsage)
-	}
-	open := authority.OpenOffline
-	if words[0] == "restore" {
-		open = authority.RestoreTrust
-	}
-	o, err := open(p.dir, *offline)
+	o, err := openSafe(words[0], p.dir, *offline)
 	if err != nil {
 		return err
 	}
@@ -171,12 +174,68 @@ func trustCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "trust is of version %d\n", o.Trust.Version)
+	if p.dir == "" {
+		return say(out, nil, "trust is of version %d in the safe. Carry %s to headquarters, and there: hq trust take trust.cose -dir DIR\n", o.Trust.Version, filepath.Join(*offline, trustFile))
+	}
+	return tellTrust(ctx, p, o.Trust, out)
+}
+
+// openSafe opens the safe, here or on headquarters' own machine.
+func openSafe(verb, dir, offline string) (*authority.Offline, error) {
+	if offline == "" {
+		return nil, fmt.Errorf("say where the folder from the safe is, -offline FOLDER: %w", errUsage)
+	}
+	switch {
+	case dir == "" && verb != "add" && verb != "remove":
+		return nil, fmt.Errorf("say where headquarters' folder is, -dir FOLDER; without it the safe adds and removes operators: %w", errUsage)
+	case dir == "":
+		return authority.OpenSafe(offline)
+	case verb == "restore":
+		return authority.RestoreTrust(dir, offline)
+	}
+	return authority.OpenOffline(dir, offline)
+}
+
+// trustOf is the Trust of headquarters, or without it the safe's.
+func trustOf(dir, offline string, now time.Time) (wire.Trust, error) {
+	if dir == "" {
+		o, err := openSafe("add", dir, offline)
+		if err != nil {
+			return wire.Trust{}, err
+		}
+		return o.Trust, nil
+	}
+	s, err := authority.LoadServer(dir, now)
+	if err != nil {
+		return wire.Trust{}, err
+	}
+	return s.Trust, nil
+}
+
+// takeTrust puts in force what was signed elsewhere.
+func takeTrust(ctx context.Context, p *page, files []string, out io.Writer) error {
+	if len(files) != 1 || p.dir == "" {
+		return fmt.Errorf("say which file, and where headquarters' folder is, -dir FOLDER: %w", errUsage)
+	}
+	data, err := bounded.File(files[0], maxTrust)
+	if err != nil {
+		return err
+	}
+	t, err := authority.TakeTrust(p.dir, data, time.Now())
+	if err != nil {
+		return err
+	}
+	return tellTrust(ctx, p, t, out)
+}
+
+// tellTrust has a running hq serve look at the Trust.
+func tellTrust(ctx context.Context, p *page, t wire.Trust, out io.Writer) error {
+	fmt.Fprintf(out, "trust is of version %d\n", t.Version)
 	if _, err := ask[hatch.Nothing](ctx, p, verbTrust, hatch.Nothing{}); !errors.Is(err, hatch.ErrClosed) {
 		return err
 	}
-	fmt.Fprintln(out, "hq serve does not run here: kiosks hear of it when it does")
-	return nil
+	_, err := fmt.Fprintln(out, "hq serve does not run here: kiosks hear of it when it does")
+	return err
 }
 
 func admit(o *authority.Offline, name, role, file string, days int, now time.Time) error {
