@@ -88,6 +88,7 @@ func provisioned(t *testing.T, p *tpm.TPM, i wire.Introduction) wire.Introductio
 	return i
 }
 
+// Control: S18
 func TestIntroductionIsWhatOneTPMAttests(t *testing.T) {
 	good, anew := twice(t)
 	other := introduced(t)

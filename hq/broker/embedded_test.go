@@ -28,6 +28,7 @@ func TestEmbeddedBrokerConforms(t *testing.T) {
 }
 
 // Control: A21
+// Control: S1
 func TestOnlyAdmittedKiosksConnect(t *testing.T) {
 	h, other := newHouse(t), newHouse(t)
 	barred := name(66)

@@ -16,6 +16,7 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
+// Control: S18
 func TestHostileKioskHarmsNobodyElse(t *testing.T) {
 	h := newHouse(t, false)
 	evil, good := known(t, h, "front"), known(t, h, "back")

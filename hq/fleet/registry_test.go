@@ -63,6 +63,8 @@ func TestForkedKioskIsQuarantined(t *testing.T) {
 }
 
 // A broker forges greetings. What nobody has signed is an alarm; nobody is quarantined or adopted for it, and the kiosk goes on.
+//
+// Control: S18
 func TestForgedGreetingMovesNothing(t *testing.T) {
 	h, ledger := newSignedHouse(t)
 	k := known(t, h, "front")

@@ -37,6 +37,8 @@ func answer(code byte) func(net.Conn) {
 }
 
 // Every way to be refused has a sentence of its own, and none of them ends the carrier.
+//
+// Control: S1
 func TestWhyNot(t *testing.T) {
 	a, other := broker.NewAuthority(t), broker.NewAuthority(t)
 	nats, mosquitto := broker.NATS(t, a), broker.NewMosquitto(t, a)

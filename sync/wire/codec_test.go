@@ -103,6 +103,7 @@ func TestNilIsEmpty(t *testing.T) {
 }
 
 // Control: A26
+// Control: S4
 func TestRefused(t *testing.T) {
 	type one struct {
 		A uint64 `cbor:"1,keyasint"`
@@ -180,6 +181,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Control: S4
 func TestTooLarge(t *testing.T) {
 	if _, err := Marshal(make([]byte, MaxBytes)); err == nil {
 		t.Error("encoded more than MaxBytes")

@@ -88,6 +88,7 @@ func form(t reflect.Type) string {
 // the encoder above, which numbers what it is given 1, 2, 3.
 //
 // Control: A26
+// Control: S4
 func TestEveryFormIsGolden(t *testing.T) {
 	p16, h32, g32 := [16]byte(of(16, 1)), [32]byte(of(32, 2)), [32]byte(of(32, 3))
 	key := spki(t, testKey(t, "golden"))

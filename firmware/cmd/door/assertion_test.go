@@ -43,6 +43,7 @@ func (c *centre) challenged() wire.Challenge {
 // Control: A23
 // Control: S8
 // Control: U25
+// Control: A24
 func TestRemoteRelease(t *testing.T) {
 	c := newCentre(t)
 	c.configure("root")

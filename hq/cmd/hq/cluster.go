@@ -22,7 +22,10 @@ import (
 const clusterAbout = `Writes what the house's own NATS servers (2.11 or later) need to carry between headquarters and kiosks, for each HOST (1, 3 or 5) in FOLDER/HOST: settings,
 key, certificate (good for 90 days) and authorities. Copy each to its machine, as the folder that -at names, and start nats-server -c AT/nats.conf there.
 Then: hq serve -cluster HOST,HOST,HOST. Headquarters tells these servers who may connect, kiosk by kiosk; while it does not run they let nobody in who is new.
-Said again later it renews certificates; the settings stay the same.`
+Said again later it renews certificates; the settings stay the same.
+
+Example:
+  hq cluster nats1.example nats2.example nats3.example -name house -out cluster -dir hq`
 
 const clusterKeyFile = "cluster.key"
 
