@@ -103,7 +103,11 @@ func release(s *site) (string, error) {
 
 // order is hq release for a kiosk.
 func (s *site) order(k *kiosk) (string, error) {
-	return s.at("release", k.name, "-key", s.key("releaser"))
+	said, err := s.at("release", k.name, "-key", s.key("releaser"))
+	if err != nil {
+		err = fmt.Errorf("%w; link says %s; hq serve says %s", err, k.link.said.last(2), s.serve.said.last(2))
+	}
+	return said, err
 }
 
 // released holds the number of releases since before to what it must be.
