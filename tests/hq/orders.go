@@ -207,6 +207,9 @@ func (s *site) turn(l lever, on bool) (took time.Duration, err error) {
 // outlives kills headquarters and every program of every kiosk, and waits until each door says that it stands. A kiosk that comes back hears nothing until
 // headquarters is there again: what it does until then it does of itself.
 func (s *site) outlives(l lever) error {
+	if err := s.settle(); err != nil { // a door locks before the vault remembers it
+		return err
+	}
 	for _, k := range s.kiosks {
 		k.net.be(weather{refuse: true})
 		k.core.said.clear()
