@@ -23,7 +23,10 @@ func checking(play func(*site) (string, error)) func(*site) (string, error) {
 			return figures, err
 		}
 		commands, err := s.checked()
-		return fmt.Sprintf("%s; %d commands so far, each once and in order; %d people at each of %d kiosks, 0 differ", figures, commands, len(s.staff), len(s.kiosks)), err
+		if err != nil {
+			return figures, err
+		}
+		return fmt.Sprintf("%s; %d commands so far, each once and in order; %d people at each of %d kiosks, 0 differ", figures, commands, len(s.staff), len(s.kiosks)), nil
 	}
 }
 
