@@ -96,7 +96,7 @@ func (e entry) traced(kiosk [32]byte) Command {
 	return Command{Seq: e.Seq, Previous: e.Previous, Link: e.link(kiosk), Orders: e.Orders}
 }
 
-// policies are all that were ever taken, as they are stored, by the hashes of their orders.
+// policies are all that were ever taken, as they are stored, by the hashes of their orders. None is ever written over, so that none is missing.
 func (f *Fleet) policies(ctx context.Context) (map[[32]byte][]byte, error) {
 	all, err := f.store.List(ctx, "policy")
 	if err != nil {

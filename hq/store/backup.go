@@ -27,9 +27,11 @@ type saved struct {
 	Data []byte `cbor:"2,keyasint"`
 }
 
-// Backup writes all that is stored now. What is written meanwhile may be in it or not; rows are whole up to where they end.
+// Backup writes all that is stored now. Whoever writes waits while it reads, so that it is of one moment.
 func (s *Store) Backup(ctx context.Context, w io.Writer) (values int, err error) {
+	s.writing.Lock()
 	all, err := s.list(ctx, ">")
+	s.writing.Unlock()
 	if err != nil {
 		return 0, fmt.Errorf("back up: %w", err)
 	}

@@ -2,7 +2,11 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -46,6 +50,44 @@ func TestBackupComesBack(t *testing.T) {
 	}
 	if v, err := s.Get(t.Context(), "large"); err != nil || len(v.Data) != MaxValue {
 		t.Errorf("%d bytes, %v", len(v.Data), err)
+	}
+}
+
+// Headquarters goes on writing while it is backed up: every key that was there before is in the backup.
+func TestBackupWhileWriting(t *testing.T) {
+	const kiosks = 20
+	_, s := served(t, t.TempDir())
+	for n := range 100 { // which are read before
+		put(t, s, fmt.Sprintf("order.%d", n), string(make([]byte, MaxValue)), 0)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	defer writers.Wait()
+	defer stop()
+	for k := range kiosks {
+		key := fmt.Sprintf("kiosk.%d", k)
+		revision := put(t, s, key, "x", 0)
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				if n, err := s.Put(ctx, key, []byte("y"), revision); err == nil {
+					revision = n
+				}
+			}
+		})
+	}
+	for range 5 {
+		var file bytes.Buffer
+		if _, err := s.Backup(t.Context(), &file); err != nil {
+			t.Fatal(err)
+		}
+		all, err := readBackup(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = slices.DeleteFunc(all, func(v saved) bool { return !strings.HasPrefix(v.Key, "kiosk.") })
+		if len(all) != kiosks {
+			t.Errorf("a backup of %d kiosks has %d of them", kiosks, len(all))
+		}
 	}
 }
 

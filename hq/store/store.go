@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -49,6 +50,8 @@ type Store struct {
 	js jetstream.JetStream
 	kv jetstream.KeyValue
 	in jetstream.Stream
+
+	writing sync.RWMutex // shared by who writes; a backup has it alone
 }
 
 // Open opens the state in this JetStream, or begins it.
@@ -61,7 +64,7 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	return &Store{js, kv, in}, nil
+	return &Store{js: js, kv: kv, in: in}, nil
 }
 
 // A key is words of letters, digits, - and _, joined by dots.
@@ -100,6 +103,8 @@ func (s *Store) get(ctx context.Context, key string) (Value, error) {
 // Put stores a value, if the key's revision is still this one; 0: if nothing is stored under it. It returns the new revision, or ErrConflict, or
 // ErrNotStored.
 func (s *Store) Put(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
+	s.writing.RLock() // before the deadline begins
+	defer s.writing.RUnlock()
 	n, err := s.put(ctx, key, data, revision)
 	if err != nil {
 		return 0, fmt.Errorf("store %q: %w", key, err)
@@ -141,6 +146,8 @@ func meaning(err error) error {
 
 // Delete removes a key and its value, if its revision is still this one.
 func (s *Store) Delete(ctx context.Context, key string, revision uint64) error {
+	s.writing.RLock()
+	defer s.writing.RUnlock()
 	err := checkKey(key)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, deadline)
@@ -173,7 +180,8 @@ func (s *Store) Last(ctx context.Context, below string) (Value, error) {
 	return Value{strings.TrimPrefix(m.Subject, prefix), m.Data, m.Sequence}, nil
 }
 
-// List returns everything that is stored below a key, sorted by key.
+// List returns everything that is stored below a key, sorted by key. What is written for the first time meanwhile may be in it or not; a value that is
+// written over meanwhile may be missing, as may its key.
 func (s *Store) List(ctx context.Context, below string) ([]Value, error) {
 	if err := checkKey(below); err != nil {
 		return nil, fmt.Errorf("list: %w", err)
@@ -186,7 +194,8 @@ func (s *Store) List(ctx context.Context, below string) ([]Value, error) {
 	return list, nil
 }
 
-// list reads all values whose keys match, at once.
+// list reads all values whose keys match, at once. It reads on until the newest write of when it began: a key that is written over before its turn comes has
+// lost the old value by then, and the new one lies behind that end.
 func (s *Store) list(ctx context.Context, keys string) (list []Value, err error) {
 	w, err := s.kv.Watch(ctx, keys, jetstream.IgnoreDeletes())
 	if err != nil {
