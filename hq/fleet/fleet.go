@@ -118,6 +118,9 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 		d.name = d.kiosk.Name()
 		f.desks[d.name] = d
 	}
+	if err := f.loadRestored(ctx); err != nil {
+		return nil, fmt.Errorf("open fleet: %w", err)
+	}
 	if err := f.newestTrust(ctx, c.Server.Trust.Version); err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
 	}
@@ -284,7 +287,9 @@ func (f *Fleet) Run(ctx context.Context) error {
 			}
 		}
 		if full { // it says again what is lost; nobody else waits for it here
-			f.config.Log.Warn("message dropped: too many wait", "kiosk", d.name)
+			if d.mayLog(f.config.Now()) {
+				f.config.Log.Warn("message dropped: too many wait", "kiosk", d.name)
+			}
 			f.acknowledge(m)
 		}
 	}

@@ -118,6 +118,21 @@ func (s *shelf) After(need Need, n uint64, most int) (wanted [][32]byte, next ui
 	return wanted, n + uint64(len(orders)), nil
 }
 
+// disk is a store that fails to write when it is told to.
+type disk struct {
+	Store
+	fails atomic.Pointer[func(key string) error] // nil: nothing does
+}
+
+func (d *disk) Put(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
+	if fails := d.fails.Load(); fails != nil {
+		if err := (*fails)(key); err != nil {
+			return 0, err
+		}
+	}
+	return d.Store.Put(ctx, key, data, revision)
+}
+
 // house is headquarters with its state on a disk.
 type house struct {
 	t        *testing.T
@@ -130,6 +145,7 @@ type house struct {
 	uplink   broker.Uplink
 	air      *air
 	shelf    *shelf
+	disk     disk
 	ledger   Ledger
 	fleet    *Fleet
 	clock    func() time.Time
@@ -195,7 +211,8 @@ func (h *house) start(over bool) {
 	if over {
 		h.uplink = b
 	}
-	h.fleet, err = Open(h.t.Context(), Config{Store: s, Uplink: h.uplink, Server: h.server, People: h.shelf, Ledger: h.ledger, Kick: b.Kick, Log: log,
+	h.disk.Store = s
+	h.fleet, err = Open(h.t.Context(), Config{Store: &h.disk, Uplink: h.uplink, Server: h.server, People: h.shelf, Ledger: h.ledger, Kick: b.Kick, Log: log,
 		Exchange: func(_ [32]byte, attestation, _ []byte, e wire.Exchange) ([]byte, error) {
 			if string(e.Attestation) != "attested" {
 				return nil, errors.New("not attested")

@@ -92,8 +92,9 @@ func spki(public *ecdsa.PublicKey) ([]byte, error) {
 type desk struct {
 	name string
 
-	pace    pace        // of what the kiosk sends; used by the receiving goroutine alone
-	flooded atomic.Bool // it sent too much, which nobody has been told yet
+	pace    pace         // of what the kiosk sends; used by the receiving goroutine alone
+	flooded atomic.Bool  // it sent too much, which nobody has been told yet
+	logged  atomic.Int64 // Unix seconds of the last line about what it sends
 
 	mu        sync.Mutex
 	kiosk     Kiosk
@@ -108,6 +109,8 @@ type desk struct {
 	sentAt    time.Time
 	tries     int               // since it last greeted
 	busy      bool              // what is to be sent could not be read
+	all       uint64            // newest command when it was last begun to give everybody anew; 0: not since the start
+	restored  uint64            // revision of the mark that headquarters was restored and has not heard since where it stands; 0: there is none
 	presented *x509.Certificate // at its last connection; nil: not seen
 	asks      map[[16]byte]chan wire.Challenge
 	answers   map[[32]byte]chan string // why a kiosk refuses what it was handed, by the hash of that
@@ -125,6 +128,12 @@ const (
 )
 
 func (d *desk) isOnline(now time.Time) bool { return !d.greeted.IsZero() && now.Sub(d.greeted) < away }
+
+// mayLog reports whether a line about what the kiosk sends may be logged now: one a second, so that no kiosk fills the disk.
+func (d *desk) mayLog(now time.Time) bool {
+	was, is := d.logged.Load(), now.Unix()
+	return is != was && d.logged.CompareAndSwap(was, is)
+}
 
 // pace bounds how many messages of one kiosk are looked at.
 type pace struct {

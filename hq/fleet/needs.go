@@ -2,9 +2,11 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/lintel-access/lintel/hq/store"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -39,7 +41,7 @@ func (f *Fleet) follow(ctx context.Context, d *desk) error {
 		var err error
 		f.enforcing.RLock() // before the desk's
 		d.mu.Lock()
-		if d.kiosk.State != Active && d.kiosk.State != Quarantined {
+		if d.kiosk.State != Active && d.kiosk.State != Quarantined || d.restored > 0 {
 			more = false
 		} else if more, err = f.followSome(ctx, d); err == nil {
 			f.pump(ctx, d)
@@ -55,9 +57,49 @@ func (f *Fleet) follow(ctx context.Context, d *desk) error {
 
 // handAll has a kiosk given everybody whom it needs once more. It is called with the desk's lock held.
 func (f *Fleet) handAll(ctx context.Context, d *desk) error {
+	head, err := f.newest(ctx, d)
+	if err != nil {
+		return err
+	}
 	d.kiosk.Queue = 0
 	f.Nudge()
-	return f.save(ctx, d)
+	if err := f.save(ctx, d); err != nil {
+		return err
+	}
+	d.all = head.Seq
+	return nil
+}
+
+// loadRestored learns which kiosks headquarters has not heard since it was restored from a backup. Nobody is handed on to them: a stream that has grown past
+// where the kiosk stands could not be adopted any more.
+func (f *Fleet) loadRestored(ctx context.Context) error {
+	for _, d := range f.desks {
+		v, err := f.store.Get(ctx, store.Restored+d.name)
+		if err != nil && !isNone(err) {
+			return err
+		}
+		d.restored = v.Revision
+	}
+	return nil
+}
+
+// stood is called when it is known where a kiosk stands in its stream. It is called with the desk's lock held.
+func (f *Fleet) stood(ctx context.Context, d *desk) error {
+	if d.restored == 0 {
+		return nil
+	}
+	err := f.store.Delete(ctx, store.Restored+d.name, d.restored)
+	if errors.Is(err, store.ErrConflict) { // an earlier one that got no answer was made all the same
+		if _, failed := f.store.Get(ctx, store.Restored+d.name); isNone(failed) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	d.restored = 0
+	f.Nudge()
+	return nil
 }
 
 // followSome reports whether there may be more. Who is no longer needed is nothing to say: the kiosk lets them go by the policy itself.

@@ -222,9 +222,6 @@ func (f *Fleet) Adopt(ctx context.Context, name string) error {
 	return nil
 }
 
-// farthest is the last command at which a kiosk is adopted: what follows is counted on.
-const farthest = 1 << 62
-
 func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 	seq, link, err := f.applied(d)
 	if err != nil {
@@ -243,23 +240,15 @@ func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 	if g := d.claimed; g.Seq != seq || g.Head != link {
 		return fmt.Errorf("it is said to stand at command %d, and its signed records say %d: wait a minute for them, or look at the broker", g.Seq, seq)
 	}
-	if seq > farthest {
-		return fmt.Errorf("it says that it stands at command %d, to which nobody comes: provision it anew", seq)
-	}
-	if seq <= head.Seq {
-		return fmt.Errorf("it stands at command %d, and headquarters has given other ones up to %d since: provision it anew", seq, head.Seq)
-	}
-	e := entry{Seq: seq, Adopted: link}
-	data, err := wire.Marshal(e)
-	if err != nil {
-		return err
-	}
-	if _, err := f.store.Put(ctx, entryKey(d.name, e.Seq), data, 0); err != nil {
+	if err := f.stand(ctx, d, seq, link, head); err != nil {
 		return err
 	}
 	d.greeting = d.claimed
-	d.head, d.sent, d.kiosk.Queue = &e, seq, 0
+	d.sent, d.kiosk.Queue = seq, 0
 	refs, err := f.standing(ctx, d.name)
+	if err == nil {
+		err = f.stood(ctx, d)
+	}
 	if err == nil {
 		err = f.extend(ctx, d, refs)
 	}
@@ -271,6 +260,37 @@ func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 	}
 	f.pump(ctx, d)
 	return f.lift(ctx, d)
+}
+
+// farthest is how many commands a kiosk that is adopted may stand ahead of its stream: no headquarters gives as many between two backups.
+const farthest = 1 << 20
+
+// stand makes the command at which a kiosk stands the newest of its stream. Where it is there from an adoption that was cut short, that one goes on.
+func (f *Fleet) stand(ctx context.Context, d *desk, seq uint64, link [32]byte, head entry) error {
+	if seq <= head.Seq {
+		e, err := f.entry(ctx, d, seq)
+		if err == nil && e.Adopted == link && link != [32]byte{} {
+			return nil
+		}
+		if err != nil && !isNone(err) {
+			return err
+		}
+		return fmt.Errorf("it stands at command %d, and headquarters has given other ones up to %d since: provision it anew", seq, head.Seq)
+	}
+	if seq-head.Seq > farthest {
+		return fmt.Errorf("it stands at command %d, and headquarters knows %d: none has ever given that many. Provision it anew", seq, head.Seq)
+	}
+	e := entry{Seq: seq, Adopted: link}
+	data, err := wire.Marshal(e)
+	if err == nil {
+		_, err = f.store.Put(ctx, entryKey(d.name, seq), data, 0)
+	}
+	if err != nil {
+		d.head = nil // it may stand there all the same
+		return err
+	}
+	d.head = &e
+	return nil
 }
 
 func (f *Fleet) become(ctx context.Context, name string, s State, why string, from ...State) error {
@@ -310,8 +330,8 @@ func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 		return err
 	}
 	var refs [][32]byte
-	for seq := uint64(1); seq <= head.Seq; seq++ {
-		e, err := f.entryFrom(ctx, d, seq)
+	for seq := uint64(0); seq < head.Seq; {
+		e, err := f.behind(ctx, d, seq)
 		if err != nil {
 			return err
 		}

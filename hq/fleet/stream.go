@@ -101,7 +101,7 @@ func (f *Fleet) extend(ctx context.Context, d *desk, orders [][32]byte) error {
 
 // link makes an entry the newest of the stream. Whoever writes at the same time, one entry stands at each number.
 func (f *Fleet) link(ctx context.Context, d *desk, e entry) error {
-	for {
+	for tried := uint64(0); ; tried = e.Seq {
 		head, err := f.newest(ctx, d)
 		if err != nil {
 			return err
@@ -114,7 +114,7 @@ func (f *Fleet) link(ctx context.Context, d *desk, e entry) error {
 			return err
 		}
 		_, err = f.store.Put(ctx, entryKey(d.name, e.Seq), data, 0)
-		if errors.Is(err, store.ErrConflict) {
+		if errors.Is(err, store.ErrConflict) && e.Seq != tried { // else the newest is not the highest, which no other look will mend
 			d.head = nil
 			continue
 		}
@@ -161,6 +161,8 @@ func (f *Fleet) entry(ctx context.Context, d *desk, seq uint64) (e entry, err er
 // pump sends the commands that follow what the kiosk stands at, as far as the window goes. It is called with the desk's lock held.
 func (f *Fleet) pump(ctx context.Context, d *desk) {
 	now := f.config.Now()
+	was := d.busy
+	d.busy = false
 	if d.kiosk.State != Active || !d.isOnline(now) {
 		return
 	}
@@ -176,13 +178,12 @@ func (f *Fleet) pump(ctx context.Context, d *desk) {
 	}
 	for seq := from; seq <= head.Seq && seq <= d.greeting.Seq+window; seq++ {
 		if err := f.give(ctx, d, seq); err != nil {
-			if !d.busy {
+			if !was {
 				f.config.Log.Warn("command not sent", "kiosk", d.name, "seq", seq, "error", err)
 			}
 			d.busy = errors.Is(err, ErrBusy)
 			return
 		}
-		d.busy = false
 		d.sent, d.sentAt = seq, now
 	}
 }
@@ -250,7 +251,8 @@ func (f *Fleet) command(ctx context.Context, d *desk, e entry) (wire.Command, er
 	return c, err
 }
 
-// mend appends, once, what is left of an entry. Who was enrolled in it may be suspended or let go of since: people come by the queue, as things are now.
+// mend appends, once, what is left of an entry. Who was enrolled in it may be suspended or let go of since: people come by the queue, as things are now,
+// which is gone through once for all the entries that stood when it was begun.
 func (f *Fleet) mend(ctx context.Context, d *desk, e entry, left [][32]byte) error {
 	if len(left) == 0 {
 		return nil
@@ -260,7 +262,7 @@ func (f *Fleet) mend(ctx context.Context, d *desk, e entry, left [][32]byte) err
 		return err
 	}
 	here := slices.DeleteFunc(slices.Clone(left), func(ref [32]byte) bool { _, is := f.clear.Load(ref); return !is })
-	if len(here) < len(left) {
+	if len(here) < len(left) && e.Seq > d.all {
 		if err := f.handAll(ctx, d); err != nil {
 			return err
 		}

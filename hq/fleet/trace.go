@@ -20,6 +20,7 @@ type Command struct {
 	// Unknown is how many commands, up to this one, headquarters does not have: it was restored from a backup and has adopted the kiosk at this one. 0: it
 	// has this one, and the one before.
 	Unknown uint64
+	Clear   []uint8 // places in Orders of those that headquarters keeps in the clear, of which no vault of people need know; Commands alone says so
 	// Policy says that one of them is a policy; then the kiosk keeps people of the groups Admits alone.
 	Policy bool
 	Admits []string
@@ -35,32 +36,34 @@ func (f *Fleet) Commands(ctx context.Context, name string, after uint64) (list [
 		return nil, err
 	}
 	head, err := f.newest(ctx, d)
-	d.mu.Unlock()
+	id, door := d.kiosk.ID, d.kiosk.Door
+	d.mu.Unlock() // what stands in a stream never changes, and the kiosk is served
 	if err != nil {
 		return nil, err
 	}
-	policies, err := f.policies(ctx) // all that stand in the stream as far as head, while the kiosk is served
+	policies, err := f.policies(ctx) // all that stand in the stream as far as head
 	if err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for seq := after + 1; seq <= head.Seq && len(list) < pageOfCommands; seq++ {
-		e, err := f.entryFrom(ctx, d, seq)
+	for seq := after; seq < head.Seq && len(list) < pageOfCommands; {
+		e, err := f.behind(ctx, d, seq)
 		if err != nil {
 			return nil, err
 		}
-		c := e.traced(d.kiosk.ID)
+		c := e.traced(id)
 		if e.Adopted != [32]byte{} {
-			c.Unknown = e.Seq - seq + 1
+			c.Unknown = e.Seq - seq
 		}
-		for _, ref := range e.Orders {
+		for place, ref := range e.Orders {
+			if _, here := f.clear.Load(ref); here {
+				c.Clear = append(c.Clear, uint8(place)) // of wire.MaxOrders
+			}
 			if data, is := policies[ref]; is {
 				p, err := decodePolicy(ref, data)
 				if err != nil {
 					return nil, err
 				}
-				c.Policy, c.Admits = true, p.admits(d.kiosk.Door)
+				c.Policy, c.Admits = true, p.admits(door)
 			}
 		}
 		list, seq = append(list, c), e.Seq
@@ -68,28 +71,26 @@ func (f *Fleet) Commands(ctx context.Context, name string, after uint64) (list [
 	return list, nil
 }
 
-// entryFrom is the entry at a place, or the adopted one behind the commands that headquarters does not have. How many those are a kiosk says: nobody counts them.
-func (f *Fleet) entryFrom(ctx context.Context, d *desk, seq uint64) (e entry, err error) {
-	e, err = f.entry(ctx, d, seq)
+// behind is the entry that follows a place which is not the newest. Before one that was adopted, and there alone, some may be unknown.
+func (f *Fleet) behind(ctx context.Context, d *desk, seq uint64) (entry, error) {
+	e, err := f.entry(ctx, d, seq+1)
 	if !isNone(err) {
 		return e, err
 	}
-	all, failed := f.store.List(ctx, "stream."+d.name)
-	if failed != nil {
-		return e, failed
-	}
-	i := slices.IndexFunc(all, func(v store.Value) bool { return v.Key > entryKey(d.name, seq) })
-	if i < 0 {
+	row, err := f.store.List(ctx, "stream."+d.name) // at once: a million may be unknown
+	if err != nil {
 		return e, err
 	}
-	var next entry
-	if failed := wire.Unmarshal(all[i].Data, &next); failed != nil {
-		return e, fmt.Errorf("read %q: %w", all[i].Key, failed)
+	at := slices.IndexFunc(row, func(v store.Value) bool { return v.Key > entryKey(d.name, seq) })
+	if at >= 0 {
+		if err := wire.Unmarshal(row[at].Data, &e); err != nil {
+			return e, fmt.Errorf("read %q: %w", row[at].Key, err)
+		}
 	}
-	if next.Adopted == [32]byte{} {
-		return e, err
+	if e.Adopted == [32]byte{} {
+		return e, fmt.Errorf("command %d of kiosk %q is lost", seq+1, d.name)
 	}
-	return next, nil
+	return e, nil
 }
 
 func (e entry) traced(kiosk [32]byte) Command {
@@ -118,8 +119,9 @@ func (f *Fleet) Placed(ctx context.Context, name string, order [32]byte) (list [
 	if err != nil {
 		return nil, err
 	}
-	defer d.mu.Unlock()
 	head, err := f.newest(ctx, d)
+	id := d.kiosk.ID
+	d.mu.Unlock() // what stands in a stream never changes
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +134,7 @@ func (f *Fleet) Placed(ctx context.Context, name string, order [32]byte) (list [
 			return nil, err
 		}
 		if slices.Contains(e.Orders, order) {
-			list = append(list, e.traced(d.kiosk.ID))
+			list = append(list, e.traced(id))
 		}
 	}
 	return list, nil

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -64,22 +65,55 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (values int, err error)
 	return len(all), nil
 }
 
-// Restore puts a backup into an empty state. It reads the whole of it before it stores anything.
+// Restored, with the name of a kiosk, is a key of a mark that Restore leaves for each kiosk: where it stands is to be heard before anything is ordered.
+const Restored = "restored."
+
+const (
+	kioskPrefix = "kiosk."
+	restoring   = "restoring" // stands from the beginning of a restore to its end
+)
+
+// Restore puts a backup into an empty state. It reads the whole of it before it stores anything. A state of which it stored a part alone opens no more.
 func (s *Store) Restore(ctx context.Context, r io.Reader) (values int, err error) {
 	all, err := readBackup(r)
 	if err == nil {
 		var there []Value
 		if there, err = s.list(ctx, ">"); err == nil && len(there) > 0 {
-			err = fmt.Errorf("there are %d values in this state already, and nothing was changed", len(there))
+			err = fmt.Errorf("there are %d values in this state already, and nothing was changed. To have the backup all the same, move DIR/state away and restore once more", len(there))
 		}
 	}
-	for i := 0; err == nil && i < len(all); i++ {
-		_, err = s.Put(ctx, all[i].Key, all[i].Data, 0)
+	if err == nil {
+		err = s.fill(ctx, all)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("restore: %w", err)
 	}
 	return len(all), nil
+}
+
+func (s *Store) fill(ctx context.Context, all []saved) error {
+	begun, err := s.Put(ctx, restoring, nil, 0)
+	if err != nil {
+		return err
+	}
+	marks := map[string]bool{}
+	for _, v := range all {
+		if name, is := strings.CutPrefix(v.Key, kioskPrefix); is {
+			marks[Restored+name] = true
+		}
+	}
+	for _, v := range all {
+		if _, err := s.Put(ctx, v.Key, v.Data, 0); err != nil {
+			return err
+		}
+		delete(marks, v.Key) // it was restored before it was backed up
+	}
+	for key := range marks {
+		if _, err := s.Put(ctx, key, nil, 0); err != nil {
+			return err
+		}
+	}
+	return s.Delete(ctx, restoring, begun)
 }
 
 var errBackup = errors.New("file is no whole backup of headquarters")

@@ -91,6 +91,42 @@ func TestBackupWhileWriting(t *testing.T) {
 	}
 }
 
+// Where each kiosk stands is to be heard after a restore; and what was filled in part is no state.
+func TestRestoreLeavesMarks(t *testing.T) {
+	b, s := served(t, t.TempDir())
+	for _, key := range []string{"kiosk.a", "kiosk.b", Restored + "b", "own.a.x"} {
+		put(t, s, key, "x", 0)
+	}
+	var file bytes.Buffer
+	if _, err := s.Backup(t.Context(), &file); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	b, s = served(t, t.TempDir())
+	if _, err := s.Restore(t.Context(), bytes.NewReader(file.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	marks, err := s.List(t.Context(), "restored")
+	if err != nil || len(marks) != 2 || marks[0].Key != Restored+"a" || marks[1].Key != Restored+"b" {
+		t.Errorf("marks are %v, %v", marks, err)
+	}
+	if _, err := Open(t.Context(), b.JetStream()); err != nil {
+		t.Errorf("a state that was restored: %v", err)
+	}
+	put(t, s, "text.x", "x", 0)
+	if _, err := s.Restore(t.Context(), bytes.NewReader(file.Bytes())); err == nil || !strings.Contains(err.Error(), "DIR/state") {
+		t.Errorf("restored a second time: %v", err)
+	}
+	b.Close()
+	b, s = served(t, t.TempDir())
+	if err := s.fill(t.Context(), []saved{{"kiosk.a", nil}, {"no key", nil}}); err == nil {
+		t.Fatal("it was not cut short")
+	}
+	if _, err := Open(t.Context(), b.JetStream()); err == nil || !strings.Contains(err.Error(), "cut short") {
+		t.Errorf("half a state opens: %v", err)
+	}
+}
+
 func FuzzReadBackup(f *testing.F) {
 	f.Add([]byte(heading))
 	f.Add([]byte(heading + "\x00\x00\x00\x00"))

@@ -64,7 +64,13 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	return &Store{js: js, kv: kv, in: in}, nil
+	s := &Store{js: js, kv: kv, in: in}
+	if _, err := s.get(ctx, restoring); err == nil {
+		return nil, errors.New("open state: a restore was cut short here, and this is a part of a backup. Move DIR/state away, and have hq restore fill it once more")
+	} else if !errors.Is(err, ErrNone) {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	return s, nil
 }
 
 // A key is words of letters, digits, - and _, joined by dots.

@@ -1,0 +1,189 @@
+package fleet
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lintel-access/lintel/hq/store"
+	"github.com/lintel-access/lintel/sync/wire"
+)
+
+// within waits for something to be true of a kiosk as headquarters shows it.
+func (h *house) within(k *double, what string, is func(Overview) bool) {
+	h.t.Helper()
+	for range 1000 {
+		if is(overview(h.t, h, k.name)) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	h.t.Fatalf("%s: never; it is %+v", what, overview(h.t, h, k.name))
+}
+
+// strand has a kiosk stand, by its own records, where headquarters does not know it.
+func (h *house) strand(k *double, ledger *signed, seq uint64) {
+	h.t.Helper()
+	k.mu.Lock()
+	k.seq, k.head = seq, [32]byte{40}
+	k.mu.Unlock()
+	k.sign(ledger)
+	k.greet()
+	h.within(k, "quarantine", func(o Overview) bool { return o.State == Quarantined })
+}
+
+// After a restore nobody is handed on before it is known where a kiosk stands, whatever the vault of people has by then.
+func TestRestoredKioskIsHeardFirst(t *testing.T) {
+	h, ledger := newSignedHouse(t)
+	stranded, sound := known(t, h, "front"), known(t, h, "back")
+	for _, k := range []*double{stranded, sound} {
+		if _, err := h.fleet.store.Put(t.Context(), store.Restored+k.name, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.stop()
+	h.shelf.queue = [][32]byte{h.enrolment(1), h.enrolment(2)}
+	h.start(false)
+	if err := h.fleet.follow(t.Context(), h.fleet.desks[stranded.name]); err != nil {
+		t.Fatal(err)
+	}
+	if o := overview(t, h, stranded.name); o.Head != 0 {
+		t.Errorf("before it was heard its stream has grown to %d", o.Head)
+	}
+	sound.greet()
+	sound.until("its people, since it stands where headquarters knows it", func() bool { return len(sound.orders) == 2 })
+	h.strand(stranded, ledger, 1)
+	if err := h.fleet.Adopt(t.Context(), stranded.name); err != nil {
+		t.Fatal(err)
+	}
+	stranded.until("its people, once it was adopted", func() bool { return len(stranded.orders) == 2 })
+	h.restart()
+	for _, k := range []*double{stranded, sound} {
+		if d := h.fleet.desks[k.name]; d.restored != 0 {
+			t.Errorf("kiosk %s still counts as not heard", k.name)
+		}
+	}
+}
+
+// No record of a kiosk has headquarters count so far that its stream ends.
+func TestAdoptsNobodyFromTheEndOfTime(t *testing.T) {
+	h, ledger := newSignedHouse(t)
+	k := known(t, h, "front")
+	h.strand(k, ledger, math.MaxUint64)
+	if err := h.fleet.Adopt(t.Context(), k.name); err == nil || !strings.Contains(err.Error(), "none has ever given that many") {
+		t.Errorf("adopted: %v", err)
+	}
+}
+
+func TestAdoptionThatWasCutShortGoesOn(t *testing.T) {
+	h, ledger := newSignedHouse(t)
+	k := known(t, h, "front")
+	if err := h.fleet.Submit(t.Context(), "", h.sign(wire.Fleet(), wire.Lockdown{Version: 1, On: true, Issued: 1})); err != nil {
+		t.Fatal(err)
+	}
+	k.until("the lockdown", func() bool { return k.seq == 1 })
+	h.strand(k, ledger, 40)
+	full := func(key string) error {
+		if key == entryKey(k.name, 41) {
+			return store.ErrNotStored
+		}
+		return nil
+	}
+	h.disk.fails.Store(&full)
+	if err := h.fleet.Adopt(t.Context(), k.name); err == nil {
+		t.Fatal("adopted with a full disk")
+	}
+	h.disk.fails.Store(nil)
+	if err := h.fleet.Adopt(t.Context(), k.name); err != nil {
+		t.Fatal(err)
+	}
+	k.until("what is in force", func() bool { return k.seq == 41 })
+}
+
+// A stream whose newest entry is not its highest takes nothing more, and nobody waits for it.
+func TestLinkGivesUp(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	tries := 0
+	taken := func(key string) error {
+		if !strings.HasPrefix(key, "stream.") {
+			return nil
+		}
+		if tries++; tries > 9 {
+			return store.ErrNotStored // it would go on for ever
+		}
+		return store.ErrConflict
+	}
+	h.disk.fails.Store(&taken)
+	if err := h.fleet.Append(t.Context(), k.name, [][32]byte{h.enrolment(1)}); err == nil || tries != 2 {
+		t.Errorf("after %d tries: %v", tries, err)
+	}
+}
+
+// People who are gone from many commands of a stream have the others handed on anew once, not once for each command.
+func TestMendingHandsOnOnce(t *testing.T) {
+	const people = 90
+	h := newHouse(t, false)
+	k := h.introduce("front")
+	h.shelf.mu.Lock()
+	for len(h.shelf.queue) < people {
+		h.shelf.mu.Unlock()
+		ref := h.enrolment(byte(len(h.shelf.queue)))
+		h.shelf.mu.Lock()
+		h.shelf.queue = append(h.shelf.queue, ref)
+	}
+	queue := h.shelf.queue
+	h.shelf.mu.Unlock()
+	h.fleet.Nudge()
+	h.within(k, "everybody", func(o Overview) bool { return o.Queue == people })
+	for n := 0; n < people; n += 3 { // one of each command
+		h.shelf.destroy(queue[n])
+	}
+	k.listen()
+	k.greet()
+	h.within(k, "all that is left", func(o Overview) bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return len(k.orders) == people*2/3 && o.Queue == people && o.Head == k.seq
+	})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for ref, n := range k.orders {
+		if n > 1 {
+			t.Fatalf("order %x came %d times, in a stream of %d", ref[:4], n, k.seq)
+		}
+	}
+}
+
+// A kiosk that turns out to have what could not be read for it waits for nothing.
+func TestBusyEnds(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	h.air.silence(k.name, true)
+	appendAll(t, h, k, h.enrolment(1))
+	h.shelf.mu.Lock()
+	h.shelf.busy = true
+	h.shelf.mu.Unlock()
+	d, err := h.fleet.at(k.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.mu.Unlock()
+	d.sent = 0
+	if h.fleet.pump(t.Context(), d); !d.busy {
+		t.Error("the vault cannot be read, and nobody has noticed")
+	}
+	d.greeting.Seq = 1
+	if h.fleet.pump(t.Context(), d); d.busy {
+		t.Error("it is asked for every second, and needs nothing")
+	}
+}
+
+func TestOneLineASecond(t *testing.T) {
+	var d desk
+	now := time.Unix(1000, 0)
+	if !d.mayLog(now) || d.mayLog(now.Add(999*time.Millisecond)) || !d.mayLog(now.Add(time.Second)) {
+		t.Error("lines about what a kiosk sends are not one a second")
+	}
+}
