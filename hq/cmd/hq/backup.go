@@ -50,7 +50,8 @@ const restoreAbout = `Fills DIR/state, which must be empty or absent, from a fil
 DIR/people, and where people.db is, it is newer, and stays. The files of keys must be in DIR already, and hq serve must not run.
 
 A kiosk that was told something after that backup is quarantined when it next connects: it stands at a command that the restored state does not know, and so would
-a kiosk that somebody else has commanded. For each that is yours: hq kiosk adopt KIOSK, and it carries on.
+a kiosk that somebody else has commanded. For each that is yours: hq kiosk adopt KIOSK, and it carries on. Nobody is handed on to a kiosk before it has connected; order
+nothing else before.
 
 Example:
   hq restore /mnt/backup/hq-2026-11-23 -dir hq`

@@ -36,6 +36,7 @@ type commandAt struct {
 	Policy   bool       `cbor:"5,keyasint"`
 	Admits   []string   `cbor:"6,keyasint"`
 	Unknown  uint64     `cbor:"7,keyasint"` // commands up to this one that headquarters does not have
+	Clear    []uint8    `cbor:"8,keyasint"` // places in Orders
 }
 
 type placedRequest struct {
@@ -50,7 +51,7 @@ type placed struct {
 }
 
 func told(c fleet.Command) commandAt {
-	return commandAt{c.Seq, c.Previous, c.Link, c.Orders, c.Policy, c.Admits, c.Unknown}
+	return commandAt{c.Seq, c.Previous, c.Link, c.Orders, c.Policy, c.Admits, c.Unknown, c.Clear}
 }
 
 func (s *served) placed(ctx context.Context, q placedRequest) (any, error) {

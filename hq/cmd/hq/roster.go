@@ -66,7 +66,7 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 	if err != nil {
 		return err
 	}
-	have, err := holds(ctx, at, p, k, &w)
+	have, strange, err := holds(ctx, at, p, k, &w)
 	if err != nil {
 		return err
 	}
@@ -93,6 +93,9 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 	}
 	for _, u := range w.unknown {
 		fmt.Fprintf(out, "commands %d to %d are not known here: headquarters was restored from a backup. Whom they brought or took away is not counted, but for what was given again since\n", u[0], u[1])
+	}
+	if strange > 0 {
+		fmt.Fprintf(out, "%d orders of its stream are of nobody whom this vault knows: it may hold people whom headquarters cannot name\n", strange)
 	}
 	for seq, n := range w.untold {
 		if n > 0 {
@@ -168,21 +171,21 @@ func (w walked) carried(seq uint64) bool {
 	return w.told[seq] || slices.ContainsFunc(w.stood, func(s [2]uint64) bool { return s[0] <= seq && seq <= s[1] })
 }
 
-// holds is whom a kiosk holds that has applied headquarters' stream as far as it says. What commands said that headquarters does not have nobody knows.
-func holds(ctx context.Context, at *page, p *people.People, k shown, w *walked) ([]people.Holding, error) {
+// holds is whom a kiosk holds that has applied headquarters' stream as far as it says, and how many orders it has carried out of which neither the vault of
+// people nor headquarters itself knows anything, as after an older vault was put back. What commands
+// headquarters does not have it puts into w.
+func holds(ctx context.Context, at *page, p *people.People, k shown, w *walked) (have []people.Holding, strange int, err error) {
 	queue, err := p.Entries()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	known := map[[32]byte]people.Entry{}
 	for _, e := range queue {
-		if e.Kind != wire.KindSupervised {
-			known[e.Order] = e
-		}
+		known[e.Order] = e
 	}
 	everybody, _, err := p.List()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	groups := map[access.PersonID][]string{}
 	for _, l := range everybody {
@@ -194,10 +197,10 @@ func holds(ctx context.Context, at *page, p *people.People, k shown, w *walked) 
 	for after := uint64(0); after < w.applied.Seq; {
 		page, err := ask[commandPage](ctx, at, verbCommands, commandsRequest{k.Kiosk, after})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if len(page.Commands) == 0 {
-			return nil, fmt.Errorf("kiosk %s has applied command %d, which headquarters never gave it: somebody else has commanded it, or headquarters was restored", k.Kiosk, w.applied.Seq)
+			return nil, 0, fmt.Errorf("kiosk %s has applied command %d, which headquarters never gave it: somebody else has commanded it, or headquarters was restored", k.Kiosk, w.applied.Seq)
 		}
 		for _, c := range page.Commands {
 			if after = c.Seq; c.Seq > w.applied.Seq {
@@ -207,7 +210,7 @@ func holds(ctx context.Context, at *page, p *people.People, k shown, w *walked) 
 				w.unknown = append(w.unknown, [2]uint64{c.Seq - c.Unknown + 1, c.Seq})
 			}
 			if c.Seq == w.applied.Seq && w.applied.Link != fmt.Sprintf("%x", c.Link) {
-				return nil, fmt.Errorf("kiosk %s has applied another command %d than headquarters gave it: somebody else has commanded it", k.Kiosk, c.Seq)
+				return nil, 0, fmt.Errorf("kiosk %s has applied another command %d than headquarters gave it: somebody else has commanded it", k.Kiosk, c.Seq)
 			}
 			if c.Policy { // it has let go of whom that is not about
 				applied = slices.DeleteFunc(applied, func(e people.Entry) bool {
@@ -218,13 +221,18 @@ func holds(ctx context.Context, at *page, p *people.People, k shown, w *walked) 
 				continue
 			}
 			for place, order := range c.Orders {
-				if e, ok := known[order]; ok && w.refused[[2]uint64{c.Seq, uint64(place)}] == "" {
+				if w.refused[[2]uint64{c.Seq, uint64(place)}] != "" {
+					continue
+				}
+				if e, ok := known[order]; ok && e.Kind != wire.KindSupervised {
 					applied = append(applied, e)
+				} else if !ok && !slices.Contains(c.Clear, uint8(place)) {
+					strange++
 				}
 			}
 		}
 	}
-	return people.Applied(applied), nil
+	return people.Applied(applied), strange, nil
 }
 
 type commandsRequest struct {

@@ -83,6 +83,11 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	db := filepath.Join(s.dir, peopleFolder, "people.db")
+	older, err := os.ReadFile(db)
+	if err != nil {
+		t.Fatal(err)
+	}
 	stays, goes, other := s.enrol(p, 1, "staff"), s.enrol(p, 2, "staff"), s.enrol(p, 3, "visitors")
 	p2 := &page{dir: s.dir}
 	head := func(want uint64) (all []commandAt) {
@@ -126,7 +131,17 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 	}
 	diff("command 0 of 2", "2 people differ", stays.String()+"  is not held; should be generation 1, active")
 	s.records(id, applied(all[0], 0), applied(all[1], 0))
-	diff("command 2 of 2", "0 people differ")
+	if said := diff("command 2 of 2", "0 people differ"); strings.Contains(said, "nobody whom this vault knows") {
+		t.Errorf("it says\n%s", said)
+	}
+	if err := os.Rename(db, db+".newer"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Dir(db), "people.db", string(older))
+	diff("2 orders of its stream are of nobody whom this vault knows", "0 people held")
+	if err := os.Rename(db+".newer", db); err != nil {
+		t.Fatal(err)
+	}
 	s.records(id, applied(all[0], 0), refusal("command 2, order 2: no room"), applied(all[1], 1))
 	diff("1 people differ", goes.String()+"  is not held")
 	if said := s.must("roster", "diff", "front", "-mend", "-dir", s.dir); !strings.Contains(said, "1 orders are given to it again") {
