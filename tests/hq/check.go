@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,9 @@ func (s *site) holdsAll(k *kiosk) error {
 	if err != nil {
 		return err
 	}
-	if n := len(s.staff); !strings.HasSuffix(out, fmt.Sprintf(", %d people held, %d should be\n0 people differ\n", n, n)) {
+	n, lines := len(s.staff), strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, " are not known here: ") }) // of the time before a restore
+	if len(lines) != 2 || !strings.HasSuffix(lines[0], fmt.Sprintf(", %d people held, %d should be", n, n)) || lines[1] != "0 people differ" {
 		return fmt.Errorf("hq roster diff says: %s", strings.Join(strings.Split(strings.TrimSpace(out), "\n"), " | "))
 	}
 	return nil

@@ -73,7 +73,7 @@ func kills(s *site) (string, error) {
 func (s *site) phases(late *kiosk) []phase {
 	state, backups := []string{filepath.Join(s.dir(), "state")}, s.file("backups")
 	return []phase{
-		{name: "handing on", in: state, writes: []int{1, 2, 3, 5, 8}, work: func(int) error { return s.enrol(1) }},
+		{name: "handing on", in: state, writes: []int{1, 2, 3, 5}, work: func(int) error { return s.enrol(1) }},
 		{
 			name: "taking in", in: []string{filepath.Join(s.dir(), ledger.Folder)}, writes: []int{1, 2, 3}, begin: s.rejoin,
 			work: func(int) error {
@@ -227,6 +227,9 @@ func (s *site) killOthers() (string, error) {
 		if hit {
 			deletes++
 		}
+	}
+	if deletes == 0 {
+		return "", errors.New("hq delete was never killed at work")
 	}
 	if err := s.settle(); err != nil {
 		return "", fmt.Errorf("after hq delete was killed: %w", err)

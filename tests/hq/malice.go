@@ -10,9 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +33,7 @@ func malice(s *site) (string, error) {
 	if err := s.fresh(); err != nil {
 		return "", err
 	}
-	opened, before := s.opened(), s.refusals()
+	opened, before, dropped := s.opened(), s.refusals(), s.drops()
 	hidden := s.kiosks[0]
 	since := time.Now()
 	b.twist(hide(hidden))
@@ -55,6 +53,9 @@ func malice(s *site) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := s.droppedAll(dropped); err != nil {
+		return "", fmt.Errorf("invented: %w", err)
+	}
 	refused, err := s.counted(b, before, must)
 	if err != nil {
 		return "", fmt.Errorf("replayed: %w", err)
@@ -73,7 +74,7 @@ func malice(s *site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d messages invented, of which each kiosk recorded the %d that say anything; %d replayed and swapped, %d refused by the records' own count and the others "+
+	return fmt.Sprintf("%d messages invented, of which each kiosk recorded the %d that say anything and how many its link dropped; %d replayed and swapped, %d refused by the records' own count and the others "+
 		"known already; 0 doors opened, nobody changed; hidden records noticed after %d s, within one interval of when their checkpoint was due; %s", invented, forgeries, replayed, refused, int(seen.Seconds()), looked), nil
 }
 
@@ -179,69 +180,6 @@ func (s *site) fresh() error {
 	return s.settle()
 }
 
-// refusals are how many messages of headquarters' side each kiosk has refused by its own log: a record each, and those that a record says came before it and
-// have none.
-func (s *site) refusals() []int {
-	n := make([]int, len(s.kiosks))
-	for i, k := range s.kiosks {
-		own, err := k.log()
-		if err != nil {
-			return n // too few
-		}
-		for _, record := range own {
-			if r, err := decoded(record); err == nil && (r.Event == access.EventEnvelopeRefused || r.Event == access.EventRemoteReleaseRefused) {
-				n[i] += 1 + unrecorded(r.Detail)
-			}
-		}
-	}
-	return n
-}
-
-var skipped = regexp.MustCompile(`([0-9]+) more like it were not recorded before$`)
-
-func unrecorded(detail string) (n int) {
-	if m := skipped.FindStringSubmatch(detail); m != nil {
-		n, _ = strconv.Atoi(m[1])
-	}
-	return n
-}
-
-// refusedAll waits until each kiosk has a record for each forgery that reaches its door, and no more.
-func (s *site) refusedAll(before []int) error {
-	look := func() error {
-		for i, n := range s.refusals() {
-			if n -= before[i]; n != forgeries {
-				return fmt.Errorf("%s has %d refusals on record, want %d; link: %s", s.kiosks[i].door, n, forgeries, s.kiosks[i].link.said.last(2))
-			}
-		}
-		return nil
-	}
-	if err := s.await(10*time.Second, "all is refused on record", look); err != nil {
-		return err
-	}
-	time.Sleep(time.Second)
-	return look()
-}
-
-// counted brings each kiosk one forgery more, a minute after the others at least: its record says how many had none. It returns how many were refused of
-// what was replayed.
-func (s *site) counted(b *broker, before, must []int) (refused int, err error) {
-	for _, k := range s.kiosks {
-		b.deliver(message{wire.Down(k.name), []byte("nonsense")})
-	}
-	err = s.await(10*time.Second, "each kiosk counts what it refused", func() error {
-		refused = 0
-		for i, n := range s.refusals() {
-			if n -= before[i] + forgeries + 1; n < must[i] {
-				return fmt.Errorf("%s counts %d refusals, and cannot but refuse %d; link: %s", s.kiosks[i].door, n, must[i], s.kiosks[i].link.said.last(2))
-			}
-			refused += n
-		}
-		return nil
-	})
-	return refused, err
-}
-
 // id is the kiosk's, of which its name is a part.
 func (k *kiosk) id() ([32]byte, error) {
 	data, err := readFile(k.introduction())
@@ -252,8 +190,12 @@ func (k *kiosk) id() ([32]byte, error) {
 	return in.Kiosk, err
 }
 
-// forgeries are how many inventions reach each door. Three more link keeps: what is empty, and what is longer than any message.
-const forgeries = 13
+const (
+	// forgeries are how many inventions reach each door.
+	forgeries = 13
+	// unreadable are those that link drops: what is empty, and what is longer than any message.
+	unreadable = 3
+)
 
 // invent says to every kiosk what a broker could wish to, signed by a key of its own, and what is no message at all.
 func (s *site) invent(b *broker) (n int, err error) {
