@@ -147,10 +147,11 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 	return f, nil
 }
 
-// introduceAgain tells the ledger, at the start, whose records it is to wait for. One whose records cannot be opened is an alarm; the others are served.
+// introduceAgain tells the ledger, at the start, whose records it is to wait for, and the broker who is to be gone: it may have been away when that was
+// said. One whose records cannot be opened is an alarm; the others are served.
 func (f *Fleet) introduceAgain(ctx context.Context, d *desk) error {
 	if d.kiosk.State != Active && d.kiosk.State != Quarantined {
-		f.part(d)
+		f.bar(d)
 		return nil
 	}
 	err := f.meet(d.kiosk)
@@ -159,6 +160,14 @@ func (f *Fleet) introduceAgain(ctx context.Context, d *desk) error {
 		return nil
 	}
 	return err
+}
+
+// bar has nobody wait for a kiosk any more, and ends its connections.
+func (f *Fleet) bar(d *desk) {
+	f.part(d)
+	if f.config.Kick != nil {
+		f.config.Kick(d.name)
+	}
 }
 
 // part has the ledger wait for a kiosk's records no more. Where that fails the next start says it again.

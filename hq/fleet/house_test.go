@@ -148,6 +148,8 @@ type house struct {
 	disk     disk
 	ledger   Ledger
 	fleet    *Fleet
+	mu       sync.Mutex
+	kicked   []string // since headquarters was started
 	clock    func() time.Time
 	later    atomic.Int64 // nanoseconds
 	mended   bool         // its clock
@@ -212,7 +214,9 @@ func (h *house) start(over bool) {
 		h.uplink = b
 	}
 	h.disk.Store = s
-	h.fleet, err = Open(h.t.Context(), Config{Store: &h.disk, Uplink: h.uplink, Server: h.server, People: h.shelf, Ledger: h.ledger, Kick: b.Kick, Log: log,
+	h.kicked = nil
+	kick := func(name string) { h.mu.Lock(); h.kicked = append(h.kicked, name); h.mu.Unlock(); b.Kick(name) }
+	h.fleet, err = Open(h.t.Context(), Config{Store: &h.disk, Uplink: h.uplink, Server: h.server, People: h.shelf, Ledger: h.ledger, Kick: kick, Log: log,
 		Exchange: func(_ [32]byte, attestation, _ []byte, e wire.Exchange) ([]byte, error) {
 			if string(e.Attestation) != "attested" {
 				return nil, errors.New("not attested")

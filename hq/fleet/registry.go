@@ -161,10 +161,7 @@ func (f *Fleet) shift(ctx context.Context, d *desk, s State, why string) error {
 	if s == Active || s == Quarantined {
 		return nil
 	}
-	f.part(d)
-	if f.config.Kick != nil {
-		f.config.Kick(d.name)
-	}
+	f.bar(d)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -285,6 +286,11 @@ func TestLifeOfAKiosk(t *testing.T) {
 	if o := overview(t, h, next.name); o.State != Removed || o.Why != "stolen" {
 		t.Errorf("after a restart %v, %q", o.State, o.Why)
 	}
+	h.mu.Lock()
+	if len(h.kicked) != 2 || !slices.Contains(h.kicked, old.name) || !slices.Contains(h.kicked, next.name) { // the broker may have been away before
+		t.Errorf("after a restart the connections of %q are ended", h.kicked)
+	}
+	h.mu.Unlock()
 	if _, err := h.fleet.Find("nobody"); !errors.Is(err, ErrUnknown) {
 		t.Errorf("found nobody: %v", err)
 	}
