@@ -10,44 +10,44 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// TakeTrust puts a newer Trust that was signed elsewhere in force in the server's folder. It must be the fleet root's, know this server and its issuing
-// keys, and take up where the one in force stands: what it cannot be is refused, and nothing is changed.
-func TakeTrust(dir string, data []byte, now time.Time) (wire.Trust, error) {
-	t, err := takeTrust(dir, data, now)
+// TakeTrust puts a newer Trust that was signed elsewhere in force in the server's folder, and returns the one that was in force before, and it. It must be
+// the fleet root's, know this server and its issuing keys, and take up where the one in force stands: what it cannot be is refused, and nothing is changed.
+func TakeTrust(dir string, data []byte, now time.Time) (before, after wire.Trust, err error) {
+	before, after, err = takeTrust(dir, data, now)
 	if err != nil {
-		return wire.Trust{}, fmt.Errorf("take trust: %w", err)
+		return wire.Trust{}, wire.Trust{}, fmt.Errorf("take trust: %w", err)
 	}
-	return t, nil
+	return before, after, nil
 }
 
-func takeTrust(dir string, data []byte, now time.Time) (t wire.Trust, err error) {
+func takeTrust(dir string, data []byte, now time.Time) (there, t wire.Trust, err error) {
 	if err := CheckClock(now); err != nil {
-		return t, err
+		return there, t, err
 	}
 	root, err := LoadPublic(filepath.Join(dir, rootPublic))
 	if err != nil {
-		return t, err
+		return there, t, err
 	}
 	if t, err = OpenTrust(data, root); err != nil {
-		return t, fmt.Errorf("it is not what this fleet's root has signed: %w", err)
+		return there, t, fmt.Errorf("it is not what this fleet's root has signed: %w", err)
 	}
 	there, envelope, err := loadTrust(dir, root)
 	if err != nil {
-		return t, err
+		return there, t, err
 	}
 	if bytes.Equal(envelope, data) {
-		return t, nil
+		return there, t, nil
 	}
 	if t.Version <= there.Version {
-		return t, fmt.Errorf("it is version %d, and another of version %d is in force", t.Version, there.Version)
+		return there, t, fmt.Errorf("it is version %d, and another of version %d is in force", t.Version, there.Version)
 	}
 	if err := errors.Join(revived(there, t), sane(t, now)); err != nil {
-		return t, err
+		return there, t, err
 	}
 	if _, err := under(dir, root, t, data, now); err != nil {
-		return t, err
+		return there, t, err
 	}
-	return t, Replace(filepath.Join(dir, trustFile), data, 0o644)
+	return there, t, Replace(filepath.Join(dir, trustFile), data, 0o644)
 }
 
 // revived tells that a Trust gives back what the one in force has ended: it was signed in a copy of the safe that has missed a change. A higher version

@@ -50,15 +50,15 @@ func TestTrustIsSignedAwayFromHeadquarters(t *testing.T) {
 	if got := file(t, filepath.Join(dir, trustFile)); string(got) != string(first) {
 		t.Fatal("what was signed elsewhere is in force at once")
 	}
-	took, err := TakeTrust(dir, added, now())
-	if err != nil || took.Version != 2 || load(t, dir, now()).Trust.Version != 2 {
+	before, took, err := TakeTrust(dir, added, now())
+	if err != nil || took.Version != 2 || before.Version != 1 || load(t, dir, now()).Trust.Version != 2 {
 		t.Fatalf("version %d, %v", took.Version, err)
 	}
-	if _, err := TakeTrust(dir, added, now()); err != nil {
+	if _, _, err := TakeTrust(dir, added, now()); err != nil {
 		t.Errorf("the same again: %v", err)
 	}
 	removed := away(t, offline, now(), Dismiss("Ada"))
-	if _, err := TakeTrust(dir, removed, now()); err != nil {
+	if _, _, err := TakeTrust(dir, removed, now()); err != nil {
 		t.Fatal(err)
 	}
 
@@ -83,7 +83,7 @@ func TestTrustIsSignedAwayFromHeadquarters(t *testing.T) {
 		"that does not know this server":  {nobody, "does not let this server speak"},
 		"nothing":                         {nil, "root"},
 	} {
-		if _, err := TakeTrust(dir, c.data, now()); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, _, err := TakeTrust(dir, c.data, now()); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want it to say %q", what, err, c.says)
 		}
 		if got := file(t, filepath.Join(dir, trustFile)); string(got) != string(removed) {
@@ -92,16 +92,16 @@ func TestTrustIsSignedAwayFromHeadquarters(t *testing.T) {
 	}
 	// A role that ended is not prolonged either.
 	back := away(t, offline, now(), Admit(wire.RoleEnroller, "Ada", &ada.PublicKey, now(), year))
-	if _, err := TakeTrust(dir, back, now()); err != nil {
+	if _, _, err := TakeTrust(dir, back, now()); err != nil {
 		t.Fatalf("who is added anew: %v", err)
 	}
 	long := copied(t, offline)
 	ended := away(t, offline, now(), End("Ada", now()))
-	if _, err := TakeTrust(dir, ended, now()); err != nil {
+	if _, _, err := TakeTrust(dir, ended, now()); err != nil {
 		t.Fatal(err)
 	}
 	away(t, long, now(), Admit(wire.RoleReleaser, "Eve", &eve.PublicKey, now(), year))
-	if _, err := TakeTrust(dir, away(t, long, now(), Dismiss("Eve")), now()); err == nil || !strings.Contains(err.Error(), "missed a change") {
+	if _, _, err := TakeTrust(dir, away(t, long, now(), Dismiss("Eve")), now()); err == nil || !strings.Contains(err.Error(), "missed a change") {
 		t.Errorf("a role that ended is there again: %v", err)
 	}
 }

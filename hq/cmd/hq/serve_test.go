@@ -121,7 +121,9 @@ func TestRootStaysAway(t *testing.T) {
 	}
 	s.refused("not granted", lock...)
 	first := filepath.Join(away, "trust.cose")
-	s.must("trust", "take", first, "-dir", s.dir)
+	if out := s.must("trust", "take", first, "-dir", s.dir); !strings.HasPrefix(out, `added: administrator "bob", until `) || strings.Count(out, "\n") != 2 {
+		t.Errorf("it says %q", out)
+	}
 	s.must(lock...)
 	old, err := os.ReadFile(first)
 	if err != nil {
@@ -131,7 +133,16 @@ func TestRootStaysAway(t *testing.T) {
 	if out := s.must("trust", "show", "-offline", away); strings.Contains(out, "bob") {
 		t.Errorf("the safe says %q", out)
 	}
-	s.must("trust", "take", first, "-dir", s.dir)
+	if out := s.must("trust", "take", first, "-dir", s.dir); !strings.HasPrefix(out, `gone: administrator "bob", `) || strings.Count(out, "\n") != 2 {
+		t.Errorf("it says %q", out)
+	}
+	s.must("trust", "remove", "eve", "-offline", away)
+	if out := s.must("trust", "take", first, "-dir", s.dir); !strings.HasPrefix(out, `ended: enroller "eve", on `) || strings.Count(out, "\n") != 2 {
+		t.Errorf("it says %q", out)
+	}
+	if out := s.must("trust", "take", first, "-dir", s.dir); strings.Count(out, "\n") != 1 {
+		t.Errorf("the same again: it says %q", out)
+	}
 	s.refused("not granted", lock...)
 	if err := os.WriteFile(s.file("old"), old, 0o600); err != nil {
 		t.Fatal(err)

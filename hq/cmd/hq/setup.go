@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/lintel-access/lintel/hq/authority"
@@ -102,7 +103,8 @@ sign there, and headquarters takes what was signed. Kiosks that are connected he
   hq trust remove NAME                         ends every role of that name: deletions, suspensions and lockdowns that NAME signed stand, enrolments and
                                                rules that have not arrived are refused, and must be signed by somebody else
   hq trust remove NAME -distrust               NAME's key was stolen: nothing that it ever signed is believed any more
-  hq trust take FILE -dir DIR                  at headquarters: puts in force what was signed elsewhere, which is trust.cose of the safe
+  hq trust take FILE -dir DIR                  at headquarters: puts in force what was signed elsewhere, which is trust.cose of the safe, and
+                                               says who is added, who ended and who is gone by it
 These make keys of headquarters as well, and need -dir and -offline together:
   hq trust authority                           begins to replace the authority behind certificates
   hq trust drop-authority                      ends that: who still has a certificate of the old one is locked out
@@ -221,11 +223,34 @@ func takeTrust(ctx context.Context, p *page, files []string, out io.Writer) erro
 	if err != nil {
 		return err
 	}
-	t, err := authority.TakeTrust(p.dir, data, time.Now())
+	before, t, err := authority.TakeTrust(p.dir, data, time.Now())
 	if err != nil {
 		return err
 	}
+	tellGrants(before, t, out)
 	return tellTrust(ctx, p, t, out)
+}
+
+// tellGrants says who is added by a Trust, who ended and who is gone: it may have been signed in a copy of the safe that missed what another one signed.
+func tellGrants(before, after wire.Trust, out io.Writer) {
+	same := func(g wire.Grant) func(wire.Grant) bool {
+		return func(o wire.Grant) bool {
+			return o.Role == g.Role && o.Name == g.Name && o.From == g.From && string(o.Key) == string(g.Key)
+		}
+	}
+	for _, g := range after.Grants {
+		until := time.Unix(g.Until, 0).Format(time.DateOnly)
+		if i := slices.IndexFunc(before.Grants, same(g)); i < 0 {
+			fmt.Fprintf(out, "added: %v %q, until %s\n", g.Role, g.Name, until)
+		} else if g.Until < before.Grants[i].Until {
+			fmt.Fprintf(out, "ended: %v %q, on %s\n", g.Role, g.Name, until)
+		}
+	}
+	for _, g := range before.Grants {
+		if !slices.ContainsFunc(after.Grants, same(g)) {
+			fmt.Fprintf(out, "gone: %v %q, and nothing counts that was signed as such\n", g.Role, g.Name)
+		}
+	}
 }
 
 // tellTrust has a running hq serve look at the Trust.
