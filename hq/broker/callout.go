@@ -19,7 +19,8 @@ import (
 type gate struct {
 	issuer  nkeys.KeyPair // vouches for who is let in
 	admit   func(name string, certificate *x509.Certificate) error
-	end     func(connection) // ends a connection, or does nothing if it is gone
+	end     func(connection)   // ends a connection, or does nothing if it is gone
+	kick    func(kiosk string) // ends all that a kiosk has
 	log     *slog.Logger
 	mu      sync.Mutex
 	clients map[string]connection // newest of a kiosk, by name
@@ -95,7 +96,7 @@ func (g *gate) judge(r *jwt.AuthorizationRequestClaims) (permit string, err erro
 	g.mu.Unlock()
 	// Once more: whoever barred the kiosk before Kick could find this connection is noticed here, and whoever does it later finds it.
 	if err := g.admit(name, certificate); err != nil {
-		g.Kick(name)
+		g.kick(name)
 		return "", fmt.Errorf("kiosk %q: %w", name, err)
 	}
 	u := jwt.NewUserClaims(r.UserNkey)

@@ -21,8 +21,9 @@ import (
 type ClusterConfig struct {
 	Servers []string // host:port of all of them, where headquarters speaks NATS to it
 	Key     ClusterKey
-	// TLS is asked for at every connection, so that a certificate is renewed in time.
-	TLS func() (*tls.Config, error)
+	// Certificate is headquarters', asked for at every connection, so that it is renewed in time; Roots are the authorities of that moment.
+	Certificate func() (tls.Certificate, error)
+	Roots       func() *x509.CertPool
 	// Admit is as in Config. While headquarters is away nobody is asked, and no kiosk that is new gets in.
 	Admit func(name string, certificate *x509.Certificate) error
 	Log   *slog.Logger
@@ -54,8 +55,8 @@ type Cluster struct {
 func Join(c ClusterConfig) (*Cluster, error) {
 	n := &Cluster{config: c, opened: make(chan struct{}), unwanted: map[string]struct{}{}, kicked: make(chan struct{}, 1)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
-	n.gate = gate{log: c.Log, clients: map[string]connection{}, admit: n.judged, end: n.end}
-	err := countable(len(c.Servers))
+	n.gate = gate{log: c.Log, clients: map[string]connection{}, admit: n.judged, end: n.end, kick: n.Kick}
+	err := countable(c.Servers)
 	if err == nil {
 		err = n.connect()
 	}
@@ -86,20 +87,7 @@ func (n *Cluster) connect() (err error) {
 
 // dial makes a connection that stays: to whichever of the servers answers, again and again.
 func (n *Cluster) dial(name string, as user) (*nats.Conn, error) {
-	certificate := func() (tls.Certificate, error) {
-		c, err := n.config.TLS()
-		if err != nil {
-			return tls.Certificate{}, err
-		}
-		return c.Certificates[0], nil
-	}
-	roots := func() (*x509.CertPool, error) {
-		c, err := n.config.TLS()
-		if err != nil {
-			return nil, err
-		}
-		return c.RootCAs, nil
-	}
+	roots := func() (*x509.CertPool, error) { return n.config.Roots(), nil }
 	said := func(what string) nats.ConnErrHandler {
 		return func(c *nats.Conn, err error) {
 			if n.ctx.Err() == nil {
@@ -109,7 +97,7 @@ func (n *Cluster) dial(name string, as user) (*nats.Conn, error) {
 	}
 	lost := said("says")
 	return nats.Connect("tls://"+strings.Join(n.config.Servers, ",tls://"), nats.Name(name), nats.Nkey(as.public, as.key.Sign),
-		nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13}), nats.ClientTLSConfig(certificate, roots), nats.TLSHandshakeFirst(),
+		nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13}), nats.ClientTLSConfig(n.config.Certificate, roots), nats.TLSHandshakeFirst(),
 		nats.MaxReconnects(-1), nats.ReconnectWait(retry), nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(), nats.IgnoreDiscoveredServers(),
 		nats.ReconnectBufSize(-1), // what cannot be sent now is not kept: a kiosk says what it lacks
 		nats.Timeout(patience), nats.PingInterval(probe), nats.MaxPingsOutstanding(2),
@@ -141,10 +129,19 @@ func (n *Cluster) begin() error {
 	if err := n.streams(ctx, replicas(len(n.config.Servers))); err != nil {
 		return err
 	}
-	if _, err := n.system.Subscribe(server.AuthCalloutSubject, n.answer); err != nil {
+	return n.listening(ctx)
+}
+
+// listening begins to answer who may connect. After an error nothing of it is left: it is tried again, and each question has one answer.
+func (n *Cluster) listening(ctx context.Context) error {
+	asked, err := n.system.Subscribe(server.AuthCalloutSubject, n.answer)
+	if err != nil {
 		return err
 	}
-	return n.system.FlushWithContext(ctx)
+	if err := n.system.FlushWithContext(ctx); err != nil {
+		return errors.Join(err, asked.Unsubscribe())
+	}
+	return nil
 }
 
 // Receive waits for the next message of a kiosk. Servers may come and go: it ends with ctx, or with Close.
@@ -162,18 +159,46 @@ func (n *Cluster) Receive(ctx context.Context) (Message, error) {
 			return m, err
 		}
 		n.log.Warn("messages of kiosks interrupted", "error", err)
+		if err := n.resume(ctx); err != nil {
+			return Message{}, err
+		}
+	}
+}
+
+// resume makes what is needed to hear kiosks again, all of it, since servers may have come back without what they stored.
+func (n *Cluster) resume(ctx context.Context) error {
+	for failed := ""; ; {
 		select {
 		case <-time.After(retry):
 		case <-n.ctx.Done():
-			return Message{}, ErrClosed
+			return ErrClosed
 		case <-ctx.Done():
-			return Message{}, ctx.Err()
+			return ctx.Err()
 		}
-		n.messages.Stop()
-		if err := n.listen(ctx); err != nil {
+		err := n.streams(ctx, replicas(len(n.config.Servers)))
+		if err == nil {
+			n.log.Info("messages of kiosks come again")
+			return nil
+		}
+		if err.Error() != failed { // one line for each cause, and not every two seconds
 			n.log.Warn("messages of kiosks not found", "error", err)
+			failed = err.Error()
 		}
 	}
+}
+
+// Until is the earliest end of the certificates that servers have shown at the connections that there are now; ok is false while there is none.
+func (n *Cluster) Until() (t time.Time, ok bool) {
+	for _, c := range []*nats.Conn{n.nc, n.system} {
+		s, err := c.TLSConnectionState()
+		if err != nil || len(s.PeerCertificates) == 0 {
+			continue
+		}
+		if end := s.PeerCertificates[0].NotAfter; !ok || end.Before(t) {
+			t, ok = end, true
+		}
+	}
+	return t, ok
 }
 
 // Send hands an envelope to the servers.

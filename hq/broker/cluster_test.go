@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -15,9 +17,12 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -124,7 +129,8 @@ func (c *cluster) join(admit func(string, *x509.Certificate) error) *Cluster {
 	for i := range c.hosts {
 		list = append(list, c.address(i, PortNATS))
 	}
-	n, err := Join(ClusterConfig{Servers: list, Key: c.key, Admit: admit, Log: quiet(), TLS: c.h.client})
+	n, err := Join(ClusterConfig{Servers: list, Key: c.key, Admit: admit, Log: quiet(),
+		Certificate: func() (tls.Certificate, error) { return c.h.server.Broker().Client("headquarters", time.Now()) }, Roots: c.h.server.Pool})
 	if err != nil {
 		c.h.t.Fatal(err)
 	}
@@ -315,9 +321,118 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		"a folder's":    func() ([]string, error) { return Settings(NewClusterKey(), []string{"a"}, "/x\ny") },
 		"no folder":     func() ([]string, error) { return Settings(NewClusterKey(), []string{"a"}, "") },
 		"an empty name": func() ([]string, error) { return Settings(NewClusterKey(), []string{""}, "/x") },
+		"a port":        func() ([]string, error) { return Settings(NewClusterKey(), []string{"a:8883"}, "/x") },
+		"a path":        func() ([]string, error) { return Settings(NewClusterKey(), []string{"../a"}, "/x") },
+		"a folder":      func() ([]string, error) { return Settings(NewClusterKey(), []string{".."}, "/x") },
+		"brackets":      func() ([]string, error) { return Settings(NewClusterKey(), []string{"[::1]"}, "/x") },
+		"one twice":     func() ([]string, error) { return Settings(NewClusterKey(), []string{"a", "b", "A."}, "/x") },
+		"an address twice": func() ([]string, error) {
+			return Settings(NewClusterKey(), []string{"::1", "b", "0:0:0:0:0:0:0:1"}, "/x")
+		},
 	} {
 		if files, err := f(); err == nil {
 			t.Errorf("%s: %d settings", what, len(files))
 		}
+	}
+}
+
+func TestSettingsOfAddresses(t *testing.T) {
+	files, err := Settings(NewClusterKey(), []string{"fd00::1", "192.0.2.1", "c.example"}, "/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, route := range []string{"@[fd00::1]:6222\"", "@192.0.2.1:6222\"", "@c.example:6222\""} {
+		if !strings.Contains(files[0], route) {
+			t.Errorf("no route to %s", route)
+		}
+	}
+}
+
+// Servers are set up anew, with nothing of what they stored, while headquarters runs: it makes what it needs there, and hears kiosks again.
+func TestClusterComesBackEmpty(t *testing.T) {
+	h := newHouse(t)
+	c := h.cluster(1)
+	n := c.join(anybody)
+	defer n.Close()
+	if end, ok := n.Until(); !ok || time.Until(end) < 89*24*time.Hour || time.Until(end) > authority.LeafTerm {
+		t.Errorf("the servers' certificates end %v, %v", end, ok)
+	}
+	heard := make(chan Message, waiting)
+	go func() {
+		for {
+			m, err := n.Receive(t.Context())
+			if err != nil {
+				return
+			}
+			_ = m.Ack()
+			heard <- m
+		}
+	}()
+	c.servers[0].Shutdown()
+	c.servers[0].WaitForShutdown()
+	if err := os.RemoveAll(filepath.Join(filepath.Dir(c.files[0]), "data")); err != nil {
+		t.Fatal(err)
+	}
+	c.start(0)
+	certificate := h.certificate(name(1))
+	var kiosk mqtt.Client
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); {
+		if kiosk == nil || !kiosk.IsConnectionOpen() {
+			kiosk = mqtt.NewClient(h.options(c.address(0, PortMQTT), name(1), certificate))
+			_ = wait(kiosk.Connect())
+		}
+		_ = wait(kiosk.Publish(wire.Up(name(1)), 1, false, []byte("here I am"))) // what comes before there is a consumer is lost
+		select {
+		case m := <-heard:
+			if m.Kiosk != name(1) || string(m.Data) != "here I am" {
+				t.Errorf("heard %q of %q", m.Data, m.Kiosk)
+			}
+			kiosk.Disconnect(0)
+			return
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	t.Error("headquarters is deaf")
+}
+
+// What is begun again is there once: each question of a server has one answer, and messages are read ahead once.
+func TestBeginsAgainWithoutRemains(t *testing.T) {
+	h := newHouse(t)
+	n := h.cluster(1).join(anybody)
+	defer n.Close()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	before := n.system.NumSubscriptions()
+	if err := n.listening(gone); err == nil || n.system.NumSubscriptions() != before {
+		t.Errorf("%d subscriptions became %d, %v", before, n.system.NumSubscriptions(), err)
+	}
+	old := n.messages
+	if err := n.listen(gone); err == nil || n.messages != old {
+		t.Errorf("messages are read otherwise after %v", err)
+	}
+	if err := n.listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Next(jetstream.NextMaxWait(time.Second)); !errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+		t.Errorf("the old messages say %v", err)
+	}
+}
+
+// Who is barred while it connects loses every connection that it has, as by Kick of the whole.
+func TestBarredWhileItConnectsLosesAll(t *testing.T) {
+	h := newHouse(t)
+	asked, kicked := 0, ""
+	g := gate{clients: map[string]connection{}, log: quiet(), kick: func(kiosk string) { kicked += kiosk }, admit: func(string, *x509.Certificate) error {
+		if asked++; asked > 1 {
+			return errors.New("barred")
+		}
+		return nil
+	}}
+	r := &jwt.AuthorizationRequestClaims{}
+	r.ClientInformation.Type, r.ClientInformation.MQTT = "mqtt", name(1)
+	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.certificate(name(1)).Certificate[0]})
+	r.TLS = &jwt.ClientTLS{VerifiedChains: []jwt.StringList{{string(chain)}}}
+	if _, err := g.judge(r); err == nil || kicked != name(1) {
+		t.Errorf("%v, kicked %q", err, kicked)
 	}
 }

@@ -63,6 +63,7 @@ type Embedded struct {
 // thrown away although it is acknowledged.
 func Start(ctx context.Context, c Config) (*Embedded, error) {
 	e := &Embedded{config: c, gate: gate{admit: c.Admit, log: c.Log, clients: map[string]connection{}}}
+	e.kick = e.Kick
 	e.end = func(c connection) { _ = e.server.DisconnectClientByID(c.id) } // an error means that it has gone by itself
 	if err := e.start(ctx); err != nil {
 		e.Close()

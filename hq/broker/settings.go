@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"text/template"
 
@@ -64,10 +66,21 @@ func (k ClusterKey) derive() (d derived, err error) {
 	return d, err
 }
 
-// countable refuses a number of servers that stands no more failures than one less.
-func countable(servers int) error {
-	if servers != 1 && servers != 3 && servers != 5 {
-		return fmt.Errorf("%d servers: name 1, 3 or 5, and all of them", servers)
+// countable refuses a number of servers that stands no more failures than one less, and one that is counted twice.
+func countable(servers []string) error {
+	if n := len(servers); n != 1 && n != 3 && n != 5 {
+		return fmt.Errorf("%d servers: name 1, 3 or 5, and all of them", n)
+	}
+	named := map[string]bool{}
+	for _, s := range servers {
+		same := strings.ToLower(strings.TrimSuffix(s, "."))
+		if ip := net.ParseIP(s); ip != nil {
+			same = ip.String()
+		}
+		if named[same] {
+			return fmt.Errorf("%q is named twice: name each server once", s)
+		}
+		named[same] = true
 	}
 	return nil
 }
@@ -116,8 +129,8 @@ cluster {
   tls {
 {{.TLS}}
   }
-  routes: [{{range .Hosts}}
-    "tls://lintel:{{$.Password}}@{{.}}:{{$.Route}}"{{end}}
+  routes: [{{range .Routes}}
+    "tls://lintel:{{$.Password}}@{{.}}"{{end}}
   ]
 }
 {{end}}
@@ -149,13 +162,20 @@ const tlsSettings = `    cert_file: "%[1]s/broker.crt"
 // Settings are those of each server of a cluster: of 1, 3 or 5. Their certificates and the authorities lie
 // in the folder at, and so will what they store. The settings hold a password.
 func Settings(k ClusterKey, hosts []string, at string) (files []string, err error) {
-	if err := countable(len(hosts)); err != nil {
+	if err := countable(hosts); err != nil {
 		return nil, err
 	}
 	for _, s := range append(hosts[:len(hosts):len(hosts)], at) {
 		if s == "" || strings.ContainsAny(s, "\"\\\n\r{}@ ") {
 			return nil, fmt.Errorf("%q cannot stand in a server's settings", s)
 		}
+	}
+	var routes []string
+	for _, s := range hosts {
+		if net.ParseIP(s) == nil && (strings.ContainsAny(s, ":/") || strings.Trim(s, ".") == "") {
+			return nil, fmt.Errorf("%q is no name or address of a host: leave out any port or path", s)
+		}
+		routes = append(routes, net.JoinHostPort(s, strconv.Itoa(PortRoute)))
 	}
 	d, err := k.derive()
 	if err != nil {
@@ -168,7 +188,7 @@ func Settings(k ClusterKey, hosts []string, at string) (files []string, err erro
 	for i := range hosts {
 		var b strings.Builder
 		err := settings.Execute(&b, map[string]any{
-			"Number": i + 1, "Hosts": hosts, "Replicas": replicas(len(hosts)), "At": at, "TLS": fmt.Sprintf(tlsSettings, at), "MaxPayload": maxPayload, "AckWait": redeliver,
+			"Number": i + 1, "Hosts": hosts, "Routes": routes, "Replicas": replicas(len(hosts)), "At": at, "TLS": fmt.Sprintf(tlsSettings, at), "MaxPayload": maxPayload, "AckWait": redeliver,
 			"NATS": PortNATS, "MQTT": PortMQTT, "Route": PortRoute, "Password": d.route, "Account": account, "System": systemAccount,
 			"Issuer": issuer, "HQ": d.hq.public, "Auth": d.auth.public,
 		})

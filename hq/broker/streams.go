@@ -25,6 +25,8 @@ const (
 	unacknowledged = 1024            // four kiosks that are as far behind as headquarters lets them be
 	again          = 5 * time.Second // a message that was handed out and not acknowledged comes once more
 	fetched        = 32              // messages ahead of Receive, of at most 152 KiB
+	// beat is how often the broker says that it is there while no message comes; after two that are missing it is asked.
+	beat = 5 * time.Second
 )
 
 // carrier is a NATS connection over which messages of kiosks come and go: those that they publish lie in the MQTT listener's stream.
@@ -51,7 +53,7 @@ func (c *carrier) streams(ctx context.Context, replicas int) error {
 	return c.listen(ctx)
 }
 
-// listen makes the durable consumer of what kiosks say, if it is not there, and begins to read.
+// listen makes the durable consumer of what kiosks say, if it is not there, and begins to read anew. After an error all is as it was.
 func (c *carrier) listen(ctx context.Context) error {
 	consumer, err := c.js.CreateOrUpdateConsumer(ctx, messageStream, jetstream.ConsumerConfig{
 		Durable:       durable,
@@ -63,8 +65,21 @@ func (c *carrier) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create consumer: %w", err)
 	}
-	c.messages, err = consumer.Messages(jetstream.PullMaxMessages(fetched))
-	return err
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(fetched), jetstream.PullHeartbeat(beat))
+	if err != nil {
+		return fmt.Errorf("read from consumer: %w", err)
+	}
+	if c.messages != nil {
+		c.messages.Stop()
+	}
+	c.messages = messages
+	return nil
+}
+
+// absent reports whether the broker says that the durable consumer is gone: its servers were set up anew. That it says nothing shows nothing.
+func (c *carrier) absent(ctx context.Context) bool {
+	_, err := c.js.Consumer(ctx, messageStream, durable)
+	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // Receive waits for the next message of a kiosk.
@@ -75,6 +90,9 @@ func (c *carrier) Receive(ctx context.Context) (Message, error) {
 		case ctx.Err() != nil:
 			return Message{}, ctx.Err()
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
+			if c.absent(ctx) {
+				return Message{}, fmt.Errorf("%w: it has lost what it stored", ErrClosed)
+			}
 			continue // the server was busy for a while
 		case err != nil:
 			return Message{}, fmt.Errorf("%w: %w", ErrClosed, err)

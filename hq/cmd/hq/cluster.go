@@ -19,7 +19,7 @@ import (
 	"github.com/lintel-access/lintel/hq/broker"
 )
 
-const clusterAbout = `Writes what the house's own NATS servers (2.11 or later) need to carry between headquarters and kiosks, for each HOST (1, 3 or 5) in FOLDER/HOST: settings,
+const clusterAbout = `Writes what the house's own NATS servers (2.15 or later) need to carry between headquarters and kiosks, for each HOST (1, 3 or 5) in FOLDER/HOST: settings,
 key, certificate (good for 90 days) and authorities. Copy each to its machine, as the folder that -at names, and start nats-server -c AT/nats.conf there.
 Then: hq serve -cluster HOST,HOST,HOST. Headquarters tells these servers who may connect, kiosk by kiosk; while it does not run they let nobody in who is new.
 Said again later it renews certificates; the settings stay the same.
@@ -47,14 +47,17 @@ func clusterCommand(_ context.Context, args []string, out, progress io.Writer) e
 		return err
 	}
 	key, err := clusterKey(p.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		key = broker.NewClusterKey()
-		err = authority.Replace(filepath.Join(p.dir, clusterKeyFile), []byte(hex.EncodeToString(key[:])+"\n"), 0o600)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if fresh {
+		key, err = broker.NewClusterKey(), nil
 	}
 	if err != nil {
 		return err
 	}
 	settings, err := broker.Settings(key, hosts, *at)
+	if err == nil && fresh {
+		err = authority.Replace(filepath.Join(p.dir, clusterKeyFile), []byte(hex.EncodeToString(key[:])+"\n"), 0o600)
+	}
 	if err != nil {
 		return err
 	}
@@ -116,5 +119,5 @@ func (s *served) join() (*broker.Cluster, error) {
 		}
 		servers = append(servers, a)
 	}
-	return broker.Join(broker.ClusterConfig{Servers: servers, Key: key, TLS: s.asClient, Admit: s.admit, Log: s.log})
+	return broker.Join(broker.ClusterConfig{Servers: servers, Key: key, Certificate: s.certificate, Roots: s.roots, Admit: s.admit, Log: s.log})
 }

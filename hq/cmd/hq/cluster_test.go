@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/lintel-access/lintel/hq/authority"
 )
 
 // What hq cluster writes starts a server of the house, and hq serve gets to work with it.
@@ -20,6 +23,12 @@ func TestHousesOwnServers(t *testing.T) {
 	at, hosts := s.file("c"), "127.0.0.1"
 	s.refused("no key for a cluster", "serve", "-dir", s.dir, "-cluster", hosts)
 	s.refused("name 1, 3 or 5", "cluster", "a", "b", "-out", s.file("no"), "-dir", s.dir)
+	s.refused("named twice", "cluster", "a", "b", "a", "-out", s.file("no"), "-dir", s.dir)
+	for _, name := range []string{s.file("no"), filepath.Join(s.dir, clusterKeyFile)} {
+		if _, err := os.Stat(name); err == nil {
+			t.Errorf("%s is made although what was said is refused", name)
+		}
+	}
 	s.must("cluster", hosts, "-out", s.file("c"), "-at", filepath.Join(at, hosts), "-dir", s.dir)
 	conf := filepath.Join(at, hosts, "nats.conf")
 	first, err := os.ReadFile(conf)
@@ -53,6 +62,20 @@ func TestHousesOwnServers(t *testing.T) {
 	if !theirs.ReadyForConnections(20 * time.Second) {
 		t.Fatal("the server does not start")
 	}
+	keys, err := authority.LoadServer(s.dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := served{options: serveOptions{dir: s.dir, cluster: theirs.Addr().String()}, log: slog.New(slog.DiscardHandler)}
+	parts.keys.Store(keys)
+	w, err := parts.way(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end, ok := parts.until(); !ok || time.Until(end) < authority.LeafTerm-day {
+		t.Errorf("the servers' certificates end %v, %v", end, ok)
+	}
+	w.close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	ended := make(chan error, 1)

@@ -44,7 +44,7 @@ func serveCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	p := newPage("serve", "-dir DIR -name HOST [-listen ADDRESS] | -dir DIR -cluster HOST,HOST,HOST | -dir DIR -broker ADDRESS", serveAbout, progress)
 	o := serveOptions{}
 	p.StringVar(&o.listen, "listen", ":8883", "`address` at which kiosks connect, host:port")
-	p.Func("name", "`host` name or address by which kiosks know this machine; may be said several times (required, unless there is -broker)", func(s string) error {
+	p.Func("name", "`host` name or address by which kiosks know this machine; may be said several times (required, unless there is -broker or -cluster)", func(s string) error {
 		o.names = append(o.names, s)
 		return nil
 	})
@@ -74,7 +74,8 @@ type served struct {
 	fleet   atomic.Pointer[fleet.Fleet] // nil until it is open: nobody is let in before
 	store   *store.Store
 	records *ledger.Ledger
-	vault   *people.People // nil where there is none yet
+	vault   *people.People           // nil where there is none yet
+	until   func() (time.Time, bool) // when certificates of a cluster's servers end, as far as that is known; nil: there is no cluster
 
 	mu   sync.Mutex
 	leaf tls.Certificate // what the broker shows
@@ -173,19 +174,25 @@ func (s *served) forKiosk(*tls.ClientHelloInfo) (*tls.Config, error) {
 
 // asClient is headquarters' side of a connection to somebody else's broker.
 func (s *served) asClient() (*tls.Config, error) {
-	keys := s.keys.Load()
-	c, err := keys.Broker().Client("headquarters", time.Now())
+	c, err := s.certificate()
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: keys.Pool(), MinVersion: tls.VersionTLS13}, nil
+	return &tls.Config{Certificates: []tls.Certificate{c}, RootCAs: s.roots(), MinVersion: tls.VersionTLS13}, nil
 }
+
+func (s *served) certificate() (tls.Certificate, error) {
+	return s.keys.Load().Broker().Client("headquarters", time.Now())
+}
+
+func (s *served) roots() *x509.CertPool { return s.keys.Load().Pool() }
 
 // Times before an end at which hq serve begins to ask for somebody with the safe.
 const (
 	issuingEarly = 180 * day
 	serverEarly  = 60 * day // without it every kiosk becomes stale
 	grantEarly   = 30 * day
+	serversEarly = 30 * day // of a cluster: without it nobody connects
 )
 
 // endings says what somebody will have to open the safe for.
@@ -243,7 +250,13 @@ func (s *served) forget(ctx context.Context) error {
 }
 
 func (s *served) warn() {
-	for _, e := range endings(s.keys.Load(), time.Now()) {
+	list := endings(s.keys.Load(), time.Now())
+	if s.until != nil {
+		if until, ok := s.until(); ok && time.Until(until) < serversEarly {
+			list = append(list, fmt.Sprintf("the certificates of the cluster's servers end on %s, and then nobody connects any more: hq cluster renews them", until.UTC().Format(time.DateOnly)))
+		}
+	}
+	for _, e := range list {
 		s.log.Warn("something ends", "what", e)
 	}
 }

@@ -31,6 +31,7 @@ func (s *served) way(b *broker.Embedded) (w way, err error) {
 		if err != nil {
 			return w, err
 		}
+		s.until = c.Until
 		return way{c, c.Kick, c.Close, "cluster " + o.cluster}, nil
 	case o.remote != "":
 		r, err := broker.Dial(broker.RemoteConfig{Address: o.remote, Client: "headquarters", TLS: s.asClient, Log: s.log})

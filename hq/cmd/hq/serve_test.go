@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,5 +152,33 @@ func TestRootStaysAway(t *testing.T) {
 	s.refused("is in force", "trust", "take", s.file("old"), "-dir", s.dir)
 	for _, verb := range []string{"issuing", "server", "authority", "drop-authority", "restore"} {
 		s.refused("say where headquarters' folder is", "trust", verb, "-offline", away)
+	}
+}
+
+// Somebody hears in time that the cluster's servers need certificates.
+func TestEndOfServersCertificatesIsSaid(t *testing.T) {
+	base := t.TempDir()
+	if err := authority.Create(filepath.Join(base, "hq"), filepath.Join(base, "safe"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := authority.LoadServer(filepath.Join(base, "hq"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left, says := range map[time.Duration]bool{31 * day: false, 29 * day: true, -day: true} {
+		var said bytes.Buffer
+		s := served{log: slog.New(slog.NewTextHandler(&said, nil)), until: func() (time.Time, bool) { return time.Now().Add(left), true }}
+		s.keys.Store(keys)
+		if s.warn(); strings.Contains(said.String(), "hq cluster renews them") != says {
+			t.Errorf("%v before, it says %q", left, said.String())
+		}
+	}
+	for _, until := range []func() (time.Time, bool){nil, func() (time.Time, bool) { return time.Time{}, false }} {
+		var said bytes.Buffer
+		s := served{log: slog.New(slog.NewTextHandler(&said, nil)), until: until}
+		s.keys.Store(keys)
+		if s.warn(); said.Len() > 0 {
+			t.Errorf("nothing is known, and it says %q", said.String())
+		}
 	}
 }
