@@ -165,8 +165,8 @@ const (
 	withheldEach = 2 * time.Second
 )
 
-// Of what comes within so short a time one announcement is kept: as many as fit into withheldFor. More are kept only while hundreds of commands are on their
-// way, and then the newest wait until one of those has come.
+// Of what is announced within so short a time one announcement is kept, and no more of them than fit into withheldFor. More would wait at once only while
+// hundreds of commands are on their way, with more time each; then a newer one counts from when an older one has come.
 const (
 	announcedEach = 5 * time.Second
 	maxAnnounced  = int(withheldFor/announcedEach) + 1
@@ -199,6 +199,13 @@ func (m *missing) miss(has, had uint64, now time.Duration) {
 	if n := len(m.list); has > had && (n == 0 || n < maxAnnounced && has > m.list[n-1].has && now-m.list[n-1].at >= announcedEach) {
 		m.list = append(m.list, announced{has, now, now + withheldFor + time.Duration(min(has-had, 1<<20))*withheldEach})
 	}
+}
+
+// came hears how many the kiosk has: what it was waiting for up to there is missing no more, whether headquarters answers again or not.
+func (m *missing) came(had uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.list = slices.DeleteFunc(m.list, func(a announced) bool { return a.has <= had })
 }
 
 func (m *missing) long(now time.Duration) bool {

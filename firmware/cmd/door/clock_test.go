@@ -131,9 +131,24 @@ func TestWhatIsWithheldMakesStale(t *testing.T) {
 	for name, what := range map[string]struct {
 		missing func(k *kiosk) *missing
 		change  func(t *wire.Time)
+		come    func(c *centre)
 	}{
-		"commands": {func(k *kiosk) *missing { return &k.commands }, func(t *wire.Time) { t.Seq, t.Head = t.Seq+1, [32]byte{9} }},
-		"trust":    {func(k *kiosk) *missing { return &k.trust }, func(t *wire.Time) { t.Trust++ }},
+		"commands": {
+			func(k *kiosk) *missing { return &k.commands }, func(t *wire.Time) { t.Seq, t.Head = t.Seq+1, [32]byte{9} },
+			func(c *centre) { c.give(0, c.admin(wire.Lockdown{Version: 1, Issued: 1})) },
+		},
+		"trust": {
+			func(k *kiosk) *missing { return &k.trust }, func(t *wire.Time) { t.Trust++ },
+			func(c *centre) {
+				if err := c.bring(c.sign("root", wire.Fleet(), c.trust(2))); err != nil {
+					c.t.Fatal(err)
+				}
+			},
+		},
+		"trust in a command": {
+			func(k *kiosk) *missing { return &k.trust }, func(t *wire.Time) { t.Trust++ },
+			func(c *centre) { c.give(0, c.sign("root", wire.Fleet(), c.trust(2))) },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCentre(t)
@@ -173,6 +188,12 @@ func TestWhatIsWithheldMakesStale(t *testing.T) {
 			if c.signals().Has(access.SignalStale) {
 				t.Error("nothing is missing, and the kiosk is stale")
 			}
+			missing()
+			what.come(c) // and then the network is cut, or headquarters ends: it says nothing more
+			later()
+			if c.aged(&trusted); c.signals().Has(access.SignalStale) {
+				t.Error("stale by what has come")
+			}
 		})
 	}
 }
@@ -203,6 +224,15 @@ func TestEachThatIsWithheldHasItsTime(t *testing.T) {
 	}
 	if m.miss(11, 11, at(12)); m.long(at(99)) {
 		t.Error("everything came")
+	}
+	// What came was not withheld, though headquarters says nothing more; what is behind it is.
+	m.miss(12, 11, 0)
+	m.miss(13, 11, at(1))
+	if m.came(12); m.long(at(10.1)) || !m.long(at(12)) {
+		t.Error("one came, and the one behind it did not")
+	}
+	if m.came(13); m.long(at(99)) {
+		t.Error("everything came, and headquarters says nothing more")
 	}
 	// Headquarters was put back to an older state: nothing is missing of what it has.
 	m.miss(20, 11, 0)

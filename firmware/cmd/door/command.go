@@ -173,7 +173,7 @@ func (h *headquarters) apply(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
-	h.roster = s.Next
+	h.follow(s.Next)
 	if s.disable != nil {
 		k.disabled.Store(*s.disable)
 		k.found()

@@ -139,7 +139,15 @@ func (h *headquarters) trust(next roster.Roster) error {
 	} else if late != nil {
 		h.door.degrade("vault", late)
 	}
-	h.roster, h.owed = next, owed
+	h.owed = owed
+	h.follow(next)
 	h.settle()
 	return nil
+}
+
+// follow takes up the roster that is in force now, and is kept. What came with it was not withheld.
+func (h *headquarters) follow(next roster.Roster) {
+	h.roster = next
+	h.door.commands.came(next.State().Seq)
+	h.door.trust.came(next.Trust().Version)
 }

@@ -121,7 +121,8 @@ func (h *headquarters) renew() error {
 }
 
 // rotate makes the next key when it is time, and destroys the one before when it is of no more use: headquarters has answered a greeting that named the
-// newest, and seals to no other since. It is asked each minute, and acts on trusted time alone.
+// newest, and seals to the newest that the kiosk has named or shown; what was sealed to the one before and comes later is refused, and sealed anew. It is
+// asked each minute, and acts on trusted time alone.
 func (h *headquarters) rotate() {
 	now, last := h.now(), len(h.keys)-1
 	newest := h.keys[last]
