@@ -119,11 +119,7 @@ func (r Roster) command(envelope []byte, m Means) (Step, error) {
 		if orders, err = unseal(c, m); err != nil {
 			return Step{}, err
 		}
-		defer func() {
-			for _, o := range orders {
-				clear(o)
-			}
-		}()
+		defer wipe(orders)
 	}
 	s := Step{Seq: c.Seq, Link: link, Orders: len(orders), Next: r}
 	for i, o := range orders {
@@ -153,10 +149,25 @@ func unseal(c wire.Command, m Means) ([][]byte, error) {
 	}
 	defer clear(plain)
 	orders, err := wire.ParseOrders(plain)
-	if err == nil && wire.ContentOf(orders) != c.Content {
-		err = errors.New("sealed orders are not the content that it names")
+	if err != nil {
+		return nil, err
 	}
-	return orders, err
+	return named(orders, c.Content)
+}
+
+// named are orders if they are the content that a command names. Others are cleared: they may be biometric.
+func named(orders [][]byte, content [32]byte) ([][]byte, error) {
+	if wire.ContentOf(orders) != content {
+		wipe(orders)
+		return nil, errors.New("sealed orders are not the content that it names")
+	}
+	return orders, nil
+}
+
+func wipe(orders [][]byte) {
+	for _, o := range orders {
+		clear(o)
+	}
 }
 
 // order judges one order. No effect and no reason: there is nothing to do.
@@ -216,9 +227,13 @@ const (
 )
 
 func judge[T wire.Body](r Roster, envelope []byte, m Means, whom reach) (Effect, Reason) {
-	body, g, err := granted[T](r, envelope, r.kiosk, m.Now)
+	first := r.kiosk
+	if whom == everywhere {
+		first = wire.Fleet() // as enrolments are, of which there are the most
+	}
+	body, g, err := granted[T](r, envelope, first, m.Now)
 	if errors.Is(err, wire.ErrForged) && whom == everywhere {
-		body, g, err = granted[T](r, envelope, wire.Fleet(), m.Now)
+		body, g, err = granted[T](r, envelope, r.kiosk, m.Now)
 	}
 	switch {
 	case err == nil:

@@ -279,6 +279,10 @@ func TestSealedOrdersAreTheContentThatIsNamed(t *testing.T) {
 	if _, err := begun(t).Command(sign(t, "server", self, c), Means{Now: today, Open: open}); err == nil {
 		t.Error("other orders than the command names")
 	}
+	others := [][]byte{bytes.Clone(order)}
+	if got, err := named(others, c.Content); err == nil || got != nil || !bytes.Equal(others[0], make([]byte, len(order))) {
+		t.Errorf("of other orders %d are returned, or left: %v", len(got), err)
+	}
 }
 
 func TestStepWipes(t *testing.T) {

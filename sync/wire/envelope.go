@@ -150,14 +150,20 @@ type Claim struct {
 // Peek reads the claim of an envelope and nothing of its payload. It refuses kinds that are not known and what is larger than its kind may be.
 func Peek(data []byte) (Claim, error) {
 	e, h, err := parse(data)
-	clear(e.Payload)
 	if err != nil {
 		return Claim{}, fmt.Errorf("read envelope: %w", err)
 	}
+	clear(e.Payload)
 	return Claim{h.Kind, h.Key}, nil
 }
 
+// parse reads an envelope. After an error its copy of the payload is cleared.
 func parse(data []byte) (e envelope, h protected, err error) {
+	defer func() {
+		if err != nil {
+			clear(e.Payload)
+		}
+	}()
 	if err := Unmarshal(data, &e); err != nil {
 		return e, h, err
 	}
@@ -204,6 +210,17 @@ func verify(data []byte, key *ecdsa.PublicKey, kind Kind, audience [32]byte) (pa
 	if err != nil {
 		return nil, err
 	}
+	return e.verify(h, key, kind, audience)
+}
+
+// verify returns the payload of an envelope that verifies. Otherwise it clears it, for it may be biometric. That is our copy: go-cose makes one of what is
+// signed, which nobody can clear.
+func (e envelope) verify(h protected, key *ecdsa.PublicKey, kind Kind, audience [32]byte) (payload []byte, err error) {
+	defer func() {
+		if err != nil {
+			clear(e.Payload)
+		}
+	}()
 	id, err := IDOf(key)
 	if err != nil {
 		return nil, err

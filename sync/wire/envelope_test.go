@@ -104,6 +104,41 @@ func TestEveryBitOfAnEnvelopeCounts(t *testing.T) {
 	}
 }
 
+// What is refused leaves no copy of its payload: who is asked for one audience after the other would leave one each time.
+func TestRefusedPayloadIsCleared(t *testing.T) {
+	key, other := testKey(t, "a"), testKey(t, "b")
+	good, err := Sign(key, Fleet(), Lockdown{Version: 1, On: true, Issued: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		key      *ecdsa.PublicKey
+		kind     Kind
+		audience [32]byte
+		want     error
+	}{
+		"granted":          {&key.PublicKey, KindLockdown, Fleet(), nil},
+		"another audience": {&key.PublicKey, KindLockdown, kiosk, ErrForged},
+		"another kind":     {&key.PublicKey, KindDisable, Fleet(), ErrMisdirected},
+		"another key":      {&other.PublicKey, KindLockdown, Fleet(), ErrMisdirected},
+	} {
+		e, h, err := parse(good)
+		if err != nil || len(e.Payload) == 0 {
+			t.Fatal(err)
+		}
+		if _, err := e.verify(h, c.key, c.kind, c.audience); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if left := !bytes.Equal(e.Payload, make([]byte, len(e.Payload))); left != (c.want == nil) {
+			t.Errorf("%s: payload left: %v", name, left)
+		}
+	}
+	e, _, err := parse(bytes.Replace(good, []byte(contentType), bytes.ToUpper([]byte(contentType)), 1))
+	if err == nil || len(e.Payload) == 0 || !bytes.Equal(e.Payload, make([]byte, len(e.Payload))) {
+		t.Errorf("of another type: %v, payload %x", err, e.Payload)
+	}
+}
+
 func TestEnvelopeIsForOneAudienceKindAndKey(t *testing.T) {
 	key, other := testKey(t, "a"), testKey(t, "b")
 	data, err := Sign(key, kiosk, Lockdown{Version: 1, On: true, Issued: 1})
