@@ -43,12 +43,14 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 		}
 		w.enrol = &enrolment{person: req.Person, until: req.Until, done: done}
 	})
-	giveUp := func() {
-		w.post(context.Background(), func(context.Context) { w.expire(done) })
+	giveUp := func() { // nobody supervises it any more
+		w.post(context.Background(), func(context.Context) {
+			w.endEnrolment(done, ipc.Enrolled{Person: req.Person, Reason: access.ReasonDeadline})
+		})
 	}
 	select {
 	case <-ctx.Done():
-		giveUp() // it may begin yet, and nobody would supervise it
+		giveUp() // it may begin yet
 		return ipc.Enrolled{}, ctx.Err()
 	case <-w.over:
 		return ipc.Enrolled{}, context.Canceled
@@ -64,7 +66,7 @@ func (w *Walkup) Enrol(ctx context.Context, req ipc.Enrol) (ipc.Enrolled, error)
 		case e := <-done:
 			return e, nil
 		case <-over.C:
-			giveUp()
+			w.post(context.Background(), func(context.Context) { w.expire(done) })
 		case <-w.over:
 			return ipc.Enrolled{}, context.Canceled
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package walkup
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -83,6 +84,30 @@ func TestEnrolmentEndsInTimeAndAlone(t *testing.T) {
 	}
 	if ended := b.noted(access.EventEnrolmentRefused); len(ended) != 1 || ended[0].Reason != access.ReasonDeadline || ended[0].Session != (access.SessionID{}) {
 		t.Errorf("on record: %+v", ended)
+	}
+}
+
+// An enrolment that whoever began it goes away from, or that ends with the program, was not one to which nobody came.
+func TestEnrolmentThatIsGivenUpHasNoDeadline(t *testing.T) {
+	b := start(t, nil)
+	ctx, goAway := context.WithCancel(b.ctx)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.w.Enrol(ctx, ipc.Enrol{Person: access.PersonID{1}, Within: 8 * time.Second})
+		ended <- err
+	}()
+	for !b.w.View().Enrolling {
+		time.Sleep(time.Millisecond)
+	}
+	goAway()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+	for b.w.View().Enrolling {
+		time.Sleep(time.Millisecond)
+	}
+	if list := b.noted(access.EventEnrolmentRefused); len(list) != 0 {
+		t.Errorf("on record: %+v", list)
 	}
 }
 
