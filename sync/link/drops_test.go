@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -54,4 +55,32 @@ func TestDropsOutliveTheSession(t *testing.T) {
 	moved := station(t, a, addr, nil)
 	k.change(func(k *kiosk) { k.station = moved })
 	eventually(t, 10*time.Second, "the door is told", func() bool { sum, words := k.told(); return sum == Drops{Empty: 1} && words == 1 })
+}
+
+// Nor does whoever ends the carrier by it: a door that takes one message no more may well take that word.
+func TestDropsAreToldWhenTheCarrierEnds(t *testing.T) {
+	a := broker.NewAuthority(t)
+	addr := broker.NATS(t, a)
+	hq := newHeadquarters(t, a, addr)
+	gone := errors.New("no answer to an envelope")
+	k := &kiosk{station: station(t, a, addr, nil), refuse: func([]byte) error { return gone }}
+	c := New(k, t.Logf)
+	c.pace = hasty
+	c.pace.pulse = time.Hour // within a session nothing is told
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(t.Context()) }()
+	eventually(t, 5*time.Second, "online", k.isOnline)
+	hq.send(t, false, nil)
+	hq.send(t, false, []byte("envelope"))
+	select {
+	case err := <-ended:
+		if !errors.Is(err, gone) {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the carrier does not end")
+	}
+	if sum, words := k.told(); sum != (Drops{Empty: 1}) || words != 1 {
+		t.Errorf("told %+v in %d words", sum, words)
+	}
 }

@@ -111,6 +111,7 @@ func (c *Carrier) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		_ = c.account(ctx) // whatever ended the session; no sooner than its pace allows, and what is untold when Run returns is lost. A door that is gone shows below
 		var gone doorGone
 		if errors.Is(err, ErrNoStation) || errors.As(err, &gone) {
 			return err
@@ -124,9 +125,6 @@ func (c *Carrier) Run(ctx context.Context) error {
 		if why != c.said {
 			c.said = why
 			c.say("headquarters is not reached: %v", err)
-		}
-		if err := c.account(ctx); err != nil { // whoever drops the session after such a message hides nothing
-			return err
 		}
 		if err := lost(ctx, c.door.Online(ctx, false, why)); err != nil {
 			return err
