@@ -70,6 +70,9 @@ func (b *bench) ruled() bool {
 }
 
 func (b *bench) performAct(ctx context.Context, a act) (w walked, tries int, err error) {
+	if a.after != nil { // also when it was prepared in part: a network stays cut, and whoever was enrolled stays enrolled
+		defer func() { err = errors.Join(err, b.afar(ctx, a.after)) }()
+	}
 	if a.prepare != nil {
 		if err := b.afar(ctx, a.prepare); err != nil {
 			return w, 1, err
@@ -79,9 +82,6 @@ func (b *bench) performAct(ctx context.Context, a act) (w walked, tries int, err
 		w, tries, err = b.watchTries(ctx, a.scene)
 	} else {
 		w, err = a.happen(ctx)
-	}
-	if a.after != nil {
-		err = errors.Join(err, b.afar(ctx, a.after))
 	}
 	return w, tries, err
 }

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/lintel-access/lintel/access"
@@ -55,5 +57,23 @@ func TestSummarise(t *testing.T) {
 		if w := summarise(tt.newest, before); w.outcome != tt.want || w.reason != tt.reason || w.lost != tt.lost {
 			t.Errorf("%s: %s because of %q, lost %v; want %s, %q, %v", tt.name, w.outcome, w.reason, w.lost, tt.want, tt.reason, tt.lost)
 		}
+	}
+}
+
+// What an act has changed is put back, also when it could be prepared in part alone; what both come to is told.
+func TestActIsPutBack(t *testing.T) {
+	b := &bench{centre: &centre{}}
+	cut, prepare, rejoin := false, errors.New("not cut off in time"), errors.New("not back in time")
+	_, _, err := b.performAct(t.Context(), act{
+		prepare: func(context.Context) error { cut = true; return prepare },
+		happen:  func(context.Context) (walked, error) { t.Error("it was played"); return walked{}, nil },
+		after:   func(context.Context) error { cut = false; return rejoin },
+	})
+	if cut || !errors.Is(err, prepare) || !errors.Is(err, rejoin) {
+		t.Errorf("cut off: %t; %v", cut, err)
+	}
+	w, _, err := b.performAct(t.Context(), act{happen: func(context.Context) (walked, error) { return walked{outcome: "released"}, nil }})
+	if err != nil || w.outcome != "released" {
+		t.Errorf("%q, %v", w.outcome, err)
 	}
 }

@@ -82,7 +82,7 @@ func (b *bench) enrolThere(ctx context.Context) error {
 	for i := range scene.Actors {
 		scene.Actors[i].Role = twin.Stranger
 	}
-	for tries := 1; ; tries++ { // on a busy machine the kiosk may lose sight of somebody: then whoever supervises begins once more
+	for tries := 1; ; tries++ { // on a busy machine the kiosk may lose sight of somebody, who is refused at once: then it is begun once more, while afarWithin lasts
 		err := b.beginThere(ctx, g.ID, scene)
 		if !errors.As(err, new(*unfinished)) || tries == maxTries {
 			return err
