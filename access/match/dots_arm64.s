@@ -1,6 +1,6 @@
 #include "textflag.h"
 
-// The same row loops as in dots_amd64.s, sixteen components a step, and the same promise: a score does not depend on the row
+// Four rows at a time share each load of the probe; what is left over goes one at a time, added up in the same order: a score does not depend on the row
 // where a reference stands.
 //
 // Instructions that Go's assembler does not know are encoded from the Arm Architecture Reference Manual (DDI 0487):

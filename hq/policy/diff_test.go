@@ -27,7 +27,7 @@ func TestDiff(t *testing.T) {
 		{"another group", small(""), strings.ReplaceAll(small(""), "staff", "crew"), []string{"front, crew: gains 60 h a week", "front, staff: loses 60 h a week"}},
 		{"a stricter door", small(""), replace(`exit = "rex"`, `exit = "rex", profile = "restricted"`), []string{"Door front. Was: Its kiosk: as it comes. Is: Its kiosk: profile restricted."}},
 		{"a door that denies", small(""), replace(`exit = "rex"`, `exit = "rex", stale = "deny"`), []string{"Was: Its kiosk: as it comes. Is: Its kiosk: lets nobody pass while it is stale: without a word of headquarters for a day, or"}},
-		{"a door that asks", small(""), replace(`exit = "rex"`, `exit = "rex", stale = "confirm"`), []string{"Is: Its kiosk: lets nobody pass without an operator's word while it is stale"}},
+		{"a door that asks", small(""), replace(`exit = "rex"`, `exit = "rex", stale = "confirm"`), []string{"Is: Its kiosk: lets nobody pass without an operator's word while it is stale, and asks for the next higher profile: without a word of headquarters for a day, or with orders kept from it for ten minutes; nobody can say that word from afar while headquarters is out of reach"}},
 		{"a door as it was", small(""), replace(`exit = "rex"`, `exit = "rex", stale = "allow"`), []string{"Nothing changes."}},
 		{"another place", small(""), replace("Europe/Berlin", "America/New_York"), []string{"All times are in America/New_York instead of Europe/Berlin"}},
 	}

@@ -196,7 +196,7 @@ func demands(d access.SiteDoor) string {
 	say(d.SiteOffset != 0, "site offset %.3g", d.SiteOffset)
 	say(d.Margin != 0, "margin %.3g", d.Margin)
 	say(d.LearnedBudget != 0, "learned check for %.3g of living people", d.LearnedBudget)
-	say(d.Stale == access.EffectConfirm, "lets nobody pass without an operator's word while it is stale: "+stale)
+	say(d.Stale == access.EffectConfirm, "lets nobody pass without an operator's word while it is stale, and asks for the next higher profile: "+stale+"; nobody can say that word from afar while headquarters is out of reach")
 	say(d.Stale == access.EffectDeny, "lets nobody pass while it is stale: "+stale)
 	if t := d.Times; t.Release != 0 {
 		relock := "locked again when their time is over"
