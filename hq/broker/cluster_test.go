@@ -388,6 +388,9 @@ func TestClusterComesBackEmpty(t *testing.T) {
 				t.Errorf("heard %q of %q", m.Data, m.Kiosk)
 			}
 			kiosk.Disconnect(0)
+			if s, err := n.js.Stream(t.Context(), messageStream); err != nil || s.CachedInfo().Config.MaxMsgsPerSubject != waiting {
+				t.Errorf("kiosks may fill the servers' disks: %v", err) // the listener makes it without a limit
+			}
 			return
 		case <-time.After(500 * time.Millisecond):
 		}
