@@ -27,7 +27,8 @@ var (
 	ErrThere = errors.New(dbFile + " is there already, and nothing was changed")
 )
 
-// Backup writes a copy of people.db. Changes wait meanwhile, those of other processes for 20 seconds.
+// Backup writes a copy of people.db. The file stays locked until w has taken all of it: meanwhile it is read, but not changed, by this process neither. A change
+// waits for 20 seconds and then fails with ErrInUse.
 func (p *People) Backup(w io.Writer) error {
 	mac := p.seal()
 	out := io.MultiWriter(w, mac)
@@ -69,8 +70,10 @@ func restore(dir string, m Master, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(filepath.Join(dir, dbFile)); !errors.Is(err, os.ErrNotExist) {
-		return errors.Join(err, ErrThere)
+	if _, err := os.Lstat(filepath.Join(dir, dbFile)); err == nil {
+		return ErrThere
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	temporary := filepath.Join(dir, dbFile+".new")
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

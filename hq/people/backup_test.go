@@ -2,14 +2,18 @@ package people
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // slowly is a file that a backup is written to, during which others change the vault.
@@ -131,5 +135,73 @@ func TestBackupsThatAreNone(t *testing.T) {
 	}
 	if err := Restore(b.dir, b.master, bytes.NewReader(whole)); !errors.Is(err, ErrThere) {
 		t.Errorf("over people that are there: %v", err)
+	}
+	if err := Restore(filepath.Join(b.dir, dbFile), b.master, bytes.NewReader(whole)); err == nil || errors.Is(err, ErrThere) {
+		t.Errorf("where nobody can look: %v", err)
+	}
+}
+
+// A deletion that is younger than the backup is given again by the id, and by the signed order that somebody kept: a kiosk that was offline hears of it.
+//
+// Control: P13
+func TestDeletedAgainAfterARestore(t *testing.T) {
+	b := start(t)
+	free, stopped := b.enrol(t, request("one", "1")), b.enrol(t, request("two", "2"))
+	if err := b.SetState(stopped.Person, Suspended, b.root); err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if err := b.People.Backup(&file); err != nil {
+		t.Fatal(err)
+	}
+	later := b.enrol(t, request("three", "3"))
+	made, err := b.DraftDeletion(free.Person)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := b.signed(t, made, b.ann)
+	if _, err := b.Hand(kept, b.trust, rules()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Delete(stopped.Person, b.root); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(b.dir, dbFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Restore(b.dir, b.master, bytes.NewReader(file.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	b.People = mustOpen(t, b.dir, b.master)
+	if got := b.assigned(t, lab); len(got) != 0 {
+		t.Fatalf("kiosks are told %+v: the backup is older than the deletions", got)
+	}
+	for range 2 { // once, however often it is handed in
+		if h, err := b.Hand(kept, b.trust, rules()); err != nil || !h.Stranger || h.Person != free.Person {
+			t.Errorf("a deletion that was kept: %+v, %v", h, err)
+		}
+	}
+	if err := b.Delete(stopped.Person, b.ann); err == nil || !strings.Contains(err.Error(), "only an administrator") {
+		t.Errorf("an enroller had somebody forgotten whom an administrator has suspended: %v", err)
+	}
+	for _, err := range []error{b.Delete(stopped.Person, b.root), b.Delete(later.Person, b.ann)} {
+		if err != nil {
+			t.Errorf("by the id alone: %v", err)
+		}
+	}
+	got := b.assigned(t, lab)
+	if len(got) != 3 || got[0].Order != sha256.Sum256(kept.Envelopes[0]) {
+		t.Fatalf("kiosks are told %+v", got)
+	}
+	if all, err := b.Entries(); err != nil || len(all) != 6 { // two enrolments, a suspension, three deletions
+		t.Errorf("%d orders are in the queue, %v, want 6", len(all), err)
+	}
+	for i, want := range []Enrolled{free, stopped, later} {
+		if got[i].Kind != wire.KindDeletion || got[i].Person != want.Person || got[i].Generation < 1 {
+			t.Errorf("kiosks are told %+v, want that %v is deleted", got[i], want.Person)
+		}
+		if _, gone, _, err := b.Content(got[i].Order); gone || err != nil {
+			t.Errorf("the deletion itself is gone: %v", err)
+		}
 	}
 }

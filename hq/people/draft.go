@@ -151,19 +151,21 @@ func (p Person) become(to State) error {
 	return nil
 }
 
-// DraftDeletion makes the draft by which a person is forgotten, at headquarters and at every kiosk, for good: one who is enrolled or waits to be.
+// DraftDeletion makes the draft by which a person is forgotten, at headquarters and at every kiosk, for good: one who is enrolled or waits to be, or anybody
+// of whom headquarters knows no more than the id, and kiosks perhaps more.
 func (p *People) DraftDeletion(id access.PersonID) (made draft.Draft, err error) {
 	now := p.now()
 	err = p.read(func(t *txn, all *roll) error {
-		d := all.members[id].Person
-		if d.Generation == 0 {
-			d = all.waiting[id].Person
+		last, err := t.last(id, all)
+		if err != nil {
+			return err
 		}
-		if d.Generation == 0 {
-			return ErrUnknown
+		called := all.members[id].Name
+		if called == "" {
+			called = all.waiting[id].Name
 		}
 		// Above every generation that was ever signed of this id, which is never used again: so a deletion counts, too, after an old people.db was put back.
-		made, err = single(d.Name, wire.Deletion{Person: id, Generation: max(d.Generation, all.waiting[id].Generation, uint64(now.Unix())), Issued: now.Unix()})
+		made, err = single(called, wire.Deletion{Person: id, Generation: max(last.generation, uint64(now.Unix())), Issued: now.Unix()})
 		return err
 	})
 	return made, err

@@ -19,6 +19,8 @@ type Handed struct {
 	Enrolled
 	Kind  wire.Kind
 	State State // of a standing
+	// Stranger says of a deletion that nobody of this id was known here: it is for kiosks that know them.
+	Stranger bool
 }
 
 // About reports whether an order is one about people, which Hand takes.
@@ -58,7 +60,7 @@ func (p *People) Hand(s draft.Signed, trust wire.Trust, rules Rules) (h Handed, 
 			return err
 		})
 	case wire.KindDeletion:
-		h.Person, err = p.handDeletion(last, j)
+		h.Person, h.Stranger, err = p.handDeletion(last, j)
 	case wire.KindApproval:
 		err = p.update(func(t *txn) (err error) {
 			h.Person, h.Order, err = t.handApproval(last, j)
@@ -248,6 +250,8 @@ func (t *txn) handStanding(envelope []byte, j judge) (id access.PersonID, to Sta
 		return id, to, err
 	}
 	switch {
+	case d.Standing == sha256.Sum256(envelope):
+		return id, to, nil // this very word was taken, and is the last
 	case o.Generation != d.Generation || o.Serial <= d.Serial:
 		return id, to, Refused{"this was handed in already, or something later was: draft it again"}
 	case o.Serial > uint64(j.now.Add(24*time.Hour).UnixMilli()):
@@ -271,8 +275,9 @@ func (t *txn) handStanding(envelope []byte, j judge) (id access.PersonID, to Sta
 }
 
 // handDeletion has a person forgotten. When it returns their content key is overwritten; the signed deletion stays and is handed on. It may be handed in
-// again after a crash.
-func (p *People) handDeletion(envelope []byte, j judge) (id access.PersonID, err error) {
+// again, after a crash as at any time. Of a stranger there is nothing to forget here: their key went with a deletion that an older people.db has lost, or they
+// were enrolled after that was kept. Kiosks may hold them, and only this tells them.
+func (p *People) handDeletion(envelope []byte, j judge) (id access.PersonID, stranger bool, err error) {
 	err = p.update(func(t *txn) error {
 		d, by, err := open[wire.Deletion](j, envelope, wire.Fleet())
 		if err != nil {
@@ -283,36 +288,40 @@ func (p *People) handDeletion(envelope []byte, j judge) (id access.PersonID, err
 		if err != nil {
 			return err
 		}
-		generation := max(all.members[id].Generation, all.waiting[id].Generation)
-		if generation == 0 {
-			return ErrUnknown
+		last, err := t.last(id, all)
+		if err != nil {
+			return err
 		}
-		if d.Generation < max(generation, all.members[id].Void) {
+		stranger = last.stranger
+		if d.Generation < last.generation {
 			return Refused{"this person was enrolled again since: draft the deletion again"}
 		}
-		if all.members[id].Generation > 0 && all.members[id].State != Active {
+		if last.state != Active {
 			if _, err := j.trust.Grant(by.Key, wire.KindStanding, j.now.Unix()); err != nil { // or an enroller could forget somebody and enrol them anew, as if nothing had been taken
 				return fmt.Errorf("an administrator has taken this person's permission, and only an administrator deletes them: %w", err)
 			}
+		}
+		o := newOrder(envelope, wire.KindDeletion, wire.Fleet(), id, d.Generation)
+		if stranger && len(t.bucket(bucketOrder).Get(o.ref[:])) > goneOrder {
+			return nil // this very one was taken, and stands in the queue
+		}
+		// Not under the person's key: a deletion must outlive the person.
+		err = errors.Join(t.put(bucketOrder, o.ref[:], noSlot, slot{}, o.envelope), t.queue(o.entry))
+		if err != nil || stranger {
+			return err
 		}
 		n, err := t.slotOf(id, all)
 		if err != nil {
 			return err
 		}
-		o := newOrder(envelope, wire.KindDeletion, wire.Fleet(), id, d.Generation)
 		t.forget(id)
-		// Not under the person's key: a deletion must outlive the person.
-		return errors.Join(
-			t.put(bucketOrder, o.ref[:], noSlot, slot{}, o.envelope),
-			t.queue(o.entry),
-			t.bucket(bucketDying).Put(t.p.personName(id), binary.BigEndian.AppendUint32(nil, n)),
-		)
+		return t.bucket(bucketDying).Put(t.p.personName(id), binary.BigEndian.AppendUint32(nil, n))
 	})
 	if err != nil {
-		return id, err
+		return id, stranger, err
 	}
 	p.interrupt("deletion begun")
-	return id, p.Finish()
+	return id, stranger, p.Finish()
 }
 
 func (t *txn) handApproval(envelope []byte, j judge) (id access.PersonID, ref [32]byte, err error) {
@@ -321,6 +330,12 @@ func (t *txn) handApproval(envelope []byte, j judge) (id access.PersonID, ref [3
 		return id, ref, err
 	}
 	w, n, s, err := t.waits(a.Order[:], t.bucket(bucketPending).Get(a.Order[:]))
+	if errors.Is(err, ErrUnknown) {
+		was := sha256.Sum256(envelope)
+		if _, _, of, lost := t.get(bucketOrder, was[:]); lost == nil {
+			return of.person, a.Order, nil // this very approval was taken
+		}
+	}
 	if err != nil {
 		return id, ref, err
 	}

@@ -98,16 +98,22 @@ func (p *People) Assign(k Kiosk, after uint64, most int) (entries []Entry, next 
 
 // Entries are all orders about people that were ever queued, in order.
 func (p *People) Entries() (all []Entry, err error) {
-	err = p.view(func(t *txn) error {
-		return t.bucket(bucketQueue).ForEach(func(key, v []byte) error {
-			var e Entry
-			plain, _, _, err := t.unseal(bucketQueue, key, v)
-			if err == nil {
-				err = wire.Unmarshal(plain, &e)
-			}
-			all = append(all, e)
-			return err
-		})
+	err = p.view(func(t *txn) (err error) {
+		all, err = t.entries()
+		return err
+	})
+	return all, err
+}
+
+func (t *txn) entries() (all []Entry, err error) {
+	err = t.bucket(bucketQueue).ForEach(func(key, v []byte) error {
+		var e Entry
+		plain, _, _, err := t.unseal(bucketQueue, key, v)
+		if err == nil {
+			err = wire.Unmarshal(plain, &e)
+		}
+		all = append(all, e)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read queue: %w", err)

@@ -8,7 +8,38 @@ import (
 	"slices"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/sync/wire"
 )
+
+// last is what headquarters knows of somebody who is to be forgotten.
+type last struct {
+	generation uint64 // the highest that was signed; 0: nobody knows of any
+	state      State
+	stranger   bool // there is no record of them
+}
+
+// last is of a person's records or, where there are none, of the queue, which remembers who was handed on.
+func (t *txn) last(id access.PersonID, all *roll) (l last, err error) {
+	l.state = Active
+	if m, ok := all.members[id]; ok {
+		l.generation, l.state = max(m.Generation, m.Void), m.State
+	}
+	if l.generation = max(l.generation, all.waiting[id].Generation); l.generation > 0 {
+		return l, nil
+	}
+	l.stranger = true
+	queue, err := t.entries()
+	for _, e := range queue {
+		switch {
+		case e.Person != id:
+		case e.Kind == wire.KindStanding:
+			l.state = e.State
+		case e.Kind == wire.KindEnrolment || e.Kind == wire.KindSupervised:
+			l.generation, l.state = e.Generation, Active
+		}
+	}
+	return l, err
+}
 
 // slotOf finds the slot of somebody who is enrolled or waits to be.
 func (t *txn) slotOf(id access.PersonID, all *roll) (n uint32, err error) {
