@@ -63,15 +63,19 @@ func (s *served) release(ctx context.Context, q orderRequest) (any, error) {
 	return outcome{e.Decoded.Event.String(), e.Index}, nil
 }
 
-// recordOf waits until ctx ends for the record of what became of an answer to a challenge; nil: none came. No checkpoint need cover it yet.
+// lagging is how far a kiosk's clock, which headquarters sets, may lie behind headquarters': what it is told was on its way, and records have whole seconds.
+const lagging = time.Second
+
+// recordOf waits until ctx ends for the record of what became of an answer to a challenge; nil: none came. No checkpoint need cover it yet. A record names the
+// operator and not the challenge: one of an earlier answer of theirs, which comes late, is known by its time alone.
 func recordOf(ctx context.Context, r *ledger.Reader, kiosk string, envelope []byte) (found *ledger.Event) {
 	claim, err := wire.Peek(envelope)
 	if err != nil {
 		return nil
 	}
-	enough := errors.New("it has come")
-	_ = r.Follow(ctx, ledger.Filter{Kiosk: kiosk, Since: time.Now()}, true, func(e ledger.Event) error { // who cannot look tells of nothing
-		if e.Alarm != nil || !tells(e.Decoded, claim) {
+	enough, sent := errors.New("it has come"), time.Now()
+	_ = r.Follow(ctx, ledger.Filter{Kiosk: kiosk, Since: sent}, true, func(e ledger.Event) error { // who cannot look tells of nothing
+		if e.Alarm != nil || !tells(e.Decoded, claim) || e.Decoded.Clock == access.ClockTrusted && e.Decoded.Wall < sent.Add(-lagging).Unix() {
 			return nil
 		}
 		found = &e

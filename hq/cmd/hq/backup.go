@@ -24,6 +24,9 @@ has no references of anybody, no people's names and no key. FILE.people is the p
 moment whoever is enrolled meanwhile, and of no use without DIR/people/people.keys, which belongs in no backup: deletions would not reach it.
 DIR/ledger is copied as files, keys by hand, once.
 
+While FILE.people is written nobody is enrolled or deleted: whoever tries waits for 20 seconds, and is then refused. If FILE's disk is slow, write beside DIR
+and copy from there.
+
 Example:
   hq backup /mnt/backup/hq-2026-11-23 -dir hq`
 
@@ -75,7 +78,7 @@ func restoreCommand(ctx context.Context, args []string, out, progress io.Writer)
 			return err
 		}
 	}
-	return o.restorePeople(words[0]+peopleEnding, out)
+	return o.restorePeople(words[0]+peopleEnding, *alone, out)
 }
 
 func (o *office) restoreState(ctx context.Context, file string, out, progress io.Writer) error {
@@ -101,12 +104,11 @@ func (o *office) restoreState(ctx context.Context, file string, out, progress io
 	return err
 }
 
-// restorePeople takes the people of a backup back, where there are some in it and none here.
-func (o *office) restorePeople(file string, out io.Writer) error {
+// restorePeople takes the people of a backup back, where there are some in it and none here. Asked for alone, it fails where it has nothing to do.
+func (o *office) restorePeople(file string, alone bool, out io.Writer) error {
 	f, err := os.Open(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		_, err = fmt.Fprintf(out, "no people: there is no %s\n", file)
-		return err
+	if errors.Is(err, fs.ErrNotExist) && !alone {
+		return say(out, nil, "no people: there is no %s\n", file)
 	}
 	if err != nil {
 		return err
@@ -118,8 +120,10 @@ func (o *office) restorePeople(file string, out io.Writer) error {
 	}
 	err = people.Restore(o.folder(), m, bufio.NewReader(f))
 	if errors.Is(err, people.ErrThere) {
-		_, err = fmt.Fprintf(out, "people stay as they are in %s: to have those of the backup, move people.db away, then hq restore -people\n", o.folder())
-		return err
+		err = fmt.Errorf("people stay as they are in %s: to have those of the backup, move people.db away, then hq restore -people", o.folder())
+		if !alone {
+			return say(out, nil, "%v\n", err)
+		}
 	}
 	return say(out, err, "people restored\n")
 }
@@ -154,8 +158,20 @@ func newFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+	err = errors.Join(write(f), f.Sync(), f.Close())
+	if err == nil {
+		err = syncFolder(filepath.Dir(path))
+	}
+	if err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
+}
+
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

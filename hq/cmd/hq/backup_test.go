@@ -49,6 +49,8 @@ func TestPeopleComeBack(t *testing.T) {
 	if out := s.must("people", "privileged", "-dir", s.dir); !strings.Contains(out, "newer") {
 		t.Errorf("an older backup has taken the place of people: privileged groups are %q", out)
 	}
+	s.refused("people stay as they are", "restore", s.file("b"), "-people", "-dir", s.dir)
+	s.refused("nothing.people", "restore", s.file("nothing"), "-people", "-dir", s.dir)
 	lose(db)
 	s.must("restore", s.file("b"), "-people", "-dir", s.dir)
 	if out := s.must("people", "privileged", "-dir", s.dir); !strings.Contains(out, "vault") {

@@ -165,7 +165,11 @@ func (o *office) sayEnrolled(out io.Writer, done people.Enrolled) error {
 	}
 	p, err := o.open()
 	if err == nil {
-		o.sayBegin(out, p, done.Person)
+		key := "KEY"
+		if o.key != "" {
+			key = shellWord(o.key)
+		}
+		o.sayBegin(out, p, done.Person, key)
 	}
 	return err
 }

@@ -59,7 +59,8 @@ func change(name, does string, drafted func(*people.People, access.PersonID) (dr
 }
 
 const aboutDelete = `Has a person forgotten, here and at every kiosk, for good: references, name and all. PERSON is an id, a number or a name. With -ended DAYS
-instead it is everybody whose permission ended so many days ago or longer: doors let them in no more, but their references are still kept.
+instead it is everybody whose permission ended so many days ago or longer: doors let them in no more, but their references are still kept. An id of
+which headquarters knows nothing is taken, too: after a restore, kiosks may hold somebody whose deletion, or whose enrolment, was lost.
 
 Example:
   hq delete "Ann Example" -key eve.pem -dir hq`
@@ -92,6 +93,9 @@ func deletePeople(ctx context.Context, args []string, out, progress io.Writer) e
 	var who []people.Listed
 	if len(words) == 1 {
 		one, err := p.Find(words[0])
+		if id, not := access.ParsePersonID(words[0]); errors.Is(err, people.ErrUnknown) && not == nil {
+			one, err = people.Listed{Person: people.Person{ID: id}}, nil
+		}
 		if err != nil {
 			return err
 		}

@@ -130,18 +130,14 @@ func (o *office) atKiosk(ctx context.Context, called string) (id [32]byte, err e
 	return k.ID, nil
 }
 
-// sayBegin says what is to be done next for somebody who is to be enrolled at a kiosk: signed for alone, nothing happens.
-func (o *office) sayBegin(out io.Writer, p *people.People, id access.PersonID) {
+// sayBegin says what an enroller, whose key is in that file, is to do next for somebody who is to be enrolled at a kiosk: signed for alone, nothing happens.
+func (o *office) sayBegin(out io.Writer, p *people.People, id access.PersonID, key string) {
 	kiosk, order, err := p.Supervised(id)
 	if err != nil { // it is from photographs, or waits
 		return
 	}
 	body, _, _ := draft.Inside(order)
 	s, _ := body.(wire.Supervised)
-	key := "KEY"
-	if o.key != "" {
-		key = shellWord(o.key)
-	}
-	fmt.Fprintf(out, "next: before %s, when they stand at kiosk %s with somebody who knows them: hq begin %v -key %s -dir %s\n",
+	fmt.Fprintf(out, "next, an enroller: before %s, when they stand at kiosk %s with somebody who knows them: hq begin %v -key %s -dir %s\n",
 		time.Unix(s.NotAfter, 0).UTC().Format(time.RFC3339), wire.Name(kiosk), id, key, shellWord(o.dir))
 }

@@ -102,20 +102,10 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 			fmt.Fprintf(out, "command %d: %d orders were refused of which the records do not say which: they are counted as held\n", seq, n)
 		}
 	}
-	var lacking [][32]byte
-	for _, d := range drifts {
-		fmt.Fprintf(out, "%v  %s\n", d.Person, drifted(d))
-		if d.Want.Generation == 0 {
-			if gone, err := p.Deletion(d.Person); err == nil {
-				lacking = append(lacking, gone.Order)
-			}
-			continue
-		}
-		for _, order := range slices.Backward(d.Want.Orders) { // what was taken, before what was given
-			lacking = append(lacking, order)
-		}
+	lacking, err := o.sayDrifts(out, p, drifts)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(out, "%d people differ\n", len(drifts))
 	if !*mend || len(lacking) == 0 {
 		return nil
 	}
@@ -125,6 +115,33 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 		}
 	}
 	return say(out, nil, "%d orders are given to it again\n", len(lacking))
+}
+
+// sayDrifts says who differs, and returns the orders that would mend it. Whom a kiosk holds and nobody here knows, their deletion was lost: it must be signed anew.
+func (o *office) sayDrifts(out io.Writer, p *people.People, drifts []people.Drift) (lacking [][32]byte, err error) {
+	for _, d := range drifts {
+		fmt.Fprintf(out, "%v  %s\n", d.Person, drifted(d))
+		if d.Want.Generation == 0 {
+			gone, err := p.Deletion(d.Person)
+			if err == nil && gone.Generation >= d.Have.Generation {
+				lacking = append(lacking, gone.Order)
+				continue
+			}
+			if err != nil && !errors.Is(err, people.ErrUnknown) {
+				return nil, err
+			}
+			if _, err := p.Find(d.Person.String()); errors.Is(err, people.ErrUnknown) {
+				fmt.Fprintf(out, "    nobody here knows them, and there is no order to delete them that -mend could give: hq delete %v -key KEY -dir %s\n", d.Person, shellWord(o.dir))
+			} else if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		for _, order := range slices.Backward(d.Want.Orders) { // what was taken, before what was given
+			lacking = append(lacking, order)
+		}
+	}
+	return lacking, say(out, nil, "%d people differ\n", len(drifts))
 }
 
 func drifted(d people.Drift) string {

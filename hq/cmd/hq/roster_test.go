@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,9 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 		return said
 	}
 	s.refused("no deletion", "forgotten", goes.String(), "-dir", s.dir)
+	if older, err = os.ReadFile(db); err != nil {
+		t.Fatal(err)
+	}
 	s.must("delete", goes.String(), "-key", s.file("eve"), "-dir", s.dir)
 	c := head(4)[3]
 	s.records(id, applied(all[0], 0), applied(all[1], 0), applied(all[2], 0))
@@ -241,4 +245,19 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 	forgotten("1 of 1 kiosks")
 	s.records(id, applied(commandAt{Seq: c.Seq, Link: c.Link}, 0)) // its content was withheld
 	forgotten("1 of 1 kiosks")
+
+	// The deletion is lost with an older people.db, and the kiosk has not had it: it is ordered anew, by the id.
+	if err := os.WriteFile(db, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.records(id, applied(all[0], 0), applied(all[1], 0))
+	again := next(t, diff("1 people differ", goes.String()+"  is generation 1, active; should be not held"), "hq delete ")
+	again[slices.Index(again, "KEY")] = s.file("eve")
+	if said := s.must(again...); !strings.Contains(said, "nobody of this id is known here") {
+		t.Errorf("it says\n%s", said)
+	}
+	if said := s.must("roster", "diff", "front", "-mend", "-dir", s.dir); !strings.Contains(said, "1 orders are given to it again") || strings.Contains(said, "hq delete") {
+		t.Errorf("it says\n%s", said)
+	}
+	s.refused("no person is called so", "delete", "Nobody Example", "-key", s.file("eve"), "-dir", s.dir)
 }

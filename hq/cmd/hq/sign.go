@@ -136,7 +136,8 @@ func signCommand(_ context.Context, args []string, out, progress io.Writer) erro
 }
 
 const handAbout = `Takes in what hq sign has signed. It is judged as kiosks will judge it: a draft that was changed, that has been overtaken, or that is signed by
-somebody who may not, is refused. What was taken is not taken twice, so that it may be run again.
+somebody who may not, is refused. Nothing takes effect twice: run it again after an interruption; what was taken before is told as taken or handed in
+already, and the rest goes on.
 
 Example:
   hq hand ann.signed -dir hq`
@@ -219,10 +220,14 @@ func (o *office) handPerson(s draft.Signed, out io.Writer) error {
 	case wire.KindStanding:
 		fmt.Fprintf(out, "%v %v\n", h.Person, map[people.State]string{people.Suspended: "suspended", people.Active: "resumed", people.Revoked: "revoked"}[h.State])
 	case wire.KindDeletion:
-		fmt.Fprintf(out, "%v deleted\n", h.Person)
+		text := "%v deleted\n"
+		if h.Stranger {
+			text = "%v deleted: nobody of this id is known here, and every kiosk that knows them is told\n"
+		}
+		fmt.Fprintf(out, text, h.Person)
 	case wire.KindApproval:
 		fmt.Fprintf(out, "%x approved\n", h.Order)
-		o.sayBegin(out, vault, h.Person)
+		o.sayBegin(out, vault, h.Person, "KEY") // whoever approved need be no enroller
 	default:
 		return o.sayEnrolled(out, h.Enrolled)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,9 @@ func TestSignedElsewhere(t *testing.T) {
 	if told, err := three("root", "suspend", "suspend", "First Example"); err != nil || !strings.Contains(told, "Suspends") {
 		t.Errorf("%v, told %q", err, told)
 	}
+	for _, again := range []string{"approve.signed", "suspend.signed"} { // hq hand may be run again
+		h.must("hand", file(again))
+	}
 	if out := h.must("people", "list"); !strings.Contains(out, "suspended") {
 		t.Errorf("list: %q", out)
 	}
@@ -90,6 +94,9 @@ func TestSignedElsewhere(t *testing.T) {
 	}
 	if told, err := three("root", "delete", "delete", "First Example"); err != nil || !strings.Contains(told, "forgotten") {
 		t.Errorf("%v, told %q", err, told)
+	}
+	if out := h.must("hand", file("delete.signed")); !strings.Contains(out, "nobody of this id is known here") {
+		t.Errorf("run again it says %q", out)
 	}
 	if out := h.must("people", "list"); out != "" {
 		t.Errorf("list: %q", out)
@@ -212,7 +219,7 @@ func TestSocketFromElsewhere(t *testing.T) {
 	said = s.must(live("Trusted Example", "-at", wire.Name(kiosk), "-group", "admins", "-key", s.file("eve"))...)
 	if approve := next(t, said, "hq approve "); strings.Contains(said, "hq begin") || len(approve) != 6 {
 		t.Errorf("before anybody has agreed it says %q", said)
-	} else if said := s.must(approve[0], approve[1], "-key", s.file("ada"), "-dir", s.dir); !strings.Contains(said, "hq begin") {
+	} else if said := s.must(approve[0], approve[1], "-key", s.file("ada"), "-dir", s.dir); !slices.Contains(next(t, said, "hq begin "), "KEY") || strings.Contains(said, s.file("ada")) { // an administrator may not begin it
 		t.Errorf("once somebody has agreed it says %q", said)
 	}
 	s.must("kiosk", "remove", "front", "-dir", s.dir, "-why", "sold")
