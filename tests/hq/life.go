@@ -121,11 +121,10 @@ func signedElsewhere(s *site) error {
 		return fmt.Errorf("hq sign does not say whom it is about: %q", said)
 	}
 	suspended := s.counts(access.EventPersonSuspended)
-	if _, err := s.at("hand", draft+".signed"); err != nil {
-		return err
-	}
-	if _, err := s.at("hand", draft+".signed"); err == nil || !strings.Contains(err.Error(), "handed in already") {
-		return fmt.Errorf("handed in twice: %v", err)
+	for range 2 { // run again it changes nothing: each kiosk has one record of it, below
+		if _, err := s.at("hand", draft+".signed"); err != nil {
+			return err
+		}
 	}
 	if err := s.standing(who, "suspended"); err != nil {
 		return err
