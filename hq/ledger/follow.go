@@ -27,12 +27,14 @@ type Event struct {
 	Known    bool          // the record is of a layout that this program reads
 	Alarm    *Alarm        // then it is no record
 	Door     string        // of an alarm: the kiosk's, by its newest record that is vouched for; empty: nobody knows
+
+	doors []string // of an alarm: all that the kiosk has named to whoever follows; see maxDoors
 }
 
 // Filter says which events are wanted; the zero one wants all.
 type Filter struct {
 	Kiosk    string    // its name begins so
-	Door     string    // of this door; of alarms, those of its kiosk, and of kiosks whose door nobody knows
+	Door     string    // of this door; of alarms, those of each kiosk that has named it, and of kiosks whose door nobody knows
 	Kind     string    // the event's number, its hundred (such as 3xx), or words of its name; "alarm": alarms alone
 	Since    time.Time // arrived since; an alarm that stands open is wanted however old it is
 	Severity access.Severity
@@ -44,7 +46,7 @@ const kindAlarm = "alarm"
 func (f Filter) wants(e Event) bool {
 	if e.Alarm != nil {
 		recent := e.Alarm.Open() || !time.UnixMilli(e.Alarm.Ended).Before(f.Since)
-		return (f.Door == "" || e.Door == "" || e.Door == f.Door) && (f.Kind == "" || f.Kind == kindAlarm) && recent
+		return f.at(e) && (f.Kind == "" || f.Kind == kindAlarm) && recent
 	}
 	if e.Arrived.Before(f.Since) || f.Vouched && !e.Vouched || f.Kind == kindAlarm {
 		return false
@@ -53,6 +55,11 @@ func (f Filter) wants(e Event) bool {
 		return f.Door == "" && f.Kind == ""
 	}
 	return (f.Door == "" || e.Decoded.Door == f.Door) && e.Decoded.Event.Severity() >= f.Severity && f.kind(e.Decoded.Event)
+}
+
+// at reports whether an alarm is of the door. A kiosk in wrong hands signs another door's name: that hides nothing from who followed it before.
+func (f Filter) at(e Event) bool {
+	return f.Door == "" || e.Door == "" || e.Door == f.Door || len(e.doors) >= maxDoors || slices.Contains(e.doors, f.Door)
 }
 
 func (f Filter) kind(e access.Event) bool {
@@ -102,8 +109,20 @@ type follower struct {
 	at    reading
 	shown map[uint64][32]byte // hashes of what was shown before anybody vouched for it
 	seen  []Alarm
-	door  string // by the newest record that is vouched for
-	hurt  *Alarm // its folder cannot be read; nil: it can
+	door  string   // by the newest record that is vouched for
+	doors []string // by all of them so far, each once
+	hurt  *Alarm   // its folder cannot be read; nil: it can
+}
+
+// maxDoors is how many doors of one kiosk are remembered. No kiosk moves as often: the alarms of one that names more are everybody's.
+const maxDoors = 8
+
+// names notes the door that a record names.
+func (f *follower) names(door string) {
+	f.door = door
+	if len(f.doors) < maxDoors && !slices.Contains(f.doors, door) {
+		f.doors = append(f.doors, door)
+	}
 }
 
 // skip leaves out segments all of whose records came before a time.
@@ -189,7 +208,7 @@ func (f *follower) alarms(damage error, give func(Event) error) {
 		if slices.ContainsFunc(f.seen, func(b Alarm) bool { return a.Kind == b.Kind && a.Since == b.Since && a.Ended == b.Ended }) {
 			continue
 		}
-		if give(Event{Kiosk: f.name, Door: f.where(), Alarm: &a}) != nil {
+		if give(Event{Kiosk: f.name, Door: f.where(), Alarm: &a, doors: f.doors}) != nil {
 			return
 		}
 	}
@@ -223,7 +242,7 @@ func (f *follower) show(e Entry, vouched bool, give func(Event) error) error {
 	event := Event{Kiosk: f.name, Entry: e, Vouched: vouched, Replaces: was}
 	event.Decoded, event.Known = decode(e.Record)
 	if vouched && event.Decoded.Door != "" {
-		f.door = event.Decoded.Door
+		f.names(event.Decoded.Door)
 	}
 	return give(event)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,10 +139,11 @@ func TestFilter(t *testing.T) {
 	}{
 		{Filter{}, []uint64{0, 1, 2, 3, 4, 100}},
 		{Filter{Vouched: true}, []uint64{0, 1, 2, 3, 100}},
-		{Filter{Door: "front"}, []uint64{0, 1, 4}},
-		{Filter{Door: "back"}, []uint64{2, 100}}, // where the kiosk was last, by what it has signed for
+		{Filter{Door: "front"}, []uint64{0, 1, 4, 100}}, // it has named both
+		{Filter{Door: "back"}, []uint64{2, 100}},
+		{Filter{Door: "cellar"}, nil},
 		{Filter{Door: "back", Since: b.clock.now()}, []uint64{100}},
-		{Filter{Door: "front", Since: b.clock.now()}, []uint64{4}},
+		{Filter{Door: "front", Since: b.clock.now()}, []uint64{4, 100}},
 		{Filter{Kind: "307"}, []uint64{1}},
 		{Filter{Kind: "3xx"}, []uint64{1, 2, 4}},
 		{Filter{Kind: "held open"}, []uint64{2}},
@@ -160,6 +162,19 @@ func TestFilter(t *testing.T) {
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%+v gives %v, want %v", c.filter, got, c.want)
+		}
+	}
+}
+
+// A kiosk that names door after door is everybody's, and takes no more memory for it.
+func TestAlarmsOfAKioskOfManyDoors(t *testing.T) {
+	f := follower{}
+	for i := range 2 * maxDoors {
+		f.names(strconv.Itoa(i))
+		f.names("front")
+		e := Event{Alarm: &Alarm{Kind: AlarmFork}, Door: f.door, doors: f.doors}
+		if is, want := (Filter{Door: "cellar"}).wants(e), i >= maxDoors-2; is != want || len(f.doors) > maxDoors {
+			t.Errorf("after %d doors, of which %d are kept: shown %v", i+2, len(f.doors), is)
 		}
 	}
 }

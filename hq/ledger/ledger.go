@@ -120,14 +120,7 @@ func Open(dir string, o Options) (*Ledger, error) {
 
 // Add has the ledger take in a kiosk's records, and miss it when it is silent. Adding it twice changes nothing.
 func (l *Ledger) Add(k Kiosk) error {
-	l.mu.Lock()
-	for l.opening[k.ID] != nil {
-		tried := l.opening[k.ID]
-		l.mu.Unlock()
-		<-tried
-		l.mu.Lock()
-	}
-	if l.kiosks == nil || l.kiosks[k.ID] != nil {
+	if there := l.settled(k.ID); l.kiosks == nil || there != nil {
 		closed := l.kiosks == nil
 		l.mu.Unlock()
 		if closed {
@@ -152,6 +145,17 @@ func (l *Ledger) Add(k Kiosk) error {
 	}
 	l.kiosks[k.ID] = opened
 	return nil
+}
+
+// settled locks l and returns the kiosk, or nil, once nobody is opening it any more: who opens it has read what another would write meanwhile.
+func (l *Ledger) settled(id [32]byte) *kiosk {
+	l.mu.Lock()
+	for tried := l.opening[id]; tried != nil; tried = l.opening[id] {
+		l.mu.Unlock()
+		<-tried
+		l.mu.Lock()
+	}
+	return l.kiosks[id]
 }
 
 func (l *Ledger) kiosk(id [32]byte) (*kiosk, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/lintel-access/lintel/sync/wire"
@@ -11,14 +12,13 @@ import (
 
 // Remove has the ledger miss a kiosk no more: the alarms that only its next word could end are over, and what it recorded is kept. It may be said again.
 func (l *Ledger) Remove(id [32]byte) error {
-	l.mu.Lock()
-	k := l.kiosks[id]
-	delete(l.kiosks, id)
-	l.mu.Unlock()
+	k := l.settled(id)
 	var err error
 	if k != nil {
-		err = k.close()
+		err = k.close() // before it can be added again, or its folder be written by another
 	}
+	delete(l.kiosks, id)
+	l.mu.Unlock()
 	if err = errors.Join(err, l.endAll(id, AlarmKind.ends)); err != nil {
 		return fmt.Errorf("remove kiosk %s from the ledger: %w", wire.Name(id), err)
 	}
@@ -76,17 +76,26 @@ func (l *Ledger) endAll(id [32]byte, such func(AlarmKind) bool) error {
 
 // amend changes what is kept of a kiosk, whether its records are open or not, durably when f reports that it has changed something.
 func (l *Ledger) amend(id [32]byte, f func(*kept) (changed bool)) error {
-	l.mu.Lock()
-	k := l.kiosks[id]
+	k := l.settled(id)
 	if k == nil { // nobody else writes there while l is held
 		defer l.mu.Unlock()
+		if l.kiosks == nil {
+			return errClosed
+		}
 		return amendFolder(filepath.Join(l.dir, wire.Name(id)), f)
 	}
 	l.mu.Unlock()
-	return k.locked(l.options.Now(), func() error {
+	err := k.locked(l.options.Now(), func() error {
+		if errors.Is(k.folder.broken, os.ErrClosed) {
+			return os.ErrClosed
+		}
 		k.unsaved = f(&k.state) || k.unsaved
 		return nil
 	})
+	if errors.Is(err, os.ErrClosed) { // it was removed while this waited
+		return l.amend(id, f)
+	}
+	return err
 }
 
 func amendFolder(dir string, f func(*kept) (changed bool)) error {

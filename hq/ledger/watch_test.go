@@ -156,3 +156,50 @@ func TestDamagedFolderHidesNoOther(t *testing.T) {
 		}
 	}
 }
+
+// What is noted about a kiosk while its records are being opened is not lost, and neither is what was to be noted when it was removed.
+func TestAlarmBesideAddAndRemove(t *testing.T) {
+	b := started(t)
+	if err := b.Remove(b.id); err != nil {
+		t.Fatal(err)
+	}
+	noted := make(chan error, 1)
+	raise := func(kind AlarmKind) {
+		go func() { noted <- b.Raise(b.id, kind, "words") }()
+		time.Sleep(20 * time.Millisecond) // until it waits
+	}
+	b.tune = func(*folder) {
+		if raise(AlarmGarbage); len(noted) > 0 {
+			t.Error("noted where whoever opens it has read already")
+		}
+	}
+	if err := b.Add(b.kiosk()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-noted; err != nil {
+		t.Error(err)
+	}
+	b.mustRefuse(t, "a forgery", wire.Records{Checkpoint: []byte("nonsense")}, 10) // which has its state written
+	if is := b.standing(t); is != "garbage, bad signature" {
+		t.Errorf("open: %s", is)
+	}
+
+	k := b.kiosks[b.id]
+	k.mu.Lock()
+	raise(AlarmFlood)
+	b.Ledger.mu.Lock()
+	k.folder.close()
+	delete(b.kiosks, b.id)
+	b.Ledger.mu.Unlock()
+	k.mu.Unlock()
+	if err := <-noted; err != nil {
+		t.Error(err)
+	}
+	if is := b.standing(t); is != "garbage, bad signature, floods" {
+		t.Errorf("open: %s", is)
+	}
+	b.Ledger.Close()
+	if err := b.Raise(b.id, AlarmKey, "words"); !errors.Is(err, errClosed) {
+		t.Errorf("after the end, when another may write: %v", err)
+	}
+}
