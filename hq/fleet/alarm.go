@@ -99,9 +99,13 @@ func (f *Fleet) loadAlarms(ctx context.Context) error {
 	return nil
 }
 
-// lift forgets the alarms of a kiosk. It is called with the desk's lock held.
-func (f *Fleet) lift(ctx context.Context, d *desk) error {
-	for k := range d.alarms {
+// lift forgets a kiosk's alarms of these kinds. It is called with the desk's lock held.
+func (f *Fleet) lift(ctx context.Context, d *desk, kinds ...Kind) error {
+	for _, k := range kinds {
+		a, raised := d.alarms[k]
+		if !raised {
+			continue
+		}
 		v, err := f.store.Get(ctx, alarmKey(d.name, k))
 		if err == nil {
 			err = f.store.Delete(ctx, v.Key, v.Revision)
@@ -109,7 +113,7 @@ func (f *Fleet) lift(ctx context.Context, d *desk) error {
 		if err != nil && !isNone(err) {
 			return err
 		}
-		f.ring(d, d.alarms[k], false)
+		f.ring(d, a, false)
 		delete(d.alarms, k)
 	}
 	return nil

@@ -170,13 +170,13 @@ func (f *Fleet) bar(d *desk) {
 	}
 }
 
-// part has the ledger wait for a kiosk's records no more. Where that fails the next start says it again.
+// part has the ledger wait for a kiosk's records no more, and end the alarms that only they could. Where that fails the next start says it again.
 func (f *Fleet) part(d *desk) {
 	if f.config.Ledger == nil {
 		return
 	}
 	if err := f.config.Ledger.Part(d.kiosk.ID); err != nil {
-		f.config.Log.Error("kiosk may be missed although it is gone", "kiosk", d.name, "error", err)
+		f.config.Log.Error("alarms of a kiosk that is gone may go on being shown", "kiosk", d.name, "error", err)
 	}
 }
 
@@ -296,7 +296,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 			}
 		}
 		if full { // it says again what is lost; nobody else waits for it here
-			if d.mayLog(f.config.Now()) {
+			if d.logged.may(f.config.Now()) {
 				f.config.Log.Warn("message dropped: too many wait", "kiosk", d.name)
 			}
 			f.acknowledge(m)

@@ -43,7 +43,7 @@ func (f *Fleet) hear(ctx context.Context, d *desk, data []byte) {
 		d.mu.Lock()
 		f.alarm(ctx, d, Garbage, fmt.Sprintf("%q", err))
 		d.mu.Unlock()
-	case err != nil && d.mayLog(f.config.Now()):
+	case err != nil && d.failed.may(f.config.Now()):
 		f.config.Log.Warn("kiosk not served", "kiosk", d.name, "what", kind.String(), "error", err)
 	}
 }
@@ -81,7 +81,7 @@ func (f *Fleet) greet(ctx context.Context, d *desk, g wire.Greeting) error {
 		if same, err := f.believe(ctx, d, g, now); err != nil || !same {
 			return err
 		}
-		if err := f.stood(ctx, d); err != nil {
+		if err := f.confirm(ctx, d, now); err != nil {
 			return err
 		}
 	}
@@ -298,7 +298,7 @@ func (f *Fleet) records(ctx context.Context, d *desk, r wire.Records) error {
 
 // refusal tells whoever waits for it why a kiosk refuses what it was handed.
 func (f *Fleet) refusal(_ context.Context, d *desk, r wire.Refusal) error {
-	if d.mayLog(f.config.Now()) {
+	if d.logged.may(f.config.Now()) {
 		f.config.Log.Warn("kiosk refuses", "kiosk", d.name, "what", r.What.String(), "why", fmt.Sprintf("%q", r.Why))
 	}
 	d.mu.Lock()

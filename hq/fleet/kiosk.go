@@ -92,9 +92,10 @@ func spki(public *ecdsa.PublicKey) ([]byte, error) {
 type desk struct {
 	name string
 
-	pace    pace         // of what the kiosk sends; used by the receiving goroutine alone
-	flooded atomic.Bool  // it sent too much, which nobody has been told yet
-	logged  atomic.Int64 // Unix seconds of the last line about what it sends
+	pace    pace        // of what the kiosk sends; used by the receiving goroutine alone
+	flooded atomic.Bool // it sent too much, which nobody has been told yet
+	logged  oneASecond  // lines about what it sends
+	failed  oneASecond  // lines about what could not be done for it, which no kiosk may talk away
 
 	mu        sync.Mutex
 	kiosk     Kiosk
@@ -129,10 +130,13 @@ const (
 
 func (d *desk) isOnline(now time.Time) bool { return !d.greeted.IsZero() && now.Sub(d.greeted) < away }
 
-// mayLog reports whether a line about what the kiosk sends may be logged now: one a second, so that no kiosk fills the disk.
-func (d *desk) mayLog(now time.Time) bool {
-	was, is := d.logged.Load(), now.Unix()
-	return is != was && d.logged.CompareAndSwap(was, is)
+// oneASecond is when the last line of its kind was logged, Unix seconds: no kiosk fills the disk.
+type oneASecond struct{ at atomic.Int64 }
+
+// may reports whether such a line may be logged now.
+func (l *oneASecond) may(now time.Time) bool {
+	was, is := l.at.Load(), now.Unix()
+	return is != was && l.at.CompareAndSwap(was, is)
 }
 
 // pace bounds how many messages of one kiosk are looked at.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/lintel-access/lintel/hq/store"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -73,14 +75,45 @@ func (f *Fleet) handAll(ctx context.Context, d *desk) error {
 // loadRestored learns which kiosks headquarters has not heard since it was restored from a backup. Nobody is handed on to them: a stream that has grown past
 // where the kiosk stands could not be adopted any more.
 func (f *Fleet) loadRestored(ctx context.Context) error {
-	for _, d := range f.desks {
-		v, err := f.store.Get(ctx, store.Restored+d.name)
-		if err != nil && !isNone(err) {
-			return err
+	marks, err := f.store.List(ctx, strings.TrimSuffix(store.Restored, "."))
+	for _, v := range marks {
+		if d := f.desks[strings.TrimPrefix(v.Key, store.Restored)]; d != nil {
+			d.restored = v.Revision
 		}
-		d.restored = v.Revision
+	}
+	return err
+}
+
+// confirm is called with a greeting that agrees with what headquarters gave. After a restore the kiosk counts as heard once its signed records say the same:
+// whoever is on the way can write a greeting, or repeat an old one. The errors are the store's.
+func (f *Fleet) confirm(ctx context.Context, d *desk, now time.Time) error {
+	if d.restored == 0 {
+		return nil
+	}
+	seq, link, err := f.applied(d)
+	if g := d.claimed; f.config.Ledger != nil && err == nil && (seq != g.Seq || seq > 0 && link != g.Head) {
+		err = fmt.Errorf("it is said to stand at command %d, and its signed records say %d", g.Seq, seq)
+	}
+	if err == nil {
+		return f.stood(ctx, d)
+	}
+	if d.failed.may(now) {
+		f.config.Log.Warn("headquarters was restored: no person is handed on to this kiosk before its records say where it stands", "kiosk", d.name, "error", err)
 	}
 	return nil
+}
+
+// unconfirmed is called when a person takes a kiosk's word for where it stands: its records may be lost with the ledger, and say less than it does. Nobody's
+// word is taken for less than they say.
+func (f *Fleet) unconfirmed(ctx context.Context, d *desk) error {
+	if d.restored == 0 {
+		return nil
+	}
+	seq, _, err := f.applied(d)
+	if g := d.claimed; err != nil || seq > g.Seq || g.Seq != d.greeting.Seq || g.Head != d.greeting.Head || !d.isOnline(f.config.Now()) {
+		return err
+	}
+	return f.stood(ctx, d)
 }
 
 // stood is called when it is known where a kiosk stands in its stream. It is called with the desk's lock held.

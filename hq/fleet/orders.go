@@ -36,17 +36,17 @@ func (f *Fleet) content(ctx context.Context, ref [32]byte) (envelope []byte, gon
 }
 
 // had is content for a kiosk. An order that is lost counts as gone, with an alarm: what comes behind it, which may be a lockdown, must not wait for it. So does
-// a lockdown or disabling that a later one has outnumbered.
-func (f *Fleet) had(ctx context.Context, d *desk, ref [32]byte) (envelope []byte, gone, biometric bool, err error) {
+// a lockdown or disabling that a later one has outnumbered: then later is that one, else nil.
+func (f *Fleet) had(ctx context.Context, d *desk, ref [32]byte) (envelope []byte, gone, biometric bool, later *[32]byte, err error) {
 	envelope, gone, biometric, err = f.content(ctx, ref)
 	if errors.Is(err, fs.ErrNotExist) {
 		f.alarm(ctx, d, Lost, fmt.Sprintf("it is not given what cannot be read any more (%v): bring the newest vault of people back, then hq kiosk lift hands everything on again", err))
-		return nil, true, false, nil
+		return nil, true, false, nil, nil
 	}
 	if err == nil && !gone && !biometric {
-		gone, err = f.outnumbered(ctx, d, envelope)
+		later, err = f.outnumbered(ctx, d, envelope)
 	}
-	return envelope, gone, biometric, err
+	return envelope, gone || later != nil, biometric, later, err
 }
 
 // Nudge says that there are new orders about people.
@@ -227,32 +227,32 @@ func verified(kind wire.Kind, envelope []byte, key *ecdsa.PublicKey, audience [3
 	return s, err
 }
 
-// outnumbered reports whether an order is a lockdown or disabling behind the one that is in force for a kiosk. It is not carried any more: what takes away
+// outnumbered returns the lockdown or disabling in force for a kiosk when an order is one that came before it; nil: it is not. It is not carried any more: what takes away
 // stands when its signer's role has ended, what gives back does not, so a kiosk that comes late would take the lockdown of somebody whose role has ended, and
 // refuse its end. Nothing is outnumbered by the word of a key that nobody believes any more.
-func (f *Fleet) outnumbered(ctx context.Context, d *desk, envelope []byte) (bool, error) {
+func (f *Fleet) outnumbered(ctx context.Context, d *desk, envelope []byte) (*[32]byte, error) {
 	claim, err := wire.Peek(envelope)
 	if err != nil || claim.Kind != wire.KindLockdown && claim.Kind != wire.KindDisable {
-		return false, err
+		return nil, err
 	}
 	version, known := f.versionOf(envelope, d.kiosk.ID)
 	for _, of := range []string{"", d.name + "."} {
 		s, err := f.stateOf(ctx, of+claim.Kind.String())
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		if !known || s.version <= version {
 			continue
 		}
 		later, err := f.store.Get(ctx, orderKey(s.ref))
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		if _, believed := f.versionOf(later.Data, d.kiosk.ID); believed {
-			return true, nil
+			return &s.ref, nil
 		}
 	}
-	return false, nil
+	return nil, nil
 }
 
 // versionOf is the version of a lockdown or disabling for all or for one kiosk; known is false where the Trust has no grant for it, not even one that has ended.

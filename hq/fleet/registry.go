@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -177,7 +178,7 @@ func (f *Fleet) Remove(ctx context.Context, name, why string) error {
 
 // Lift ends a quarantine and the alarms of a kiosk; of one that was removed or replaced, its alarms alone. Where the kiosk stands at a command that
 // headquarters never gave, it is quarantined again at its next greeting: see Adopt. Records that cannot be opened are tried again, and lifted is nothing while
-// that fails.
+// that fails. An active kiosk that has not been heard since headquarters was restored counts as heard where it says that it stands.
 func (f *Fleet) Lift(ctx context.Context, name string) error {
 	d, err := f.at(name)
 	if err != nil {
@@ -188,6 +189,11 @@ func (f *Fleet) Lift(ctx context.Context, name string) error {
 		if _, damaged := d.alarms[Damage]; damaged {
 			if err := f.meet(d.kiosk); err != nil {
 				return fmt.Errorf("lift alarms of kiosk %q: %w", name, err)
+			}
+		}
+		if d.kiosk.State == Active {
+			if err := f.unconfirmed(ctx, d); err != nil {
+				return err
 			}
 		}
 		if err := f.shift(ctx, d, Active, ""); err != nil {
@@ -201,7 +207,7 @@ func (f *Fleet) Lift(ctx context.Context, name string) error {
 		}
 		defer f.Nudge()
 	}
-	return f.lift(ctx, d)
+	return f.lift(ctx, d, slices.Collect(maps.Keys(d.alarms))...)
 }
 
 // Adopt has headquarters carry on from the command at which a quarantined kiosk stands by its own records, although it never gave it: after headquarters
@@ -256,7 +262,7 @@ func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 		return err
 	}
 	f.pump(ctx, d)
-	return f.lift(ctx, d)
+	return f.lift(ctx, d, Fork, Lost) // what this has judged: people are handed on anew, too
 }
 
 // farthest is how many commands a kiosk that is adopted may stand ahead of its stream: no headquarters gives as many between two backups.
@@ -271,6 +277,11 @@ func (f *Fleet) stand(ctx context.Context, d *desk, seq uint64, link [32]byte, h
 		}
 		if err != nil && !isNone(err) {
 			return err
+		}
+		if same, err := f.agrees(ctx, d, seq, link, head); err != nil {
+			return err
+		} else if same {
+			return fmt.Errorf("it stands at command %d, where headquarters knows it: there is nothing to adopt, hq kiosk lift ends its quarantine", seq)
 		}
 		return fmt.Errorf("it stands at command %d, and headquarters has given other ones up to %d since: provision it anew", seq, head.Seq)
 	}

@@ -111,6 +111,26 @@ func TestAdoptedKioskGoesOn(t *testing.T) {
 	if err := h.fleet.Adopt(t.Context(), k.name); err == nil {
 		t.Error("a kiosk that is not quarantined was adopted")
 	}
+	if err := h.fleet.Quarantine(t.Context(), k.name, "somebody looks"); err != nil {
+		t.Fatal(err)
+	}
+	k.sign(ledger)
+	k.greet()
+	d := h.fleet.desks[k.name]
+	h.within(k, "its greeting", func(Overview) bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.claimed.Seq == 2
+	})
+	if err := h.fleet.Adopt(t.Context(), k.name); err == nil || !strings.Contains(err.Error(), "hq kiosk lift") {
+		t.Errorf("it stands where headquarters knows it, and is adopted: %v", err)
+	}
+	if err := h.fleet.Lift(t.Context(), k.name); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	h.fleet.alarm(t.Context(), d, Damage, "record 7")
+	d.mu.Unlock()
 	k.mu.Lock()
 	k.seq, k.head, k.orders = 40, [32]byte{40}, map[[32]byte]int{}
 	k.mu.Unlock()
@@ -129,7 +149,8 @@ func TestAdoptedKioskGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.until("all that is in force", func() bool { return k.seq == 42 && len(k.orders) == 2 })
-	if o := overview(t, h, k.name); o.State != Active || len(o.Alarms) != 0 || o.Head != 42 {
+	// What an adoption has not judged goes on being an alarm.
+	if o := overview(t, h, k.name); o.State != Active || len(o.Alarms) != 1 || o.Alarms[0].Kind != Damage || o.Head != 42 {
 		t.Errorf("%v, alarms %v, stream of %d", o.State, o.Alarms, o.Head)
 	}
 	h.restart()

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"errors"
+	"log/slog"
 	"math"
 	"strings"
 	"testing"
@@ -181,9 +183,107 @@ func TestBusyEnds(t *testing.T) {
 }
 
 func TestOneLineASecond(t *testing.T) {
-	var d desk
+	var l oneASecond
 	now := time.Unix(1000, 0)
-	if !d.mayLog(now) || d.mayLog(now.Add(999*time.Millisecond)) || !d.mayLog(now.Add(time.Second)) {
+	if !l.may(now) || l.may(now.Add(999*time.Millisecond)) || !l.may(now.Add(time.Second)) {
 		t.Error("lines about what a kiosk sends are not one a second")
+	}
+}
+
+// A kiosk that has a line logged each second does not keep the operator from reading what headquarters fails to do for it.
+func TestNoKioskTalksHeadquartersErrorsAway(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	h.stop()
+	var lines strings.Builder
+	now := time.Now()
+	h.fleet.config.Log = slog.New(slog.NewTextHandler(&lines, nil))
+	h.fleet.config.Now = func() time.Time { return now }
+	h.fleet.config.Ledger = ledgerFunc(func([32]byte, wire.Records) (*wire.Acknowledge, error) { return nil, errors.New("disk on fire") })
+	for _, body := range []wire.Body{wire.Refusal{Why: "because"}, wire.Records{Records: [][]byte{{1}}}} {
+		data, err := wire.Report(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.fleet.hear(t.Context(), h.fleet.desks[k.name], data)
+	}
+	if s := lines.String(); !strings.Contains(s, "because") || !strings.Contains(s, "disk on fire") {
+		t.Errorf("logged %s", s)
+	}
+}
+
+// markRestored has headquarters start as after a restore, with people to hand on.
+func (h *house) markRestored(k *double) {
+	h.t.Helper()
+	if _, err := h.fleet.store.Put(h.t.Context(), store.Restored+k.name, nil, 0); err != nil {
+		h.t.Fatal(err)
+	}
+	h.stop()
+	h.shelf.queue = [][32]byte{h.enrolment(1)}
+	h.start(false)
+}
+
+// waitsAt greets so, and holds headquarters to handing nobody on for it.
+func (h *house) waitsAt(k *double, g wire.Greeting) {
+	h.t.Helper()
+	k.mu.Lock()
+	times := k.times
+	k.mu.Unlock()
+	g.Nonce = [16]byte{1}
+	k.say(g)
+	k.until("the time, which it cannot hurt to tell", func() bool { return k.times > times })
+	if err := h.fleet.follow(h.t.Context(), h.fleet.desks[k.name]); err != nil {
+		h.t.Fatal(err)
+	}
+	if o := overview(h.t, h, k.name); o.Queue != 0 {
+		h.t.Errorf("said to stand at %d, it is handed people on", g.Seq)
+	}
+}
+
+// After a restore a broker invents a greeting, or repeats an old one: nobody is handed on for that, and the kiosk can still be adopted.
+//
+// Control: S18
+func TestForgedGreetingEndsNoWaitingAfterARestore(t *testing.T) {
+	h, ledger := newSignedHouse(t)
+	k := known(t, h, "front")
+	appendAll(t, h, k, h.enrolment(2))
+	k.until("the order", func() bool { return k.seq == 1 })
+	old := wire.Greeting{Seq: 1, Head: k.head, Exchange: 1, Boot: 1, Door: "front"}
+	k.mu.Lock()
+	k.seq, k.head = 7, [32]byte{40} // what it was told after the backup
+	k.mu.Unlock()
+	k.sign(ledger)
+	h.markRestored(k)
+	h.waitsAt(k, old)
+	if err := h.fleet.Lift(t.Context(), k.name); err != nil { // which takes no word for less than it has signed for
+		t.Fatal(err)
+	}
+	h.waitsAt(k, old)
+	h.waitsAt(k, wire.Greeting{Exchange: 1, Boot: 1, Door: "front"}) // upon which it is sent a command, and greets
+	h.strand(k, ledger, 7)
+	if err := h.fleet.Adopt(t.Context(), k.name); err != nil {
+		t.Fatal(err)
+	}
+	k.until("its people", func() bool { return k.orders[h.shelf.queue[0]] == 1 })
+}
+
+// A kiosk whose records are on their way is heard when they have come; one whose records were lost with the ledger, when a person takes its word.
+func TestKioskIsHeardWithItsRecordsOrByAPerson(t *testing.T) {
+	for what, heard := range map[string]func(*house, *double, *signed) error{
+		"records": func(_ *house, k *double, s *signed) error { k.sign(s); k.greet(); return nil },
+		"lift":    func(h *house, k *double, _ *signed) error { return h.fleet.Lift(h.t.Context(), k.name) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			h, ledger := newSignedHouse(t)
+			k := known(t, h, "front")
+			appendAll(t, h, k, h.enrolment(2))
+			k.until("the order", func() bool { return k.seq == 1 })
+			h.markRestored(k)
+			h.waitsAt(k, wire.Greeting{Seq: 1, Head: k.head, Exchange: 1, Boot: 1, Door: "front"})
+			if err := heard(h, k, ledger); err != nil {
+				t.Fatal(err)
+			}
+			k.until("its people", func() bool { return k.orders[h.shelf.queue[0]] == 1 })
+		})
 	}
 }

@@ -76,7 +76,7 @@ func (f *Fleet) extend(ctx context.Context, d *desk, orders [][32]byte) error {
 		return err
 	}
 	for _, ref := range orders {
-		envelope, gone, biometric, err := f.had(ctx, d, ref)
+		envelope, gone, biometric, _, err := f.had(ctx, d, ref)
 		if err != nil {
 			return err
 		}
@@ -206,14 +206,15 @@ func (f *Fleet) give(ctx context.Context, d *desk, seq uint64) error {
 }
 
 // command builds the command of an entry from what its orders say now. When one of them has been destroyed the command carries none, since it could not
-// be what the chain names any more; the others are appended anew.
+// be what the chain names any more; the others are appended anew, and so is what has outnumbered one: it may be in force and in no stream yet, where Submit
+// was cut short.
 func (f *Fleet) command(ctx context.Context, d *desk, e entry) (wire.Command, error) {
 	if e.Adopted != [32]byte{} {
 		return wire.Command{}, errors.New("headquarters has adopted this command from the kiosk, and cannot give it")
 	}
 	c := wire.Command{Seq: e.Seq, Previous: e.Previous, Content: e.Content}
 	var orders [][]byte
-	var left [][32]byte
+	var left, instead [][32]byte
 	defer func() {
 		if e.Sealed {
 			for _, o := range orders {
@@ -222,16 +223,19 @@ func (f *Fleet) command(ctx context.Context, d *desk, e entry) (wire.Command, er
 		}
 	}()
 	for _, ref := range e.Orders {
-		envelope, gone, _, err := f.had(ctx, d, ref)
+		envelope, gone, _, later, err := f.had(ctx, d, ref)
 		if err != nil {
 			return c, err
 		}
 		if !gone {
 			orders, left = append(orders, envelope), append(left, ref)
 		}
+		if later != nil && !slices.Contains(instead, *later) {
+			instead = append(instead, *later)
+		}
 	}
 	if len(left) < len(e.Orders) {
-		return c, f.mend(ctx, d, e, left)
+		return c, f.mend(ctx, d, e, append(left, instead...))
 	}
 	if !e.Sealed {
 		c.Orders = orders
