@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -43,20 +44,39 @@ func (s *served) release(ctx context.Context, q orderRequest) (any, error) {
 	}
 	ctx, stop := context.WithTimeout(ctx, answerWithin)
 	defer stop()
-	recorded := make(chan *ledger.Event, 1)
+	return said(ctx, r, name, q.Envelope, func(ctx context.Context) error { return f.Release(ctx, name, q.Envelope) })
+}
+
+// said hands an answer on and returns what the kiosk's record says of it. Until ctx ends that is waited for even when the kiosk is said to refuse: nobody has
+// signed a refusal.
+func said(ctx context.Context, r *ledger.Reader, kiosk string, envelope []byte, send func(context.Context) error) (any, error) {
+	since, recorded := time.Now(), make(chan *ledger.Event, 1)
+	sending, stop := context.WithCancel(ctx)
+	defer stop()
+	looking, end := context.WithCancel(ctx)
+	defer end()
 	go func() {
-		e := recordOf(ctx, r, name, q.Envelope)
-		if e != nil {
-			stop() // nobody needs to wait for a refusal any more
-		}
+		e := recordOf(looking, r, kiosk, envelope, since)
+		stop() // nobody needs to wait for a refusal any more
 		recorded <- e
 	}()
-	err = f.Release(ctx, name, q.Envelope)
-	stop()
-	e := <-recorded
-	if err != nil || e == nil {
+	err := send(sending)
+	refused := errors.Is(err, fleet.ErrRefused)
+	if !refused {
+		end()
+	}
+	switch e := <-recorded; {
+	case e != nil && (err == nil || refused):
+		return judged(e)
+	case refused:
+		return nil, fmt.Errorf("no record of the kiosk has come yet (hq events), and this nobody has signed: %w", err)
+	default:
 		return outcome{}, err
 	}
+}
+
+// judged is what a record says of an answer, as an error unless the kiosk did what it was asked.
+func judged(e *ledger.Event) (any, error) {
 	if e.Decoded.Verdict != access.Granted && e.Decoded.Event != access.EventSupervisedBegun {
 		return nil, fmt.Errorf("not opened: %v, reason: %v, says the kiosk's record %d", e.Decoded.Event, e.Decoded.Reason, e.Index)
 	}
@@ -66,16 +86,16 @@ func (s *served) release(ctx context.Context, q orderRequest) (any, error) {
 // lagging is how far a kiosk's clock, which headquarters sets, may lie behind headquarters': what it is told was on its way, and records have whole seconds.
 const lagging = time.Second
 
-// recordOf waits until ctx ends for the record of what became of an answer to a challenge; nil: none came. No checkpoint need cover it yet. A record names the
-// operator and not the challenge: one of an earlier answer of theirs, which comes late, is known by its time alone.
-func recordOf(ctx context.Context, r *ledger.Reader, kiosk string, envelope []byte) (found *ledger.Event) {
+// recordOf waits until ctx ends for the record of what became of an answer to a challenge, which has come since; nil: none came. No checkpoint need cover it
+// yet. A record names the operator and not the challenge: one of an earlier answer of theirs, which comes late, is known by its time alone.
+func recordOf(ctx context.Context, r *ledger.Reader, kiosk string, envelope []byte, since time.Time) (found *ledger.Event) {
 	claim, err := wire.Peek(envelope)
 	if err != nil {
 		return nil
 	}
-	enough, sent := errors.New("it has come"), time.Now()
-	_ = r.Follow(ctx, ledger.Filter{Kiosk: kiosk, Since: sent}, true, func(e ledger.Event) error { // who cannot look tells of nothing
-		if e.Alarm != nil || !tells(e.Decoded, claim) || e.Decoded.Clock == access.ClockTrusted && e.Decoded.Wall < sent.Add(-lagging).Unix() {
+	enough := errors.New("it has come")
+	_ = r.Follow(ctx, ledger.Filter{Kiosk: kiosk, Since: since}, true, func(e ledger.Event) error { // who cannot look tells of nothing
+		if e.Alarm != nil || !tells(e.Decoded, claim) || e.Decoded.Clock == access.ClockTrusted && e.Decoded.Wall < since.Add(-lagging).Unix() {
 			return nil
 		}
 		found = &e

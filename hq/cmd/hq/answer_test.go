@@ -5,12 +5,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -61,8 +64,8 @@ func TestOperatorIsToldWhatTheKioskRecorded(t *testing.T) {
 		time.Sleep(2 * time.Millisecond) // arrival is kept in whole milliseconds
 		ctx, stop := context.WithTimeout(t.Context(), 600*time.Millisecond)
 		defer stop()
-		got := make(chan *ledger.Event)
-		go func() { got <- recordOf(ctx, r, wire.Name(id), envelope) }()
+		got, since := make(chan *ledger.Event), time.Now()
+		go func() { got <- recordOf(ctx, r, wire.Name(id), envelope, since) }()
 		time.Sleep(50 * time.Millisecond)
 		comes(access.EventRemoteReleaseGranted, "by operator 0011223344556677", 0)
 		comes(access.EventSupervisedBegun, mine, 0)
@@ -76,4 +79,60 @@ func TestOperatorIsToldWhatTheKioskRecorded(t *testing.T) {
 	}
 	told(true)
 	told(false) // the one before it is another's
+
+	// A refusal that anybody on the way may have written outranks no record.
+	time.Sleep(2 * time.Millisecond)
+	refuses := func(context.Context) error {
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			comes(access.EventRemoteReleaseGranted, mine+"; more", 0)
+		}()
+		return fmt.Errorf("%w: %q", fleet.ErrRefused, "the broker says so")
+	}
+	within, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	if o, err := said(within, r, wire.Name(id), envelope, refuses); err != nil || o.(outcome).Record != index-1 || within.Err() != nil {
+		t.Errorf("told %v, %v, after a refusal and a record; waited to the end: %v", o, err, within.Err())
+	}
+	time.Sleep(2 * time.Millisecond)
+	short, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer stop()
+	if _, err := said(short, r, wire.Name(id), envelope, func(context.Context) error { return fleet.ErrRefused }); !errors.Is(err, fleet.ErrRefused) || !strings.Contains(err.Error(), "nobody has signed") {
+		t.Errorf("a refusal alone: %v", err)
+	}
+	if o, err := said(t.Context(), r, wire.Name(id), envelope, func(context.Context) error { return nil }); err != nil || o.(outcome).Says != "" {
+		t.Errorf("no word at all: %v, %v", o, err)
+	}
+	if _, err := said(t.Context(), r, wire.Name(id), envelope, func(context.Context) error { return fleet.ErrOffline }); !errors.Is(err, fleet.ErrOffline) {
+		t.Errorf("not sent: %v", err)
+	}
+}
+
+// What one kiosk's folder holds is its own trouble; what keeps every folder from being opened is headquarters'.
+func TestOnlyAKiosksOwnDamageIsItsAlarm(t *testing.T) {
+	l, err := ledger.Open(filepath.Join(t.TempDir(), ledger.Folder), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	one, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, of := [32]byte{1}, taker{l}
+	err = errors.Join(of.Meet(id, &one.PublicKey, &one.PublicKey), of.Part(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := of.Meet(id, &other.PublicKey, &one.PublicKey); !errors.Is(err, fleet.ErrDamage) {
+		t.Errorf("a folder of another key: %v", err)
+	}
+	l.Close()
+	if err := of.Meet(id, &one.PublicKey, &one.PublicKey); err == nil || errors.Is(err, fleet.ErrDamage) {
+		t.Errorf("a ledger that is closed: %v", err)
+	}
 }

@@ -90,7 +90,7 @@ type taker struct{ *ledger.Ledger }
 
 func (t taker) Meet(kiosk [32]byte, audit, attestation *ecdsa.PublicKey) error {
 	err := t.Add(ledger.Kiosk{ID: kiosk, Audit: audit, Attestation: attestation})
-	if err != nil && !errors.Is(err, ledger.ErrFull) { // a full disk is no kiosk's own trouble
+	if errors.Is(err, ledger.ErrDamaged) || errors.Is(err, ledger.ErrOtherKey) { // a full disk, say, is no kiosk's own trouble
 		err = fmt.Errorf("%w: %w", fleet.ErrDamage, err)
 	}
 	return err

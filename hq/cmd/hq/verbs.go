@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
@@ -196,7 +194,7 @@ func show(o fleet.Overview, proven ledger.Status) shown {
 		since(a.Kind, time.Unix(a.At, 0), a.Text)
 	}
 	for _, a := range proven.Alarms {
-		if a.Open() && !slices.Contains(slices.Collect(maps.Values(found())), a.Kind) { // those are the fleet's own
+		if a.Open() && a.Kind < ledger.AlarmStranger { // the others are the fleet's own
 			since(a.Kind, time.UnixMilli(a.Since), a.Text)
 		}
 	}
