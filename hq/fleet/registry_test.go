@@ -132,19 +132,12 @@ func TestAdoptedKioskGoesOn(t *testing.T) {
 	h.fleet.alarm(t.Context(), d, Damage, "record 7")
 	d.mu.Unlock()
 	k.mu.Lock()
-	k.seq, k.head, k.orders = 40, [32]byte{40}, map[[32]byte]int{}
+	k.orders = map[[32]byte]int{}
 	k.mu.Unlock()
 	h.shelf.mu.Lock()
 	h.shelf.queue = [][32]byte{old}
 	h.shelf.mu.Unlock()
-	k.sign(ledger)
-	k.greet()
-	for range 200 {
-		if overview(t, h, k.name).State == Quarantined {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	h.strand(k, ledger, 40)
 	if err := h.fleet.Adopt(t.Context(), k.name); err != nil {
 		t.Fatal(err)
 	}
@@ -181,17 +174,7 @@ func TestAdoptedKioskGoesOn(t *testing.T) {
 func TestNobodyCountsToWhereAKioskSaysItStands(t *testing.T) {
 	h, ledger := newSignedHouse(t)
 	k, next := known(t, h, "front"), known(t, h, "spare")
-	k.mu.Lock()
-	k.seq, k.head = 1<<20, [32]byte{40}
-	k.mu.Unlock()
-	k.sign(ledger)
-	k.greet()
-	for range 200 {
-		if overview(t, h, k.name).State == Quarantined {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	h.strand(k, ledger, 1<<20)
 	if err := h.fleet.Adopt(t.Context(), k.name); err != nil {
 		t.Fatal(err)
 	}

@@ -85,17 +85,7 @@ func TestAdoptedKioskKeepsItsOwnLockdown(t *testing.T) {
 	k := known(t, h, "front")
 	own := submit(t, h, k.name, h.sign(k.id, lockdown(5, true)))
 	k.until("the lockdown", func() bool { return k.orders[own] == 1 })
-	k.mu.Lock()
-	k.seq, k.head = 40, [32]byte{40}
-	k.mu.Unlock()
-	k.sign(ledger)
-	k.greet()
-	for range 200 {
-		if overview(t, h, k.name).State == Quarantined {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	h.strand(k, ledger, 40)
 	if err := h.fleet.Adopt(t.Context(), k.name); err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,8 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// refusals are how many messages of headquarters' side each door has refused by its own log: a record each, and those that a record says came before it and
-// have none. Of what link has dropped unread it has records as well, one a minute at most.
-func (s *site) refusals() []int {
+// tallied adds up, for each kiosk, what some of the records of its own log count for.
+func (s *site) tallied(count func(access.Record) int) []int {
 	n := make([]int, len(s.kiosks))
 	for i, k := range s.kiosks {
 		own, err := k.log()
@@ -23,13 +22,23 @@ func (s *site) refusals() []int {
 			return n // too few
 		}
 		for _, record := range own {
-			r, err := decoded(record)
-			if err == nil && (r.Event == access.EventEnvelopeRefused || r.Event == access.EventRemoteReleaseRefused) && !strings.HasPrefix(r.Detail, unread) {
-				n[i] += 1 + unrecorded(r.Detail)
+			if r, err := decoded(record); err == nil {
+				n[i] += count(r)
 			}
 		}
 	}
 	return n
+}
+
+// refusals are how many messages of headquarters' side each door has refused by its own log: a record each, and those that a record says came before it and
+// have none. Of what link has dropped unread it has records as well, one a minute at most.
+func (s *site) refusals() []int {
+	return s.tallied(func(r access.Record) int {
+		if r.Event != access.EventEnvelopeRefused && r.Event != access.EventRemoteReleaseRefused || strings.HasPrefix(r.Detail, unread) {
+			return 0
+		}
+		return 1 + unrecorded(r.Detail)
+	})
 }
 
 // unread begins the records of what link has dropped.
@@ -46,22 +55,16 @@ func unrecorded(detail string) (n int) {
 
 // drops are how many messages each kiosk's link has dropped unread, by the kiosk's own log.
 func (s *site) drops() []int {
-	n := make([]int, len(s.kiosks))
-	for i, k := range s.kiosks {
-		own, err := k.log()
-		if err != nil {
-			return n // too few
+	return s.tallied(func(r access.Record) (n int) {
+		if !strings.HasPrefix(r.Detail, unread) {
+			return 0
 		}
-		for _, record := range own {
-			if r, err := decoded(record); err == nil && strings.HasPrefix(r.Detail, unread) {
-				for _, m := range counts.FindAllString(r.Detail, -1) {
-					some, _ := strconv.Atoi(m)
-					n[i] += some
-				}
-			}
+		for _, m := range counts.FindAllString(r.Detail, -1) {
+			some, _ := strconv.Atoi(m)
+			n += some
 		}
-	}
-	return n
+		return n
+	})
 }
 
 var counts = regexp.MustCompile(`\b[0-9]+\b`)
