@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -110,7 +111,8 @@ func TestOperatorIsToldWhatTheKioskRecorded(t *testing.T) {
 
 // What one kiosk's folder holds is its own trouble; what keeps every folder from being opened is headquarters'.
 func TestOnlyAKiosksOwnDamageIsItsAlarm(t *testing.T) {
-	l, err := ledger.Open(filepath.Join(t.TempDir(), ledger.Folder), ledger.Options{})
+	dir := filepath.Join(t.TempDir(), ledger.Folder)
+	l, err := ledger.Open(dir, ledger.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +132,16 @@ func TestOnlyAKiosksOwnDamageIsItsAlarm(t *testing.T) {
 	}
 	if err := of.Meet(id, &other.PublicKey, &one.PublicKey); !errors.Is(err, fleet.ErrDamage) {
 		t.Errorf("a folder of another key: %v", err)
+	}
+	file, folder := [32]byte{2}, [32]byte{3}
+	err = errors.Join(os.WriteFile(filepath.Join(dir, wire.Name(file)), nil, 0o600), os.MkdirAll(filepath.Join(dir, wire.Name(folder), "state"), 0o700))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range [][32]byte{file, folder} {
+		if err := of.Meet(id, &one.PublicKey, &one.PublicKey); !errors.Is(err, fleet.ErrDamage) {
+			t.Errorf("a file for a folder, or the other way round: %v", err)
+		}
 	}
 	l.Close()
 	if err := of.Meet(id, &one.PublicKey, &one.PublicKey); err == nil || errors.Is(err, fleet.ErrDamage) {

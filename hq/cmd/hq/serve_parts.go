@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lintel-access/lintel/hq/broker"
 	"github.com/lintel-access/lintel/hq/fleet"
@@ -90,11 +93,14 @@ type taker struct{ *ledger.Ledger }
 
 func (t taker) Meet(kiosk [32]byte, audit, attestation *ecdsa.PublicKey) error {
 	err := t.Add(ledger.Kiosk{ID: kiosk, Audit: audit, Attestation: attestation})
-	if errors.Is(err, ledger.ErrDamaged) || errors.Is(err, ledger.ErrOtherKey) { // a full disk, say, is no kiosk's own trouble
+	if slices.ContainsFunc(its, func(own error) bool { return errors.Is(err, own) }) {
 		err = fmt.Errorf("%w: %w", fleet.ErrDamage, err)
 	}
 	return err
 }
+
+// its are the errors of one kiosk's folder. Any other, a full disk, say, is no kiosk's own trouble.
+var its = []error{ledger.ErrDamaged, ledger.ErrOtherKey, fs.ErrPermission, unix.EISDIR, unix.ENOTDIR, unix.EIO, unix.EUCLEAN}
 
 func (t taker) Part(kiosk [32]byte) error { return t.Remove(kiosk) }
 
