@@ -37,6 +37,21 @@ const (
 	EffectDeny    Effect = 3
 )
 
+// String is the word for the effect.
+func (e Effect) String() string {
+	switch e {
+	case EffectNone:
+		return "nothing"
+	case EffectStepUp:
+		return "step up"
+	case EffectConfirm:
+		return "confirm"
+	case EffectDeny:
+		return "deny"
+	}
+	return fmt.Sprintf("effect %d", uint8(e))
+}
+
 // weigh is the table: the least that a signal does, the most that a policy may make of it, and why it denies if it does. A signal that the table does
 // not know denies. What whoever stands at the door can cause denies nobody else: failures of one must not shut the door for those who pass.
 func (s Signal) weigh() (name string, least, most Effect, why Reason) {
@@ -136,7 +151,7 @@ func (r SignalRules) with(x Signal, e Effect) (SignalRules, error) {
 		return r, nil
 	}
 	if own, _ := r.effect(x); e < own || e != EffectConfirm && e != EffectDeny {
-		return SignalRules{}, fmt.Errorf("%v: effect %d, want %d or %d, and no less than the kiosk's own, %d", x, e, EffectConfirm, EffectDeny, own)
+		return SignalRules{}, fmt.Errorf("%v: %q, want %q or %q, and no less than the kiosk's own, %q", x, e, EffectConfirm, EffectDeny, own)
 	}
 	r.StepUp, r.Confirm, r.Deny = r.StepUp.With(x, false), r.Confirm.With(x, e == EffectConfirm), r.Deny.With(x, e == EffectDeny)
 	return r, nil

@@ -2,6 +2,7 @@ package access
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -247,6 +248,8 @@ func TestSiteApply(t *testing.T) {
 		lower(&s.Doors[1], &own)
 		if _, err := s.Apply(own); err == nil {
 			t.Errorf("a site lowered what a kiosk asks for: %s", what)
+		} else if words := `"confirm", want "confirm" or "deny", and no less than the kiosk's own, "deny"`; what == "stale" && !strings.Contains(err.Error(), words) {
+			t.Errorf("%v, want %s", err, words)
 		}
 	}
 	for _, tt := range []struct{ own, said, want Effect }{
