@@ -15,6 +15,7 @@ var (
 	// A row of docs/VERIFY.md: | A14 | what it is here | `package` `TestName` |
 	verifyRow    = regexp.MustCompile("^\\| ([A-Z][0-9]{1,2}) \\| [^|]+ \\| (.+) \\|$")
 	verifyProof  = regexp.MustCompile("`([a-z/]+)` `((?:Test|Fuzz)[A-Za-z0-9_]+)`")
+	anyProof     = regexp.MustCompile("`(?:Test|Fuzz)[A-Za-z0-9_]+")
 	controlMark  = regexp.MustCompile(`^// Control: ([A-Z][0-9]{1,2})$`)
 	isTestOrFuzz = regexp.MustCompile(`^(Test|Fuzz)[A-Z]`)
 )
@@ -95,6 +96,9 @@ func TestClaimedControlsHaveLivingTests(t *testing.T) {
 		found := verifyProof.FindAllStringSubmatch(row[2], -1)
 		if len(found) == 0 {
 			t.Errorf("docs/VERIFY.md:%d claims %s without a test", n+1, id)
+		}
+		if len(anyProof.FindAllString(row[2], -1)) != len(found) {
+			t.Errorf("docs/VERIFY.md:%d names a test of %s without its package before it", n+1, id)
 		}
 		for _, p := range found {
 			name := p[1] + " " + p[2]
