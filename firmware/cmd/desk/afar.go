@@ -170,6 +170,9 @@ func (b *bench) deleteAfar(ctx context.Context) error {
 	if who == nil {
 		return nil
 	}
+	if err := b.meet(ctx); err != nil { // what was done to them may have been broken off before it was learnt
+		return err
+	}
 	g, known := b.guest(who.Name)
 	if !known {
 		return nil

@@ -74,7 +74,10 @@ func (b *bench) enrolThere(ctx context.Context) error {
 	if err := b.meet(ctx); err != nil {
 		return err
 	}
-	g, _ := b.guest(who.Name)
+	g, known := b.guest(who.Name)
+	if !known {
+		return errors.New("headquarters does not list whom it has just enrolled")
+	}
 	scene, err := twin.Enrolment(number)
 	if err != nil {
 		return err
