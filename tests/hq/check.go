@@ -107,21 +107,30 @@ func (s *site) holdsAll(k *kiosk) error {
 	return nil
 }
 
-// forgotten has headquarters say that this many kiosks may still hold somebody who was deleted, and verifies each proof that it writes of the others as
-// whoever has the kiosk's and the operator's public keys alone would. as names the folder of the proofs.
+// forgotten waits until headquarters says that this many kiosks may still hold somebody who was deleted, and has a proof of each other. It verifies each as
+// whoever has the kiosk's and the operator's public keys alone would, once.
 func (s *site) forgotten(who person, as string, holding int) (proofs int, err error) {
-	folder := s.file(as)
-	out, err := s.at("forgotten", who.id.String(), "-out", folder)
+	folder := s.file("forgotten " + as)
+	err = s.await(70*time.Second, as, func() error { // records and checkpoints are on their way
+		out, err := s.at("forgotten", who.id.String(), "-out", folder)
+		if want := fmt.Sprintf("%d of %d kiosks may still hold %v, generation ", holding, len(s.kiosks), who.id); err == nil && !strings.Contains(out, want) {
+			err = fmt.Errorf("hq forgotten says %q, want %q", out, want)
+		}
+		if written, _ := filepath.Glob(filepath.Join(folder, "*")); err == nil && len(written) < len(s.kiosks)-holding {
+			err = fmt.Errorf("%d proofs", len(written))
+		}
+		if err != nil {
+			return errors.Join(err, os.RemoveAll(folder))
+		}
+		return nil
+	})
 	if err != nil {
-		return 0, errors.Join(err, os.RemoveAll(folder)) // a checkpoint may be on its way
-	}
-	if want := fmt.Sprintf("%d of %d kiosks may still hold %v, generation ", holding, len(s.kiosks), who.id); !strings.Contains(out, want) {
-		return 0, errors.Join(fmt.Errorf("hq forgotten says %q, want %q", out, want), os.RemoveAll(folder))
+		return 0, err
 	}
 	for i, k := range s.kiosks {
 		file := filepath.Join(folder, k.name+".deletion")
 		if _, err := os.Stat(file); err != nil {
-			continue // still to forget, or the record stands for several commands: the proofs are counted
+			continue // still to forget
 		}
 		verify := func(of *kiosk) (string, error) {
 			return s.hq("verify-receipt", "-key", of.auditKey(), "-operator", s.key("enroller")+".pub", file)

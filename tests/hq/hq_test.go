@@ -153,6 +153,9 @@ func TestInOrder(t *testing.T) {
 		"missing":  {[]string{"seq=1 link=a", "seq=3 link=b"}, false},
 		"twice":    {[]string{"seq=1 link=a", "seq=1 link=a"}, false},
 		"unread":   {[]string{"?"}, false},
+		"for two":  {[]string{"seq=1 link=a", "seq=4 link=b before=2"}, true},
+		"too few":  {[]string{"seq=1 link=a", "seq=5 link=b before=1 unsaid=2"}, false},
+		"too many": {[]string{"seq=1 link=a", "seq=3 link=b before=2"}, false},
 	} {
 		var last uint64
 		var err error
@@ -217,6 +220,20 @@ func TestUnrecorded(t *testing.T) {
 		"3 more like it were not recorded before":                              3,
 	} {
 		if got := unrecorded(detail); got != want {
+			t.Errorf("%q: %d, want %d", detail, got, want)
+		}
+	}
+}
+
+// So does a record of what link has dropped, of each cause; of the records that had no room it is not.
+func TestUnseen(t *testing.T) {
+	for detail, want := range map[string]int{
+		unread + "1 empty":             1,
+		unread + "2 empty, 3 too long": 5,
+		unread + "3 retained; 12 more like it were not recorded before":        3,
+		"command: it cannot be read; 12 more like it were not recorded before": 0,
+	} {
+		if got := unseen(detail); got != want {
 			t.Errorf("%q: %d, want %d", detail, got, want)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"time"
 
@@ -30,11 +31,11 @@ func (s *site) impostor() error {
 	if err != nil {
 		return err
 	}
-	before, err := s.list()
-	if err != nil {
+	victim, taken := s.kiosks[0], s.kiosks[1]
+	if err := s.await(time.Minute, victim.door+" is connected", func() error { return s.agreed([]*kiosk{victim}) }); err != nil {
 		return err
 	}
-	victim, taken := s.kiosks[0], s.kiosks[1]
+	session := victim.net.standing()
 	taken.rest()
 	err = taken.withRoot(func(r *root.Root) error {
 		own, err := genuine(r, taken.state())
@@ -55,11 +56,10 @@ func (s *site) impostor() error {
 	if err = errors.Join(err, taken.start()); err != nil {
 		return err
 	}
-	after, err := s.list()
-	if err == nil && after[victim.name].Online != before[victim.name].Online {
-		err = fmt.Errorf("%s was disconnected", victim.door)
+	if !maps.Equal(session, victim.net.standing()) {
+		return fmt.Errorf("%s was disconnected", victim.door)
 	}
-	return err
+	return nil
 }
 
 // keptOut wants a client to be turned away, and hq serve to say why.

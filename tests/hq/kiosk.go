@@ -182,6 +182,11 @@ func (k *kiosk) start() error {
 	}
 	k.core = program("door", "-state", k.state())
 	k.link = program("link")
+	return k.ready()
+}
+
+// ready waits until door says that it serves.
+func (k *kiosk) ready() error {
 	return k.site.await(30*time.Second, k.door+" starts", func() error {
 		if !k.core.said.has("ready: ") {
 			return errors.New(k.core.said.last(3))

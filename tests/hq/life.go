@@ -75,7 +75,7 @@ func quarantined(s *site) error {
 	return s.settle()
 }
 
-// standing is what hq people list says of somebody.
+// standing holds what hq people show says of somebody to what it must be.
 func (s *site) standing(who person, want string) error {
 	out, err := s.at("people", "show", who.id.String(), "-json")
 	if err != nil {
@@ -120,7 +120,10 @@ func signedElsewhere(s *site) error {
 	if !strings.Contains(said, who.id.String()) {
 		return fmt.Errorf("hq sign does not say whom it is about: %q", said)
 	}
-	suspended := s.counts(access.EventPersonSuspended)
+	suspended, err := s.counts(access.EventPersonSuspended)
+	if err != nil {
+		return err
+	}
 	for range 2 { // run again it changes nothing: each kiosk has one record of it, below
 		if _, err := s.at("hand", draft+".signed"); err != nil {
 			return err
@@ -131,10 +134,11 @@ func signedElsewhere(s *site) error {
 	}
 	for i, k := range s.kiosks {
 		err := s.await(30*time.Second, k.door+" has suspended them", func() error {
-			if n := k.count(access.EventPersonSuspended) - suspended[i]; n != 1 {
-				return fmt.Errorf("it has %d records of it, want 1", n)
+			n, err := k.count(access.EventPersonSuspended)
+			if n -= suspended[i]; err == nil && n != 1 {
+				err = fmt.Errorf("it has %d records of it, want 1", n)
 			}
-			return nil
+			return err
 		})
 		if err == nil {
 			err = s.holdsSoon(k) // suspended, as they should be
@@ -147,15 +151,6 @@ func signedElsewhere(s *site) error {
 		return err
 	}
 	return s.settle()
-}
-
-// counts are the records of a kind in each kiosk's own log.
-func (s *site) counts(e access.Event) []int {
-	n := make([]int, len(s.kiosks))
-	for i, k := range s.kiosks {
-		n[i] = k.count(e)
-	}
-	return n
 }
 
 // restored has headquarters lose its state, and come back with that of before some commands: every kiosk stands at one that it never gave.
@@ -276,10 +271,11 @@ func (s *site) decommissioned(k *kiosk) error {
 		if now := k.status(); now.Records == 0 || now.People != 0 || len(id.Exchange) != 0 {
 			return fmt.Errorf("it holds %d people, and %d bytes of its exchange key", now.People, len(id.Exchange))
 		}
-		if n := k.count(access.EventDecommissioned); n != 1 {
-			return fmt.Errorf("it has %d records of it, want 1", n)
+		n, err := k.count(access.EventDecommissioned)
+		if err == nil && n != 1 {
+			err = fmt.Errorf("it has %d records of it, want 1", n)
 		}
-		return nil
+		return err
 	}
 	if err := s.await(30*time.Second, "it forgets everything", gone); err != nil {
 		return err
@@ -289,13 +285,10 @@ func (s *site) decommissioned(k *kiosk) error {
 	}
 	k.core.said.clear()
 	k.core.kill()
-	err := s.await(30*time.Second, "it starts again, and has nobody", func() error {
-		if !k.core.said.has("ready: ") {
-			return errors.New(k.core.said.last(3))
-		}
-		return gone()
-	})
-	if err != nil {
+	if err := k.ready(); err != nil {
+		return err
+	}
+	if err := s.await(30*time.Second, "it has nobody after a new start", gone); err != nil {
 		return err
 	}
 	if _, err := s.at("kiosk", "remove", k.name, "-why", "decommissioned"); err != nil {

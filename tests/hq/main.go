@@ -6,8 +6,8 @@
 //	make hq-test
 //
 // Everything is set up by the commands that a person would type. What is not the product's: references are drawn at random instead of being made of
-// photographs (hq/people takes them through the extractor that it asks for), no eye runs, and the bulk of the records that scene 9 carries was written
-// into the kiosks' own logs by access/auditlog under the kiosk's own TPM while door was down, since no door has that many events in a few minutes.
+// photographs (hq/people takes them through the extractor that it asks for), no eye runs, and the bulk of the records that the scene of events carries was
+// written into the kiosks' own logs by access/auditlog under the kiosk's own TPM while door was down, since no door has that many events in a few minutes.
 package main
 
 import (

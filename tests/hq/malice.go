@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/hq/extract"
 	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/sync/wire"
@@ -33,8 +32,15 @@ func malice(s *site) (string, error) {
 	if err := s.fresh(); err != nil {
 		return "", err
 	}
-	opened, before, dropped := s.opened(), s.refusals(), s.drops()
-	hidden := s.kiosks[0]
+	opened, hidden := s.opened(), s.kiosks[0]
+	before, err := s.refusals()
+	if err != nil {
+		return "", err
+	}
+	dropped, err := s.drops()
+	if err != nil {
+		return "", err
+	}
 	since := time.Now()
 	b.twist(hide(hidden))
 
@@ -167,13 +173,7 @@ func (s *site) fresh() error {
 		k.core.kill()
 	}
 	for _, k := range s.kiosks {
-		err := s.await(30*time.Second, k.door+" starts again", func() error {
-			if !k.core.said.has("ready: ") {
-				return errors.New(k.core.said.last(2))
-			}
-			return nil
-		})
-		if err != nil {
+		if err := k.ready(); err != nil {
 			return err
 		}
 	}
@@ -337,29 +337,4 @@ func (s *site) opened() (n int) {
 		n += k.releases()
 	}
 	return n
-}
-
-// count counts the records of a kind in the kiosk's own log.
-func (k *kiosk) count(e access.Event) (n int) {
-	own, err := k.log()
-	if err != nil {
-		return 0
-	}
-	for _, record := range own {
-		if r, err := decoded(record); err == nil && r.Event == e {
-			n++
-		}
-	}
-	return n
-}
-
-// newest is the newest record of a kind in the kiosk's own log.
-func (k *kiosk) newest(e access.Event) (last access.Record, err error) {
-	own, err := k.log()
-	for _, record := range own {
-		if r, err := decoded(record); err == nil && r.Event == e {
-			last = r
-		}
-	}
-	return last, err
 }

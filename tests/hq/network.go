@@ -3,6 +3,7 @@
 package main
 
 import (
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -126,6 +127,13 @@ func (n *network) forget(conns ...net.Conn) {
 		c.Close()
 		delete(n.conns, c)
 	}
+}
+
+// standing are the connections that there are now.
+func (n *network) standing() map[net.Conn]bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.conns)
 }
 
 // be turns the weather.

@@ -13,26 +13,9 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-// tallied adds up, for each kiosk, what some of the records of its own log count for.
-func (s *site) tallied(count func(access.Record) int) []int {
-	n := make([]int, len(s.kiosks))
-	for i, k := range s.kiosks {
-		own, err := k.log()
-		if err != nil {
-			return n // too few
-		}
-		for _, record := range own {
-			if r, err := decoded(record); err == nil {
-				n[i] += count(r)
-			}
-		}
-	}
-	return n
-}
-
 // refusals are how many messages of headquarters' side each door has refused by its own log: a record each, and those that a record says came before it and
 // have none. Of what link has dropped unread it has records as well, one a minute at most.
-func (s *site) refusals() []int {
+func (s *site) refusals() ([]int, error) {
 	return s.tallied(func(r access.Record) int {
 		if r.Event != access.EventEnvelopeRefused && r.Event != access.EventRemoteReleaseRefused || strings.HasPrefix(r.Detail, unread) {
 			return 0
@@ -54,25 +37,34 @@ func unrecorded(detail string) (n int) {
 }
 
 // drops are how many messages each kiosk's link has dropped unread, by the kiosk's own log.
-func (s *site) drops() []int {
-	return s.tallied(func(r access.Record) (n int) {
-		if !strings.HasPrefix(r.Detail, unread) {
-			return 0
-		}
-		for _, m := range counts.FindAllString(r.Detail, -1) {
-			some, _ := strconv.Atoi(m)
-			n += some
-		}
-		return n
-	})
+func (s *site) drops() ([]int, error) {
+	return s.tallied(func(r access.Record) int { return unseen(r.Detail) })
 }
 
-var counts = regexp.MustCompile(`\b[0-9]+\b`)
+var number = regexp.MustCompile(`\b[0-9]+\b`)
+
+// unseen is how many messages a record says that link has dropped. Of records that there was no room for it speaks behind a semicolon.
+func unseen(detail string) (n int) {
+	causes, ours := strings.CutPrefix(detail, unread)
+	if !ours {
+		return 0
+	}
+	causes, _, _ = strings.Cut(causes, ";")
+	for _, m := range number.FindAllString(causes, -1) {
+		some, _ := strconv.Atoi(m) // of digits
+		n += some
+	}
+	return n
+}
 
 // droppedAll waits until each kiosk has on record what its link has dropped of the inventions: it tells of that once a minute.
 func (s *site) droppedAll(before []int) error {
 	return s.await(75*time.Second, "what link drops is on record", func() error {
-		for i, n := range s.drops() {
+		now, err := s.drops()
+		if err != nil {
+			return err
+		}
+		for i, n := range now {
 			if n -= before[i]; n < unreadable {
 				return fmt.Errorf("%s has %d messages on record that link dropped, want %d; link: %s", s.kiosks[i].door, n, unreadable, s.kiosks[i].link.said.last(2))
 			}
@@ -84,7 +76,11 @@ func (s *site) droppedAll(before []int) error {
 // refusedAll waits until each kiosk has a record for each forgery that reaches its door, and no more.
 func (s *site) refusedAll(before []int) error {
 	look := func() error {
-		for i, n := range s.refusals() {
+		now, err := s.refusals()
+		if err != nil {
+			return err
+		}
+		for i, n := range now {
 			if n -= before[i]; n != forgeries {
 				return fmt.Errorf("%s has %d refusals on record, want %d; link: %s", s.kiosks[i].door, n, forgeries, s.kiosks[i].link.said.last(2))
 			}
@@ -106,7 +102,11 @@ func (s *site) counted(b *broker, before, must []int) (refused int, err error) {
 	}
 	err = s.await(10*time.Second, "each kiosk counts what it refused", func() error {
 		refused = 0
-		for i, n := range s.refusals() {
+		now, err := s.refusals()
+		if err != nil {
+			return err
+		}
+		for i, n := range now {
 			if n -= before[i] + forgeries + 1; n < must[i] {
 				return fmt.Errorf("%s counts %d refusals, and cannot but refuse %d; link: %s", s.kiosks[i].door, n, must[i], s.kiosks[i].link.said.last(2))
 			}
