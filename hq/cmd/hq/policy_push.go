@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,10 +20,12 @@ import (
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
-const pushAbout = `Puts the rules of a site in force at every kiosk. It checks them as hq policy check does, says what changes against what is in force, asks, and
-signs with an administrator's key. Kiosks that are offline hear of it when they come back. From then on each kiosk is given those whom its door's
-rules let in, and lets go of the others. hq policy show says which kiosks have it in force. For whom of those who are enrolled something changes, say -people here
-or hq policy diff -dir before.
+const pushAbout = `Puts the rules of a site in force at every kiosk. It checks them as hq policy check -dir does, says what changes against what is in force, and for
+whom, asks, and signs with an administrator's key. Kiosks that are offline hear of it when they come back. From then on each kiosk is given those whom its
+door's rules let in, and lets go of the others. hq policy show says which kiosks have it in force.
+
+With -socket those who are enrolled are out of reach, and so is whether one of them, in three groups or more, would be locked in: check that at headquarters
+with hq policy check -dir, or give a -people.
 
 Example:
   hq policy push site.toml -key ada.pem -dir hq`
@@ -60,21 +63,21 @@ func (s *served) keepText(ctx context.Context, q textRequest) (any, error) {
 }
 
 func pushPolicy(ctx context.Context, args []string, out, progress io.Writer) error {
-	p := newPage("policy push", "FILE -key FILE|-draft FILE [-yes] [-people CSV] -dir DIR", pushAbout, progress)
+	var at office
+	p := at.flags("policy push", "FILE -key FILE|-draft FILE [-yes] [-people CSV] -dir DIR", pushAbout, progress)
 	p.reaches()
-	var g signing
-	g.flags(p, "an administrator's")
+	at.signing.flags(p, "an administrator's")
 	yes := p.Bool("yes", false, "do not ask")
-	people := p.String("people", "", "`CSV` of people and their groups, for what changes for whom")
-	words, err := p.words(args, 1, 1)
+	table := p.String("people", "", "`CSV` of people and their groups, in place of those who are enrolled")
+	words, err := at.parse(p, args, 1, 1)
 	if err != nil {
 		return err
 	}
-	if err := g.check(); err != nil {
+	if err := at.check(); err != nil {
 		return err
 	}
 	o := policyOrder{now: time.Now()}
-	if o.people, err = readPeople(*people); err != nil {
+	if o.people, err = at.concerned(p, *table, out); err != nil {
 		return err
 	}
 	b, err := buildPolicy(words[0], o, out)
@@ -97,7 +100,7 @@ func pushPolicy(ctx context.Context, args []string, out, progress io.Writer) err
 		return err
 	}
 	fmt.Fprint(out, strangers(b.Site, kiosks))
-	if !*yes && g.draft == "" {
+	if !*yes && at.draft == "" {
 		if err := agree(progress, "Put this in force at every kiosk?"); err != nil {
 			return err
 		}
@@ -109,7 +112,22 @@ func pushPolicy(ctx context.Context, args []string, out, progress io.Writer) err
 	if err := say(out, nil, "version %d of %q: kiosks that are connected are told once it is signed and handed in, the others when they come back\n", version, b.Site.Name); err != nil {
 		return err
 	}
-	return g.order(ctx, p, "", wire.Policy{Version: version, Document: b.Encoded, Issued: time.Now().Unix()}, out)
+	return at.order(ctx, p, "", wire.Policy{Version: version, Document: b.Encoded, Issued: time.Now().Unix()}, out)
+}
+
+// concerned are the people by whom rules are checked before they are put in force: those of a table, or those who are enrolled. Over a socket there is no
+// vault to read, and that is said: groups that are harmless two by two may lock somebody in who has three.
+func (o *office) concerned(p *page, table string, out io.Writer) ([]policy.Person, error) {
+	if table != "" {
+		return readPeople(table)
+	}
+	if p.sock != "" {
+		return nil, say(out, nil, "attention: who is enrolled was not looked at, since -socket does not reach them: hq policy check FILE -dir DIR does, at headquarters\n")
+	}
+	if _, err := os.Stat(o.folder()); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // nobody was ever enrolled
+	}
+	return o.members()
 }
 
 // agree asks at the terminal, and takes nothing but yes for an answer.

@@ -142,3 +142,39 @@ func TestPolicyForThoseWhoAreEnrolled(t *testing.T) {
 	}
 	s.refused("no such file", "policy", "check", old, "-dir", s.file("nowhere"))
 }
+
+// What hq policy check refuses because of somebody who is enrolled, push does not put in force, while hq serve runs as well. Over a socket, where they are
+// out of reach, it says so.
+func TestPushLooksAtWhoIsEnrolled(t *testing.T) {
+	s := newSite(t)
+	s.must("people", "init", "-dir", s.dir)
+	s.serve()
+	p, err := (&office{dir: s.dir, master: filepath.Join(s.dir, masterFile)}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.enrol(p, 1, "a", "b", "c")
+	deep := write(t, s.base, "deep.toml", `format = 1
+site = "Test"
+zone = "UTC"
+groups = { a = {}, b = {}, c = {} }
+doors.one = { to = "z1", exit = "rex", rules = [{ groups = ["a"], schedule = "always" }] }
+doors.two = { from = "z1", to = "z2", exit = "rex", rules = [{ groups = ["b"], schedule = "always" }] }
+doors.three = { from = "z2", to = "z3", exit = "none", rules = [{ groups = ["c"], schedule = "always" }] }
+`)
+	push := []string{"policy", "push", deep, "-yes", "-key", s.file("ada")}
+	s.refused("may come into force", "policy", "check", deep, "-dir", s.dir)
+	s.refused("may come into force", append(push, "-dir", s.dir)...)
+	s.refused("load master key", append(push, "-dir", s.dir, "-master", s.file("no"))...)
+	harmless := write(t, s.base, "people.csv", "person,groups\nAda,a b\n")
+	if said := s.must(append(push, "-dir", s.dir, "-people", harmless)...); !strings.Contains(said, "a (1 person) may pass") {
+		t.Errorf("by a list it says\n%s", said)
+	}
+	over := append(push, "-socket", filepath.Join(s.dir, socketName))
+	if said := s.must(over...); !strings.Contains(said, "attention: who is enrolled was not looked at") || !strings.Contains(said, "is signed") {
+		t.Errorf("over a socket it says\n%s", said)
+	}
+	if said := s.must(append(over, "-people", harmless)...); strings.Contains(said, "attention: who is enrolled") {
+		t.Errorf("over a socket, by a list, it says\n%s", said)
+	}
+}

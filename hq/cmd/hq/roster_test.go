@@ -34,13 +34,13 @@ func (oneFace) References(_ context.Context, photos [][]byte) (all []extract.Res
 }
 
 // enrol enrols somebody without photographs, as eve.
-func (s *site) enrol(p *people.People, n byte, group string) access.PersonID {
+func (s *site) enrol(p *people.People, n byte, groups ...string) access.PersonID {
 	s.t.Helper()
 	by, err := (&office{dir: s.dir, signing: signing{key: s.file("eve")}}).operator()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	done, err := p.Enrol(s.t.Context(), people.Request{Name: fmt.Sprint("person ", n), Groups: []string{group}, Until: time.Now().Add(time.Hour), Consent: "C-1",
+	done, err := p.Enrol(s.t.Context(), people.Request{Name: fmt.Sprint("person ", n), Groups: groups, Until: time.Now().Add(time.Hour), Consent: "C-1",
 		Proofing: []byte("seen"), Photos: [][]byte{{n}}}, by, oneFace{}, people.Rules{Bundle: [32]byte{7}, Same: .5, Alike: .4})
 	if err != nil {
 		s.t.Fatal(err)
