@@ -65,14 +65,36 @@ func Restore(dir string, m Master, r io.Reader) error {
 	return nil
 }
 
+// Vacant says ErrThere of a folder that has people already, whatever the master key.
+func Vacant(dir string) error {
+	_, err := os.Lstat(filepath.Join(dir, dbFile))
+	if err == nil {
+		return ErrThere
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// CheckBackup reads the whole of a backup and says what Restore would refuse it for: that it is not whole, the master key or people.keys. It changes nothing.
+func CheckBackup(dir string, m Master, r io.Reader) error {
+	p, err := derive(dir, m)
+	if err == nil {
+		err = p.unpack(io.Discard, r)
+	}
+	if err != nil {
+		return fmt.Errorf("check backup of people in %q: %w", dir, err)
+	}
+	return nil
+}
+
 func restore(dir string, m Master, r io.Reader) error {
 	p, err := derive(dir, m)
-	if err != nil {
-		return err
+	if err == nil {
+		err = Vacant(dir)
 	}
-	if _, err := os.Lstat(filepath.Join(dir, dbFile)); err == nil {
-		return ErrThere
-	} else if !errors.Is(err, os.ErrNotExist) {
+	if err != nil {
 		return err
 	}
 	temporary := filepath.Join(dir, dbFile+".new")

@@ -117,12 +117,21 @@ func TestBackupsThatAreNone(t *testing.T) {
 		"a long length":     func(d []byte) []byte { d[len(backupHeading)+16] = 0xff; return d },
 	} {
 		dir := b.elsewhere(t)
+		if err := CheckBackup(dir, b.master, bytes.NewReader(spoil(bytes.Clone(whole)))); !errors.Is(err, ErrBackup) {
+			t.Errorf("%s, before anything is changed: %v", name, err)
+		}
 		if err := Restore(dir, b.master, bytes.NewReader(spoil(bytes.Clone(whole)))); !errors.Is(err, ErrBackup) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
 			t.Errorf("%s: %d files are left, %v", name, len(list), err)
 		}
+	}
+	if err := CheckBackup(b.elsewhere(t), b.master, bytes.NewReader(whole)); err != nil {
+		t.Errorf("a whole one beside its keys: %v", err)
+	}
+	if err := CheckBackup(other.elsewhere(t), b.master, bytes.NewReader(whole)); !errors.Is(err, ErrKeys) {
+		t.Errorf("beside another vault's keys, before anything is changed: %v", err)
 	}
 	if err := Restore(b.elsewhere(t), other.master, bytes.NewReader(whole)); !errors.Is(err, ErrBackup) {
 		t.Errorf("under another master key: %v", err)

@@ -73,12 +73,22 @@ func restoreCommand(ctx context.Context, args []string, out, progress io.Writer)
 		return err
 	}
 	defer release()
+	m, stay, err := o.beforePeople(words[0] + peopleEnding) // before anything is changed
+	if err != nil {
+		return err
+	}
+	if *alone && stay != "" {
+		return errors.New(stay)
+	}
 	if !*alone {
 		if err := o.restoreState(ctx, words[0], out, progress); err != nil {
 			return err
 		}
 	}
-	return o.restorePeople(words[0]+peopleEnding, *alone, out)
+	if stay != "" {
+		return say(out, nil, "%s\n", stay)
+	}
+	return o.restorePeople(words[0]+peopleEnding, m, out)
 }
 
 func (o *office) restoreState(ctx context.Context, file string, out, progress io.Writer) error {
@@ -104,28 +114,38 @@ func (o *office) restoreState(ctx context.Context, file string, out, progress io
 	return err
 }
 
-// restorePeople takes the people of a backup back, where there are some in it and none here. Asked for alone, it fails where it has nothing to do.
-func (o *office) restorePeople(file string, alone bool, out io.Writer) error {
+// beforePeople looks whether the people of a backup can be taken back, and with which master key, which it asks for only then; or says why there is nothing to do.
+func (o *office) beforePeople(file string) (m people.Master, stay string, err error) {
 	f, err := os.Open(file)
-	if errors.Is(err, fs.ErrNotExist) && !alone {
-		return say(out, nil, "no people: there is no %s\n", file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Sprintf("no people: there is no %s", file), nil
 	}
+	if err != nil {
+		return m, "", err
+	}
+	defer f.Close()
+	if err := people.Vacant(o.folder()); errors.Is(err, people.ErrThere) {
+		return m, fmt.Sprintf("people stay as they are in %s: to have those of the backup, move people.db away, then hq restore -people", o.folder()), nil
+	} else if err != nil {
+		return m, "", err
+	}
+	if m, err = people.LoadMaster(o.master, askPassphrase); err == nil {
+		err = people.CheckBackup(o.folder(), m, bufio.NewReader(f))
+	}
+	if err != nil {
+		err = fmt.Errorf("nothing was restored: %w", err)
+	}
+	return m, "", err
+}
+
+// restorePeople takes the people of a backup back, which beforePeople has looked at.
+func (o *office) restorePeople(file string, m people.Master, out io.Writer) error {
+	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	m, err := people.LoadMaster(o.master, askPassphrase)
-	if err != nil {
-		return err
-	}
-	err = people.Restore(o.folder(), m, bufio.NewReader(f))
-	if errors.Is(err, people.ErrThere) {
-		err = fmt.Errorf("people stay as they are in %s: to have those of the backup, move people.db away, then hq restore -people", o.folder())
-		if !alone {
-			return say(out, nil, "%v\n", err)
-		}
-	}
-	return say(out, err, "people restored\n")
+	return say(out, people.Restore(o.folder(), m, bufio.NewReader(f)), "people restored\n")
 }
 
 // backup writes the state, and then the people, to new files of this account: a state that is older than the people hands on again what it does not

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/lintel-access/lintel/hq/people"
 )
 
 // A headquarters that lost its state and its people has both again from hq backup; one that lost its people alone has them.
@@ -37,13 +39,24 @@ func TestPeopleComeBack(t *testing.T) {
 		}
 	}
 	lose(filepath.Join(s.dir, stateFolder), db)
+	// What stands in the way of the people is said before the state is there: with that mended, the same line works.
+	keys := filepath.Join(s.dir, peopleFolder, "people.keys")
+	if _, err := people.CreateMaster(s.file("another"), ""); err != nil {
+		t.Fatal(err)
+	}
+	s.refused("nothing was restored: load master key", "restore", s.file("b"), "-dir", s.dir, "-master", s.file("no"))
+	s.refused("under this master key", "restore", s.file("b"), "-dir", s.dir, "-master", s.file("another"))
+	move(t, keys, keys+".away")
+	s.refused("it is absent", "restore", s.file("b"), "-dir", s.dir)
+	move(t, keys+".away", keys)
 	s.must("restore", s.file("b"), "-dir", s.dir)
 	if out := s.must("people", "privileged", "-dir", s.dir); !strings.Contains(out, "vault") {
 		t.Errorf("privileged groups are %q", out)
 	}
 	s.must("people", "privileged", "newer", "-dir", s.dir)
 	lose(filepath.Join(s.dir, stateFolder))
-	if out := s.must("restore", s.file("b"), "-dir", s.dir); !strings.Contains(out, "people stay as they are") {
+	// No master key is asked for where there is nothing to open.
+	if out := s.must("restore", s.file("b"), "-dir", s.dir, "-master", s.file("no")); !strings.Contains(out, "people stay as they are") {
 		t.Errorf("it says %q", out)
 	}
 	if out := s.must("people", "privileged", "-dir", s.dir); !strings.Contains(out, "newer") {
@@ -60,6 +73,13 @@ func TestPeopleComeBack(t *testing.T) {
 	lose(s.file("b"), s.file("b")+".people")
 	s.must("backup", s.file("b"), "-dir", s.dir)
 	end(syscall.SIGTERM)
+}
+
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // People that hq serve does not know of are in no backup without a word.
