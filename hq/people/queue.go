@@ -163,7 +163,8 @@ func (t *txn) wants(k Kiosk, e Entry) ([]Entry, error) {
 	return []Entry{e}, nil
 }
 
-// Supervised returns the signed order of somebody who is to be enrolled at a kiosk, and that kiosk, if nothing stands in its way.
+// Supervised returns the signed order of somebody who is to be enrolled at a kiosk, and that kiosk, if nothing stands in its way; ErrPhotographs where there is
+// no such order.
 func (p *People) Supervised(id access.PersonID) (kiosk [32]byte, envelope []byte, err error) {
 	err = p.view(func(t *txn) error {
 		d, _, _, err := t.person(id)
@@ -173,7 +174,7 @@ func (p *People) Supervised(id access.PersonID) (kiosk [32]byte, envelope []byte
 		case err != nil:
 			return err
 		case d.At == [32]byte{}:
-			return errors.New("this person is enrolled from photographs, and not at a kiosk")
+			return ErrPhotographs
 		case d.State != Active:
 			return fmt.Errorf("this person is %v", d.State)
 		}

@@ -64,6 +64,8 @@ var (
 	ErrMaster = errors.New("the master key is not the one of this vault")
 	// ErrUnknown means that nobody, or no order, is known under that name.
 	ErrUnknown = errors.New("no person is called so")
+	// ErrPhotographs means that a person is not enrolled at a kiosk, so that nobody begins anything there.
+	ErrPhotographs = errors.New("this person is enrolled from photographs, and not at a kiosk")
 	// ErrSpace means that headquarters' disk is full. Nothing was changed.
 	ErrSpace = errors.New("the disk is full: make room; nothing was changed")
 	// ErrInUse means that another program holds the vault for too long.

@@ -164,14 +164,14 @@ func (o *office) sayEnrolled(out io.Writer, done people.Enrolled) error {
 		return say(out, nil, "waits for a second operator (%s): hq approve %x -key KEY -dir %s\n", done.Pending, done.Order, shellWord(o.dir))
 	}
 	p, err := o.open()
-	if err == nil {
-		key := "KEY"
-		if o.key != "" {
-			key = shellWord(o.key)
-		}
-		o.sayBegin(out, p, done.Person, key)
+	if err != nil {
+		return err
 	}
-	return err
+	key := "KEY"
+	if o.key != "" {
+		key = shellWord(o.key)
+	}
+	return o.sayBegin(out, p, done.Person, key)
 }
 
 func likeness(l people.Likeness) string {

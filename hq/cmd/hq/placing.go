@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -130,14 +131,24 @@ func (o *office) atKiosk(ctx context.Context, called string) (id [32]byte, err e
 	return k.ID, nil
 }
 
-// sayBegin says what an enroller, whose key is in that file, is to do next for somebody who is to be enrolled at a kiosk: signed for alone, nothing happens.
-func (o *office) sayBegin(out io.Writer, p *people.People, id access.PersonID, key string) {
+// sayBegin says what an enroller, whose key is in that file, is to do next for somebody who is to be enrolled at a kiosk: signed for alone, nothing happens,
+// and after hours the order is void. So an error is not left unsaid.
+func (o *office) sayBegin(out io.Writer, p *people.People, id access.PersonID, key string) error {
 	kiosk, order, err := p.Supervised(id)
-	if err != nil { // it is from photographs, or waits
-		return
+	if errors.Is(err, people.ErrPhotographs) {
+		return nil
 	}
-	body, _, _ := draft.Inside(order)
-	s, _ := body.(wire.Supervised)
-	fmt.Fprintf(out, "next, an enroller: before %s, when they stand at kiosk %s with somebody who knows them: hq begin %v -key %s -dir %s\n",
+	var body wire.Body
+	if err == nil {
+		body, _, err = draft.Inside(order)
+	}
+	s, ok := body.(wire.Supervised)
+	if err == nil && !ok {
+		err = errors.New("it is no order for an enrolment at a kiosk")
+	}
+	if err != nil {
+		return fmt.Errorf("it is signed, but when and where to hq begin cannot be said: order of %v: %w", id, err)
+	}
+	return say(out, nil, "next, an enroller: before %s, when they stand at kiosk %s with somebody who knows them: hq begin %v -key %s -dir %s\n",
 		time.Unix(s.NotAfter, 0).UTC().Format(time.RFC3339), wire.Name(kiosk), id, key, shellWord(o.dir))
 }

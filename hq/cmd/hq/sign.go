@@ -227,7 +227,7 @@ func (o *office) handPerson(s draft.Signed, out io.Writer) error {
 		fmt.Fprintf(out, text, h.Person)
 	case wire.KindApproval:
 		fmt.Fprintf(out, "%x approved\n", h.Order)
-		o.sayBegin(out, vault, h.Person, "KEY") // whoever approved need be no enroller
+		return o.sayBegin(out, vault, h.Person, "KEY") // whoever approved need be no enroller
 	default:
 		return o.sayEnrolled(out, h.Enrolled)
 	}

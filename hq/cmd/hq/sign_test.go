@@ -16,7 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lintel-access/lintel/hq/draft"
+	"github.com/lintel-access/lintel/hq/people"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -224,6 +227,53 @@ func TestSocketFromElsewhere(t *testing.T) {
 	}
 	s.must("kiosk", "remove", "front", "-dir", s.dir, "-why", "sold")
 	s.refused("not in service", live("Third Example", "-at", wire.Name(kiosk), "-group", "staff", "-key", s.file("eve"))...)
+}
+
+// Whoever has enrolled somebody at a kiosk hears what to do next, or why that cannot be said; of photographs there is nothing to begin.
+func TestNoBeginningIsLeftUnsaid(t *testing.T) {
+	s := newSite(t)
+	s.must("people", "init", "-dir", s.dir)
+	o := office{dir: s.dir, master: filepath.Join(s.dir, masterFile), signing: signing{key: s.file("eve")}}
+	p, err := o.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	by, err := o.operator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := p.Enrol(t.Context(), people.Request{Name: "live", Groups: []string{"staff"}, Until: time.Now().Add(time.Hour), Consent: "C-1",
+		Proofing: []byte("seen"), At: [32]byte{1}}, by, oneFace{}, people.Rules{Bundle: [32]byte{7}, Same: .5, Alike: .4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := o.sayBegin(&out, p, s.enrol(p, 1, "staff"), "KEY"); err != nil || out.Len() > 0 {
+		t.Errorf("from photographs: %v, %q", err, out.String())
+	}
+	if err := o.sayEnrolled(&out, done); err != nil || !strings.Contains(out.String(), "hq begin "+done.Person.String()) {
+		t.Errorf("at a kiosk: %v, %q", err, out.String())
+	}
+	out.Reset()
+	p.Hurry()
+	other, err := os.Open(filepath.Join(s.dir, peopleFolder, "people.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := unix.Flock(int(other.Fd()), unix.LOCK_EX); err != nil { // as another hq holds it
+		t.Fatal(err)
+	}
+	if err := o.sayEnrolled(&out, done); !errors.Is(err, people.ErrInUse) {
+		t.Errorf("while the vault is in use: %v, %q", err, out.String())
+	}
+	if err := unix.Flock(int(other.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	s.must("suspend", done.Person.String(), "-key", s.file("ada"), "-dir", s.dir)
+	if err := o.sayEnrolled(&out, done); err == nil || !strings.Contains(err.Error(), "is suspended") {
+		t.Errorf("suspended: %v", err)
+	}
 }
 
 // next is the command that a command says is to be typed next.
