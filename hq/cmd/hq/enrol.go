@@ -99,7 +99,7 @@ func enrol(ctx context.Context, args []string, out, progress io.Writer) error {
 		return o.end(fs, take.drafts, out, nil)
 	}
 	o.tell(ctx, progress)
-	return o.sayEnrolled(out, done)
+	return o.sayEnrolled(fs, out, done)
 }
 
 // enroller enrols people at once, or gathers drafts of it.
@@ -155,13 +155,14 @@ func (e *enroller) draft(ctx context.Context, r people.Request) error {
 	return err
 }
 
-func (o *office) sayEnrolled(out io.Writer, done people.Enrolled) error {
+// sayEnrolled says who was enrolled, and what is to be typed next where this alone does nothing.
+func (o *office) sayEnrolled(at *page, out io.Writer, done people.Enrolled) error {
 	fmt.Fprintf(out, "person %v\norder  %x\n", done.Person, done.Order)
 	for _, l := range done.Alike {
 		fmt.Fprintf(out, "%s %v\n", likeness(l), l.Person)
 	}
 	if done.Pending != "" {
-		return say(out, nil, "waits for a second operator (%s): hq approve %x -key KEY -dir %s\n", done.Pending, done.Order, shellWord(o.dir))
+		return say(out, nil, "waits for a second operator (%s): hq approve %x -key KEY%s\n", done.Pending, done.Order, at.where())
 	}
 	p, err := o.open()
 	if err != nil {

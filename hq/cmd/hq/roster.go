@@ -102,7 +102,7 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 			fmt.Fprintf(out, "command %d: %d orders were refused of which the records do not say which: they are counted as held\n", seq, n)
 		}
 	}
-	lacking, err := o.sayDrifts(out, p, drifts)
+	lacking, err := sayDrifts(out, p, drifts, flags.where())
 	if err != nil {
 		return err
 	}
@@ -117,8 +117,8 @@ func rosterCommand(ctx context.Context, args []string, out, progress io.Writer) 
 	return say(out, nil, "%d orders are given to it again\n", len(lacking))
 }
 
-// sayDrifts says who differs, and returns the orders that would mend it. Whom a kiosk holds and nobody here knows, their deletion was lost: it must be signed anew.
-func (o *office) sayDrifts(out io.Writer, p *people.People, drifts []people.Drift) (lacking [][32]byte, err error) {
+// sayDrifts says who differs, and returns the orders that would mend it; where leads the commands that it names to this headquarters. Whom a kiosk holds and nobody here knows, their deletion was lost: it must be signed anew.
+func sayDrifts(out io.Writer, p *people.People, drifts []people.Drift, where string) (lacking [][32]byte, err error) {
 	for _, d := range drifts {
 		fmt.Fprintf(out, "%v  %s\n", d.Person, drifted(d))
 		if d.Want.Generation == 0 {
@@ -131,7 +131,7 @@ func (o *office) sayDrifts(out io.Writer, p *people.People, drifts []people.Drif
 				return nil, err
 			}
 			if _, err := p.Find(d.Person.String()); errors.Is(err, people.ErrUnknown) {
-				fmt.Fprintf(out, "    nobody here knows them, and there is no order to delete them that -mend could give: hq delete %v -key KEY -dir %s\n", d.Person, shellWord(o.dir))
+				fmt.Fprintf(out, "    nobody here knows them, and there is no order to delete them that -mend could give: hq delete %v -key KEY%s\n", d.Person, where)
 			} else if err != nil {
 				return nil, err
 			}

@@ -175,7 +175,7 @@ func (o *office) hand(ctx context.Context, p *page, all []draft.Signed, out, pro
 			err = submit(ctx, p, s, out)
 		default:
 			told = true
-			if err = o.handPerson(s, out); err == nil {
+			if err = o.handPerson(p, s, out); err == nil {
 				taken = append(taken, s)
 			}
 		}
@@ -199,7 +199,7 @@ func kindOf(s draft.Signed) (wire.Kind, error) {
 	return claim.Kind, err
 }
 
-func (o *office) handPerson(s draft.Signed, out io.Writer) error {
+func (o *office) handPerson(p *page, s draft.Signed, out io.Writer) error {
 	vault, err := o.open()
 	if err != nil {
 		return err
@@ -229,7 +229,7 @@ func (o *office) handPerson(s draft.Signed, out io.Writer) error {
 		fmt.Fprintf(out, "%x approved\n", h.Order)
 		return o.sayBegin(out, vault, h.Person, "KEY") // whoever approved need be no enroller
 	default:
-		return o.sayEnrolled(out, h.Enrolled)
+		return o.sayEnrolled(p, out, h.Enrolled)
 	}
 	return nil
 }

@@ -219,10 +219,11 @@ func TestSocketFromElsewhere(t *testing.T) {
 		t.Errorf("of somebody whom no door lets in it says %q", said)
 	}
 	s.must("people", "privileged", "admins", "-dir", s.dir)
-	said = s.must(live("Trusted Example", "-at", wire.Name(kiosk), "-group", "admins", "-key", s.file("eve"))...)
-	if approve := next(t, said, "hq approve "); strings.Contains(said, "hq begin") || len(approve) != 6 {
+	move(t, filepath.Join(s.dir, masterFile), s.file("master"))
+	said = s.must(live("Trusted Example", "-at", wire.Name(kiosk), "-group", "admins", "-key", s.file("eve"), "-master", s.file("master"))...)
+	if approve := next(t, said, "hq approve "); strings.Contains(said, "hq begin") || len(approve) != 8 {
 		t.Errorf("before anybody has agreed it says %q", said)
-	} else if said := s.must(approve[0], approve[1], "-key", s.file("ada"), "-dir", s.dir); !slices.Contains(next(t, said, "hq begin "), "KEY") || strings.Contains(said, s.file("ada")) { // an administrator may not begin it
+	} else if said := s.must(append(approve, "-key", s.file("ada"))...); !slices.Contains(next(t, said, "hq begin "), "KEY") || strings.Contains(said, s.file("ada")) { // an administrator may not begin it
 		t.Errorf("once somebody has agreed it says %q", said)
 	}
 	s.must("kiosk", "remove", "front", "-dir", s.dir, "-why", "sold")
@@ -242,6 +243,7 @@ func TestNoBeginningIsLeftUnsaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	at := newPage("enrol", "", "", io.Discard)
 	done, err := p.Enrol(t.Context(), people.Request{Name: "live", Groups: []string{"staff"}, Until: time.Now().Add(time.Hour), Consent: "C-1",
 		Proofing: []byte("seen"), At: [32]byte{1}}, by, oneFace{}, people.Rules{Bundle: [32]byte{7}, Same: .5, Alike: .4})
 	if err != nil {
@@ -251,7 +253,7 @@ func TestNoBeginningIsLeftUnsaid(t *testing.T) {
 	if err := o.sayBegin(&out, p, s.enrol(p, 1, "staff"), "KEY"); err != nil || out.Len() > 0 {
 		t.Errorf("from photographs: %v, %q", err, out.String())
 	}
-	if err := o.sayEnrolled(&out, done); err != nil || !strings.Contains(out.String(), "hq begin "+done.Person.String()) {
+	if err := o.sayEnrolled(at, &out, done); err != nil || !strings.Contains(out.String(), "hq begin "+done.Person.String()) {
 		t.Errorf("at a kiosk: %v, %q", err, out.String())
 	}
 	out.Reset()
@@ -264,14 +266,14 @@ func TestNoBeginningIsLeftUnsaid(t *testing.T) {
 	if err := unix.Flock(int(other.Fd()), unix.LOCK_EX); err != nil { // as another hq holds it
 		t.Fatal(err)
 	}
-	if err := o.sayEnrolled(&out, done); !errors.Is(err, people.ErrInUse) {
+	if err := o.sayEnrolled(at, &out, done); !errors.Is(err, people.ErrInUse) {
 		t.Errorf("while the vault is in use: %v, %q", err, out.String())
 	}
 	if err := unix.Flock(int(other.Fd()), unix.LOCK_UN); err != nil {
 		t.Fatal(err)
 	}
 	s.must("suspend", done.Person.String(), "-key", s.file("ada"), "-dir", s.dir)
-	if err := o.sayEnrolled(&out, done); err == nil || !strings.Contains(err.Error(), "is suspended") {
+	if err := o.sayEnrolled(at, &out, done); err == nil || !strings.Contains(err.Error(), "is suspended") {
 		t.Errorf("suspended: %v", err)
 	}
 }
