@@ -127,7 +127,7 @@ func writeNew(path string, data []byte, mode os.FileMode) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(path)) // half a key would stand in the way of a whole one
 	}
-	return syncFolder(path)
+	return SyncFolder(path)
 }
 
 // Replace writes a file that may exist: readers find the old content or the new.
@@ -139,7 +139,7 @@ func Replace(path string, data []byte, mode os.FileMode) error {
 	if err := os.Rename(next, path); err != nil {
 		return fmt.Errorf("replace file: %w", err)
 	}
-	return syncFolder(path)
+	return SyncFolder(path)
 }
 
 func ignoreAbsent(err error) error {
@@ -149,7 +149,8 @@ func ignoreAbsent(err error) error {
 	return err
 }
 
-func syncFolder(path string) error {
+// SyncFolder makes durable that a file was created, or renamed, at this path.
+func SyncFolder(path string) error {
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err

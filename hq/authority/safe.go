@@ -110,7 +110,7 @@ func (o *Offline) RenewServer(now time.Time) error {
 	if err := os.Rename(next, filepath.Join(o.dir, serverKey)); err != nil {
 		return fmt.Errorf("renew server's key: %w", err)
 	}
-	return syncFolder(next)
+	return SyncFolder(next)
 }
 
 // succeed has one key take the place of the server's. It counts from when the first of them did: a kiosk whose clock is behind must hear it, too.

@@ -152,7 +152,7 @@ func (o *office) restorePeople(file string, m people.Master, out io.Writer) erro
 // remember, while the other way round orders would be missing.
 func (s *served) backup(ctx context.Context, q backupRequest) (any, error) {
 	var c counted
-	err := newFile(q.File, func(w io.Writer) (err error) {
+	err := writeNew(q.File, func(w io.Writer) (err error) {
 		c.Values, err = s.store.Backup(ctx, w)
 		return err
 	})
@@ -166,32 +166,8 @@ func (s *served) backup(ctx context.Context, q backupRequest) (any, error) {
 		return c, nil
 	}
 	c.People = true
-	if err := newFile(q.File+peopleEnding, s.vault.Backup); err != nil {
+	if err := writeNew(q.File+peopleEnding, s.vault.Backup); err != nil {
 		return nil, errors.Join(err, os.Remove(q.File))
 	}
 	return c, nil
-}
-
-// newFile writes a file of mode 0600 that was not there, durably, or leaves none.
-func newFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(write(f), f.Sync(), f.Close())
-	if err == nil {
-		err = syncFolder(filepath.Dir(path))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -59,13 +59,16 @@ func (g signing) end(p *page, drafts []draft.Draft, out io.Writer, hand func([]d
 	return hand(all)
 }
 
-// writeNew writes a file that does not exist yet and that its owner alone may read: a draft has references.
+// writeNew writes a file that does not exist yet and that its owner alone may read, since a draft has references: durably, or it leaves none.
 func writeNew(path string, write func(io.Writer) error) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(write(f), f.Sync(), f.Close()); err == nil {
+		err = authority.SyncFolder(path)
+	}
+	if err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
