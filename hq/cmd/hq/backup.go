@@ -151,21 +151,19 @@ func (o *office) restorePeople(file string, m people.Master, out io.Writer) erro
 // backup writes the state, and then the people, to new files of this account: a state that is older than the people hands on again what it does not
 // remember, while the other way round orders would be missing.
 func (s *served) backup(ctx context.Context, q backupRequest) (any, error) {
-	var c counted
+	if s.vault == nil {
+		if _, err := os.Stat(filepath.Join(s.options.dir, peopleFolder)); !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(errors.New("hq serve was started before there were people, and cannot back them up: start it again"), err)
+		}
+	}
+	c := counted{People: s.vault != nil}
 	err := writeNew(q.File, func(w io.Writer) (err error) {
 		c.Values, err = s.store.Backup(ctx, w)
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || !c.People {
+		return c, err
 	}
-	if s.vault == nil {
-		if _, err := os.Stat(filepath.Join(s.options.dir, peopleFolder)); err == nil {
-			return nil, errors.Join(errors.New("hq serve was started before there were people, and cannot back them up: start it again"), os.Remove(q.File))
-		}
-		return c, nil
-	}
-	c.People = true
 	if err := writeNew(q.File+peopleEnding, s.vault.Backup); err != nil {
 		return nil, errors.Join(err, os.Remove(q.File))
 	}

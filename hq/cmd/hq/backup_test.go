@@ -91,4 +91,6 @@ func TestNoBackupWithoutThePeople(t *testing.T) {
 	if _, err := os.Stat(s.file("b")); err == nil {
 		t.Error("half a backup is left")
 	}
+	// It is found out before anything is written: an older backup there is not what is in the way.
+	s.refused("start it again", "backup", write(t, s.base, "older", "state"), "-dir", s.dir)
 }
