@@ -125,6 +125,7 @@ func serve(ctx context.Context, o serveOptions, out io.Writer, log *slog.Logger)
 	if err != nil {
 		return err
 	}
+	s.overs(ctx, f)
 	s.fleet.Store(f)
 	fmt.Fprintf(out, "headquarters serves kiosks at %s\n", w.where)
 	return together(ctx, f.Run, b.Wait, records.Run, s.watch, s.forget, func(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
@@ -119,14 +120,30 @@ func found() map[fleet.Kind]ledger.AlarmKind {
 
 // note keeps the fleet's alarms beside the kiosk's records.
 func (s *served) note(kiosk [32]byte, a fleet.Alarm, on bool) {
-	err := error(nil)
-	if on {
-		err = s.records.Raise(kiosk, found()[a.Kind], a.Text)
-	} else {
-		err = s.records.End(kiosk, found()[a.Kind])
+	kind, known := found()[a.Kind]
+	err := errors.New("the ledger has no such alarm") // and a number in its place would stand on disk for good
+	if known && on {
+		err = s.records.Raise(kiosk, kind, a.Text)
+	} else if known {
+		err = s.records.End(kiosk, kind)
 	}
 	if err != nil {
-		s.log.Error("alarm is not shown by hq events", "kiosk", wire.Name(kiosk), "alarm", a.Kind.String(), "error", err)
+		s.log.Error("hq events does not show what became of an alarm", "kiosk", wire.Name(kiosk), "alarm", a.Kind.String(), "raised", on, "error", err)
+	}
+}
+
+// overs ends, at the start, what the ledger still shows of the fleet's alarms and the fleet has no more: it was lifted, and that could not be written then.
+func (s *served) overs(ctx context.Context, f *fleet.Fleet) {
+	kiosks, err := f.List(ctx)
+	if err != nil {
+		s.log.Error("hq events may go on showing alarms that were lifted", "error", err)
+	}
+	for _, k := range kiosks {
+		for kind := range found() {
+			if !slices.ContainsFunc(k.Alarms, func(a fleet.Alarm) bool { return a.Kind == kind }) {
+				s.note(k.ID, fleet.Alarm{Kind: kind}, false)
+			}
+		}
 	}
 }
 
