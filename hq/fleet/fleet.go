@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,7 +107,7 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 			return spki(key)
 		}
 	}
-	all, err := f.store.List(ctx, "kiosk")
+	all, err := f.store.List(ctx, strings.TrimSuffix(store.Kiosk, "."))
 	if err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
 	}

@@ -23,7 +23,7 @@ func (f *Fleet) save(ctx context.Context, d *desk) error {
 	if err != nil {
 		return err
 	}
-	key := "kiosk." + d.name
+	key := store.Kiosk + d.name
 	revision, err := f.store.Put(ctx, key, data, d.revision)
 	if errors.Is(err, store.ErrConflict) { // nobody else writes here: an earlier write that got no answer was made all the same
 		v, failed := f.store.Get(ctx, key)

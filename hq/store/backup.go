@@ -65,13 +65,13 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (values int, err error)
 	return len(all), nil
 }
 
-// Restored, with the name of a kiosk, is a key of a mark that Restore leaves for each kiosk: where it stands is to be heard before anything is ordered.
-const Restored = "restored."
-
+// Keys of the fleet that Restore knows, each followed by the name of a kiosk. They stand on disk.
 const (
-	kioskPrefix = "kiosk."
-	restoring   = "restoring" // stands from the beginning of a restore to its end
+	Kiosk    = "kiosk."    // of what the fleet keeps of a kiosk
+	Restored = "restored." // of a mark that Restore leaves for each: where it stands is to be heard before anything is ordered
 )
+
+const restoring = "restoring" // stands from the beginning of a restore to its end
 
 // Restore puts a backup into an empty state. It reads the whole of it before it stores anything. A state of which it stored a part alone opens no more.
 func (s *Store) Restore(ctx context.Context, r io.Reader) (values int, err error) {
@@ -98,7 +98,7 @@ func (s *Store) fill(ctx context.Context, all []saved) error {
 	}
 	marks := map[string]bool{}
 	for _, v := range all {
-		if name, is := strings.CutPrefix(v.Key, kioskPrefix); is {
+		if name, is := strings.CutPrefix(v.Key, Kiosk); is {
 			marks[Restored+name] = true
 		}
 	}

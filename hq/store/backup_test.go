@@ -94,7 +94,7 @@ func TestBackupWhileWriting(t *testing.T) {
 // Where each kiosk stands is to be heard after a restore; and what was filled in part is no state.
 func TestRestoreLeavesMarks(t *testing.T) {
 	b, s := served(t, t.TempDir())
-	for _, key := range []string{"kiosk.a", "kiosk.b", Restored + "b", "own.a.x"} {
+	for _, key := range []string{Kiosk + "a", Kiosk + "b", Restored + "b", "own.a.x"} {
 		put(t, s, key, "x", 0)
 	}
 	var file bytes.Buffer
