@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,7 +16,7 @@ func pages() (list [][]string) {
 	for _, c := range commands() {
 		list = append(list, []string{c.name})
 	}
-	for _, word := range []string{"check", "diff", "compile", "push", "show"} {
+	for _, word := range slices.Sorted(maps.Keys(policyWords)) {
 		list = append(list, []string{"policy", word})
 	}
 	return list
@@ -54,6 +55,16 @@ func everyFlag(t *testing.T) (names []string) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// Every word of hq policy stands in its -h, with how it is said and what it does.
+func TestPolicyNamesItsWords(t *testing.T) {
+	said, _ := explains(t, "policy")
+	for word := range policyWords {
+		if !strings.Contains(said, " hq policy "+word+" ") || !strings.Contains(said, "\n  "+word+" ") {
+			t.Errorf("hq policy -h does not say what %s is: %s", word, said)
+		}
+	}
 }
 
 // A stranger finds in -h every flag that a command takes, none that it does not take, and a line that can be typed.

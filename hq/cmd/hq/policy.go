@@ -39,16 +39,30 @@ type policyOrder struct {
 	now    time.Time
 }
 
-// policyWords are hq policy's commands that need nothing but files, and how many.
-var policyWords = map[string]struct {
+// policyWords are hq policy's commands.
+var policyWords = map[string]func(ctx context.Context, args []string, out, progress io.Writer) error{
+	"check": onFiles{"check", 1, "FILE", "Says in sentences what the rules in FILE do, and what is wrong or odd about them. Example:\n  hq policy check site.toml -dir hq", checkPolicy}.run,
+	"diff": onFiles{"diff", 2, "OLD NEW", "Says what would change if the rules in NEW took the place of those in OLD: for each group, and with -dir or -people for each person. Example:\n" +
+		"  hq policy show -text -dir hq > old.toml; hq policy diff old.toml new.toml -dir hq", diffPolicy}.run,
+	"compile": onFiles{"compile", 1, "FILE -o OUT", "Writes what kiosks decide by, to be looked at: hq policy push makes it by itself. Example:\n  hq policy compile site.toml -o site.policy", compilePolicy}.run,
+	"push":    pushPolicy,
+	"show":    showPolicy,
+}
+
+// onFiles is a command that needs nothing but files, and how many.
+type onFiles struct {
+	name        string
 	files       int
 	words, does string
-	run         func(policyOrder, io.Writer) error
-}{
-	"check": {1, "FILE", "Says in sentences what the rules in FILE do, and what is wrong or odd about them. Example:\n  hq policy check site.toml -dir hq", checkPolicy},
-	"diff": {2, "OLD NEW", "Says what would change if the rules in NEW took the place of those in OLD: for each group, and with -dir or -people for each person. Example:\n" +
-		"  hq policy show -text -dir hq > old.toml; hq policy diff old.toml new.toml -dir hq", diffPolicy},
-	"compile": {1, "FILE -o OUT", "Writes what kiosks decide by, to be looked at: hq policy push makes it by itself. Example:\n  hq policy compile site.toml -o site.policy", compilePolicy},
+	do          func(policyOrder, io.Writer) error
+}
+
+func (c onFiles) run(_ context.Context, args []string, out, progress io.Writer) error {
+	o, err := c.order(args, progress)
+	if err != nil {
+		return err
+	}
+	return c.do(o, out)
 }
 
 func runPolicy(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -59,30 +73,19 @@ func runPolicy(ctx context.Context, args []string, out, progress io.Writer) erro
 		}
 		return flag.ErrHelp
 	}
-	switch args[0] {
-	case "push":
-		return pushPolicy(ctx, args[1:], out, progress)
-	case "show":
-		return showPolicy(ctx, args[1:], out, progress)
-	}
-	does, known := policyWords[args[0]]
+	run, known := policyWords[args[0]]
 	if !known {
 		return fmt.Errorf("policy %q is no command: %w", args[0], errUsage)
 	}
-	o, err := readPolicyOrder(args[0], args[1:], progress)
-	if err != nil {
-		return err
-	}
-	return does.run(o, out)
+	return run(ctx, args[1:], out, progress)
 }
 
-// readPolicyOrder takes flags before and after the files.
-func readPolicyOrder(name string, args []string, progress io.Writer) (o policyOrder, err error) {
-	does := policyWords[name]
+// order takes flags before and after the files.
+func (c onFiles) order(args []string, progress io.Writer) (o policyOrder, err error) {
 	var at office
-	p := at.flags("policy "+name, does.words+" [-people CSV|-dir DIR] [-on DATE]", does.does, progress)
+	p := at.flags("policy "+c.name, c.words+" [-people CSV|-dir DIR] [-on DATE]", c.does, progress)
 	p.Lookup("dir").Usage = "headquarters' `folder`, whose people say what changes for whom"
-	if name == "compile" {
+	if c.name == "compile" {
 		p.StringVar(&o.out, "o", "", "`file` to write (required)")
 	}
 	table := p.String("people", "", "`CSV` of people and their groups, in place of -dir: its first line is person,groups; several groups of one person stand with a space between them")
@@ -91,9 +94,9 @@ func readPolicyOrder(name string, args []string, progress io.Writer) (o policyOr
 		return o, err
 	}
 	switch {
-	case len(o.files) != does.files:
-		return o, fmt.Errorf("%d files, want %d; hq policy %s -h says which: %w", len(o.files), does.files, name, errUsage)
-	case name == "compile" && o.out == "":
+	case len(o.files) != c.files:
+		return o, fmt.Errorf("%d files, want %d; hq policy %s -h says which: %w", len(o.files), c.files, c.name, errUsage)
+	case c.name == "compile" && o.out == "":
 		return o, fmt.Errorf("say where to, -o FILE: %w", errUsage)
 	case *table != "" && p.dir != "":
 		return o, fmt.Errorf("people come from -people or from -dir, not from both: %w", errUsage)
