@@ -20,7 +20,7 @@ import (
 )
 
 const clusterAbout = `Writes what the house's own NATS servers (2.15 or later) need to carry between headquarters and kiosks, for each HOST (1, 3 or 5) in FOLDER/HOST: settings,
-key, certificate (good for 90 days) and authorities. Copy each to its machine, as the folder that -at names, and start nats-server -c AT/nats.conf there.
+key, certificate (good for 90 days at most) and authorities. Copy each to its machine, as the folder that -at names, and start nats-server -c AT/nats.conf there.
 Then: hq serve -cluster HOST,HOST,HOST. Headquarters tells these servers who may connect, kiosk by kiosk; while it does not run they let nobody in who is new.
 Said again later it renews certificates; the settings stay the same.
 
@@ -61,34 +61,45 @@ func clusterCommand(_ context.Context, args []string, out, progress io.Writer) e
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(*folder, 0o700); err != nil {
-		return err
+	until, err := saveServers(keys, *folder, hosts, *name, settings, time.Now())
+	return say(out, err, "%s: good until %s\n", *folder, until.Format(time.DateOnly))
+}
+
+// saveServers writes a new folder with one of each server, and says when the first of their certificates ends.
+func saveServers(keys *authority.Server, folder string, hosts []string, name string, settings []string, now time.Time) (until time.Time, err error) {
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return until, err
 	}
 	for i, host := range hosts {
 		names := []string{host}
-		if *name != "" {
-			names = append(names, *name)
+		if name != "" {
+			names = append(names, name)
 		}
-		if err := saveServer(keys, filepath.Join(*folder, filepath.Base(host)), names, settings[i]); err != nil {
-			return err
+		ends, err := saveServer(keys, filepath.Join(folder, filepath.Base(host)), names, settings[i], now)
+		if err != nil {
+			return until, err
+		}
+		if i == 0 || ends.Before(until) {
+			until = ends
 		}
 	}
-	return say(out, nil, "%s: good until %s\n", *folder, time.Now().Add(authority.LeafTerm).UTC().Format(time.DateOnly))
+	return until, nil
 }
 
-// saveServer writes the files of one server into a new folder.
-func saveServer(keys *authority.Server, folder string, names []string, settings string) error {
+// saveServer writes the files of one server into a new folder, and says until when its certificate is good: the one that issued it may end before a
+// whole term does.
+func saveServer(keys *authority.Server, folder string, names []string, settings string, now time.Time) (until time.Time, err error) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
-		return err
+		return until, err
 	}
-	c, err := keys.Broker().Peer(names, time.Now())
+	c, err := keys.Broker().Peer(names, now)
 	if err != nil {
-		return err
+		return until, err
 	}
 	if err := keys.SaveBroker(folder, c); err != nil {
-		return err
+		return until, err
 	}
-	return authority.Replace(filepath.Join(folder, "nats.conf"), []byte(settings), 0o600)
+	return c.Leaf.NotAfter, authority.Replace(filepath.Join(folder, "nats.conf"), []byte(settings), 0o600)
 }
 
 // clusterKey reads what headquarters shows to the servers.

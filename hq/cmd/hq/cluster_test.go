@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"os"
@@ -95,5 +96,25 @@ func TestHousesOwnServers(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A server's certificate ends with the one that issued it, and hq cluster says that day.
+func TestClusterSaysWhenItEnds(t *testing.T) {
+	s := newSite(t)
+	said := s.must("cluster", "a", "-name", "house", "-out", s.file("now"), "-dir", s.dir)
+	pair, err := tls.LoadX509KeyPair(filepath.Join(s.file("now"), "a", "broker.crt"), filepath.Join(s.file("now"), "a", "broker.key"))
+	if err != nil || !strings.Contains(said, "good until "+pair.Leaf.NotAfter.Format(time.DateOnly)) {
+		t.Errorf("%v: it says %q", err, said)
+	}
+	late := time.Now().AddDate(3, 0, -30) // issuing certificates are good for three years
+	keys, err := authority.LoadServer(s.dir, late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := keys.Broker().Issuing.NotAfter
+	until, err := saveServers(keys, s.file("late"), []string{"a", "b", "c"}, "", []string{"", "", ""}, late)
+	if left := ends.Sub(late); err != nil || left <= 0 || left >= authority.LeafTerm || !until.Equal(ends) {
+		t.Errorf("%v: it says %v, of an issuing certificate that ends on %v", err, until, ends)
 	}
 }
