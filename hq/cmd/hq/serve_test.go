@@ -132,6 +132,7 @@ func TestRootStaysAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.must("trust", "remove", "bob", "-distrust", "-offline", away)
+	s.refused("headquarters' folder is, -dir FOLDER, or on the safe's machine", "trust", "show")
 	if out := s.must("trust", "show", "-offline", away); strings.Contains(out, "bob") {
 		t.Errorf("the safe says %q", out)
 	}

@@ -98,7 +98,7 @@ func certificateCommand(_ context.Context, args []string, out, progress io.Write
 const trustAbout = `Changes who may do what to the fleet, with the keys from the safe. Open it on a machine that is not headquarters', without -dir: add and remove
 sign there, and headquarters takes what was signed. Kiosks that are connected hear of it at once, the others when they greet.
 
-  hq trust show -dir DIR                       who may do what
+  hq trust show -dir DIR|-offline FOLDER       who may do what, by headquarters or by the safe
   hq trust add NAME -role ROLE -key FILE.pub   NAME has a role; -days how long. Who needs two roles is added twice
   hq trust remove NAME                         ends every role of that name: deletions, suspensions and lockdowns that NAME signed stand, enrolments and
                                                rules that have not arrived are refused, and must be signed by somebody else
@@ -200,8 +200,11 @@ func openSafe(verb, dir, offline string) (*authority.Offline, error) {
 
 // trustOf is the Trust of headquarters, or without it the safe's.
 func trustOf(dir, offline string, now time.Time) (wire.Trust, error) {
+	if dir == "" && offline == "" {
+		return wire.Trust{}, fmt.Errorf("say where headquarters' folder is, -dir FOLDER, or on the safe's machine the safe, -offline FOLDER: %w", errUsage)
+	}
 	if dir == "" {
-		o, err := openSafe("add", dir, offline)
+		o, err := authority.OpenSafe(offline)
 		if err != nil {
 			return wire.Trust{}, err
 		}
