@@ -234,6 +234,42 @@ func TestDraftsEnd(t *testing.T) {
 	}
 }
 
+// Whom headquarters knows by a draft alone is deleted with it: signed, it would enrol nobody at any kiosk.
+func TestDeletedWithTheirDraft(t *testing.T) {
+	b := start(t)
+	made, stays := b.drafted(t, request("one", "1")), b.drafted(t, request("two", "2"))
+	body, _, err := draft.Inside(b.signed(t, made, b.ann).Envelopes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := body.(wire.Enrolment).Person
+	forget, err := b.DraftDeletion(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := b.Hand(b.signed(t, forget, b.ann), b.trust, rules()); err != nil || h.Stranger {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	if got := b.assigned(t, lab); len(got) != 1 || got[0].Kind != wire.KindDeletion || got[0].Person != id {
+		t.Errorf("kiosks are told %+v", got)
+	}
+	if err := b.view(func(tx *txn) error {
+		s, err := tx.keys.read(0) // the first that was drafted
+		if n := tx.bucket(bucketDraft).Stats().KeyN; err != nil || s.person != id || !s.destroyed() || n != 1 {
+			t.Errorf("%d drafts are left, of %v, destroyed %v, %v", n, s.person, s.destroyed(), err)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Hand(b.signed(t, made, b.ann), b.trust, rules()); err == nil || !strings.Contains(err.Error(), "no such draft") {
+		t.Errorf("the draft of somebody who was deleted: %v", err)
+	}
+	if _, err := b.Hand(b.signed(t, stays, b.ann), b.trust, rules()); err != nil {
+		t.Errorf("another draft: %v", err)
+	}
+}
+
 // A draft that cannot be read is not taken for one that has ended.
 func TestDraftThatCannotBeReadStays(t *testing.T) {
 	b := start(t)

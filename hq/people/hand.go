@@ -19,7 +19,7 @@ type Handed struct {
 	Enrolled
 	Kind  wire.Kind
 	State State // of a standing
-	// Stranger says of a deletion that nobody of this id was known here: it is for kiosks that know them.
+	// Stranger says of a deletion that nobody of this id was known here, not by a draft either: it is for kiosks that know them.
 	Stranger bool
 }
 
@@ -276,7 +276,8 @@ func (t *txn) handStanding(envelope []byte, j judge) (id access.PersonID, to Sta
 
 // handDeletion has a person forgotten. When it returns their content key is overwritten; the signed deletion stays and is handed on. It may be handed in
 // again, after a crash as at any time. Of a stranger there is nothing to forget here: their key went with a deletion that an older people.db has lost, or they
-// were enrolled after that was kept. Kiosks may hold them, and only this tells them.
+// were enrolled after that was kept. Kiosks may hold them, and only this tells them. Of whom a draft alone is known that is destroyed: kiosks would refuse
+// what came of it.
 func (p *People) handDeletion(envelope []byte, j judge) (id access.PersonID, stranger bool, err error) {
 	err = p.update(func(t *txn) error {
 		d, by, err := open[wire.Deletion](j, envelope, wire.Fleet())
@@ -307,11 +308,11 @@ func (p *People) handDeletion(envelope []byte, j judge) (id access.PersonID, str
 		}
 		// Not under the person's key: a deletion must outlive the person.
 		err = errors.Join(t.put(bucketOrder, o.ref[:], noSlot, slot{}, o.envelope), t.queue(o.entry))
-		if err != nil || stranger {
+		if err != nil {
 			return err
 		}
-		n, err := t.slotOf(id, all)
-		if err != nil {
+		n, known, err := t.slotOf(id, all)
+		if stranger = !known; err != nil || stranger {
 			return err
 		}
 		t.forget(id)

@@ -41,15 +41,28 @@ func (t *txn) last(id access.PersonID, all *roll) (l last, err error) {
 	return l, err
 }
 
-// slotOf finds the slot of somebody who is enrolled or waits to be.
-func (t *txn) slotOf(id access.PersonID, all *roll) (n uint32, err error) {
+// slotOf finds the slot of somebody who is enrolled, waits to be, or is drafted.
+func (t *txn) slotOf(id access.PersonID, all *roll) (n uint32, known bool, err error) {
 	if _, ok := all.members[id]; ok {
 		_, n, _, err = t.get(bucketPerson, t.p.personName(id))
-		return n, err
+		return n, true, err
 	}
-	order := all.waiting[id].Order
-	_, n, _, err = t.get(bucketPending, order[:])
-	return n, err
+	if w, ok := all.waiting[id]; ok {
+		_, n, _, err = t.get(bucketPending, w.Order[:])
+		return n, true, err
+	}
+	err = t.bucket(bucketDraft).ForEach(func(_, v []byte) error {
+		if len(v) < 4 {
+			return nil
+		}
+		at := binary.BigEndian.Uint32(v)
+		s, err := t.keys.read(at)
+		if err == nil && s.person == id && !s.destroyed() {
+			n, known = at, true
+		}
+		return err
+	})
+	return n, known, err
 }
 
 // Finish ends deletions that have begun, forgets drafts that nobody handed in within their week, and takes away what hangs on a key that was destroyed:
