@@ -264,7 +264,9 @@ func TestLifeOfAHouse(t *testing.T) {
 	// Eve is dismissed while headquarters runs: it hears of it.
 	s.must("trust", "add", "eve2", "-dir", s.dir, "-offline", safe, "-role", "administrator", "-key", s.file("eve")+".pub")
 	s.must("lockdown", "off", "-dir", s.dir, "-key", s.file("eve"))
-	s.must("trust", "remove", "eve2", "-dir", s.dir, "-offline", safe)
+	if out := s.must("trust", "remove", "eve2", "-dir", s.dir, "-offline", safe); !strings.Contains(out, `that "eve2" ended, or of somebody whom "eve2" resumed, refuses that now: somebody in office signs it anew`) {
+		t.Errorf("it says %q", out)
+	}
 	s.refused("not in force", "lockdown", "on", "-dir", s.dir, "-key", s.file("eve"))
 	if out := s.must("trust", "show", "-dir", s.dir); !strings.Contains(out, "eve2                     ended") {
 		t.Errorf("trust is\n%s", out)

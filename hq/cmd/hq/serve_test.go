@@ -139,7 +139,9 @@ func TestRootStaysAway(t *testing.T) {
 	if out := s.must("trust", "take", first, "-dir", s.dir); !strings.HasPrefix(out, `gone: administrator "bob", `) || strings.Count(out, "\n") != 2 {
 		t.Errorf("it says %q", out)
 	}
-	s.must("trust", "remove", "eve", "-offline", away)
+	if out := s.must("trust", "remove", "eve", "-offline", away); strings.Contains(out, "anew") {
+		t.Errorf("of an enroller, who lifts nothing, it says %q", out)
+	}
 	if out := s.must("trust", "take", first, "-dir", s.dir); !strings.HasPrefix(out, `ended: enroller "eve", on `) || strings.Count(out, "\n") != 2 {
 		t.Errorf("it says %q", out)
 	}

@@ -156,11 +156,11 @@ func trustCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	case verb == "add" && len(words) == 2:
 		err = admit(o, words[1], *role, *key, *days, now)
 	case verb == "remove" && len(words) == 2:
-		change := authority.End(words[1], now)
 		if *distrust {
-			change = authority.Dismiss(words[1])
+			err = o.Change(now, authority.Dismiss(words[1]))
+		} else {
+			err = remove(o, words[1], now, out)
 		}
-		err = o.Change(now, change)
 	case verb == "authority" && len(words) == 1:
 		err = o.AddAuthority(now)
 	case verb == "drop-authority" && len(words) == 1:
@@ -180,6 +180,15 @@ func trustCommand(ctx context.Context, args []string, out, progress io.Writer) e
 		return say(out, nil, "trust is of version %d in the safe. Carry %s to headquarters, and there: hq trust take trust.cose -dir DIR\n", o.Trust.Version, filepath.Join(*offline, trustFile))
 	}
 	return tellTrust(ctx, p, o.Trust, out)
+}
+
+// remove ends an operator's roles. What an administrator took away stands, and so nobody would look whether what they gave back has arrived: it is said.
+func remove(o *authority.Offline, name string, now time.Time, out io.Writer) error {
+	gave := slices.ContainsFunc(o.Trust.Grants, func(g wire.Grant) bool { return g.Name == name && g.Role == wire.RoleAdministrator })
+	if err := o.Change(now, authority.End(name, now)); err != nil || !gave {
+		return err
+	}
+	return say(out, nil, "attention: a kiosk that has not heard yet of a lockdown or disabling that %q ended, or of somebody whom %[1]q resumed, refuses that now: somebody in office signs it anew\n", name)
 }
 
 // openSafe opens the safe, here or on headquarters' own machine.
