@@ -15,7 +15,7 @@ var (
 	// ErrFull means that headquarters' disk has no room: nothing was taken in, and the same message can be taken in later.
 	ErrFull = errors.New("disk is full")
 	// ErrBroken means that a write failed: what the disk holds is unknown until the ledger is opened again.
-	ErrBroken = errors.New("ledger is broken")
+	ErrBroken = errors.New("a write failed: nothing is kept of this kiosk any more before hq serve is started again")
 	// ErrDamaged means that what the disk holds is not what was once verified: restore it from a backup.
 	ErrDamaged = errors.New("ledger is damaged")
 )

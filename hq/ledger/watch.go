@@ -86,8 +86,8 @@ func (l *Ledger) amend(id [32]byte, f func(*kept) (changed bool)) error {
 	}
 	l.mu.Unlock()
 	err := k.locked(l.options.Now(), func() error {
-		if errors.Is(k.folder.broken, os.ErrClosed) {
-			return os.ErrClosed
+		if k.folder.broken != nil { // what is not kept is not changed either: whoever reads the disk would see another ledger
+			return k.folder.broken
 		}
 		k.unsaved = f(&k.state) || k.unsaved
 		return nil

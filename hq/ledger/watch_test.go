@@ -99,6 +99,34 @@ func TestLift(t *testing.T) {
 	b.wantRings(t, "bad signature")
 }
 
+// After a write whose end is unknown nothing can be noted: whoever lifts an alarm is told so, and it stands open for all who look.
+func TestBrokenFolderTakesNoWord(t *testing.T) {
+	b := started(t)
+	b.mustRefuse(t, "a forgery", wire.Records{Checkpoint: []byte("nonsense")}, 10)
+	if err := b.Raise(b.id, AlarmGarbage, "words"); err != nil {
+		t.Fatal(err)
+	}
+	b.wantRings(t, "bad signature")
+	b.kiosks[b.id].folder.fail(errors.New("the disk said so"))
+	for what, err := range map[string]error{
+		"lift": b.Lift(b.id), "end": b.End(b.id, AlarmGarbage), "raise": b.Raise(b.id, AlarmFlood, "words"),
+	} {
+		if !errors.Is(err, ErrBroken) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	b.wantRings(t)
+	if s, err := b.Status(b.id); err != nil || len(s.Alarms) != 2 || !s.Alarms[0].Open() || !s.Alarms[1].Open() {
+		t.Errorf("in memory: %+v, %v", s.Alarms, err)
+	}
+	if err := b.Remove(b.id); err != nil {
+		t.Errorf("removed: %v", err)
+	}
+	if is := b.standing(t); is != "bad signature, garbage" {
+		t.Errorf("open: %s", is)
+	}
+}
+
 // A ledger that does not open is an alarm of its kiosk, where whoever reads finds it, and changes nothing else of the folder.
 func TestDamagedLedgerIsAnAlarm(t *testing.T) {
 	b := started(t)
