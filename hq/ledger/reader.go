@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -114,16 +113,9 @@ func (r *Reader) Alarms(kiosk string) ([]Alarm, error) {
 }
 
 func (r *Reader) state(kiosk string) (kept, error) {
-	var s kept
-	data, err := readBounded(r.path(kiosk), stateName, maxState)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
-	if err == nil {
-		err = wire.Overlay(data, &s)
-	}
+	s, err := loadState(r.path(kiosk))
 	if err != nil {
-		return kept{}, fmt.Errorf("read state of kiosk %s: %w", kiosk, err)
+		return s, fmt.Errorf("read state of kiosk %s: %w", kiosk, err)
 	}
 	return s, nil
 }

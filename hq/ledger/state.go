@@ -120,9 +120,9 @@ func (s signed) later(t signed) bool {
 	return t.none() || s.Size > t.Size || s.Size == t.Size && (s.Counter > t.Counter || s.Counter == t.Counter && s.clock(t) > 0)
 }
 
-// readState returns what is kept in a folder; the zero one when nothing is. Its checkpoints are verified again.
-func readState(dir string, k Kiosk) (kept, error) {
-	s := kept{Version: stateVersion}
+// loadState returns what is kept in a folder, whose checkpoints nobody has verified; the zero one, of version 0, when nothing is.
+func loadState(dir string) (kept, error) {
+	var s kept
 	data, err := readBounded(dir, stateName, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
@@ -130,9 +130,22 @@ func readState(dir string, k Kiosk) (kept, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := wire.Overlay(data, &s); err != nil || s.Version != stateVersion {
-		return s, fmt.Errorf("%w: state of version %d: %w", ErrDamaged, s.Version, err)
+	if err := wire.Overlay(data, &s); err != nil {
+		return kept{}, fmt.Errorf("%w: its state: %w", ErrDamaged, err)
 	}
+	if s.Version != stateVersion { // another program's: what it means is not known here, so it is not written over either
+		return kept{}, fmt.Errorf("%w: its state is of version %d, this program knows %d", ErrDamaged, s.Version, stateVersion)
+	}
+	return s, nil
+}
+
+// readState returns what is kept in a folder, to be written on. Its checkpoints are verified again.
+func readState(dir string, k Kiosk) (kept, error) {
+	s, err := loadState(dir)
+	if err != nil {
+		return s, err
+	}
+	s.Version = stateVersion
 	for _, c := range []*signed{&s.Covered, &s.Newest, &s.Clocked} {
 		if c.none() {
 			continue

@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +147,35 @@ func TestDamagedLedgerIsAnAlarm(t *testing.T) {
 	}
 	if is := b.standing(t); is != "damaged ledger" {
 		t.Errorf("open: %s", is)
+	}
+}
+
+// A state that another program wrote is not understood here: nobody writes over it, not even the alarm that says so, and whoever reads is told.
+func TestStateOfAnotherVersionStays(t *testing.T) {
+	b := started(t)
+	s := b.kiosks[b.id].state
+	s.Version = 2
+	if err := errors.Join(b.kiosks[b.id].folder.save(s), b.Remove(b.id)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("removed: %v", err)
+	}
+	was, err := os.ReadFile(filepath.Join(b.dir, b.name(), stateName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, status := b.Status(b.id)
+	_, alarms := (&Reader{b.dir}).Alarms(b.name())
+	for what, err := range map[string]error{
+		"add": b.Add(b.kiosk()), "raise": b.Raise(b.id, AlarmDamage, "words"), "lift": b.Lift(b.id), "status": status, "alarms": alarms,
+	} {
+		if !errors.Is(err, ErrDamaged) || !strings.HasSuffix(err.Error(), "its state is of version 2, this program knows 1") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if is, err := os.ReadFile(filepath.Join(b.dir, b.name(), stateName)); err != nil || !bytes.Equal(is, was) {
+		t.Errorf("%d bytes became %d: %v", len(was), len(is), err)
+	}
+	if list := b.all(t, Filter{Kind: kindAlarm}); len(list) != 1 || list[0].Alarm.Kind != AlarmDamage || !list[0].Alarm.Open() {
+		t.Errorf("whoever follows sees %v", list)
 	}
 }
 
