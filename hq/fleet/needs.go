@@ -92,7 +92,7 @@ func (f *Fleet) confirm(ctx context.Context, d *desk, now time.Time) error {
 	}
 	seq, link, err := f.applied(d)
 	if g := d.claimed; f.config.Ledger != nil && err == nil && (seq != g.Seq || seq > 0 && link != g.Head) {
-		err = fmt.Errorf("it is said to stand at command %d, and its signed records say %d", g.Seq, seq)
+		err = d.disputed(seq)
 	}
 	if err == nil {
 		return f.stood(ctx, d)
@@ -103,17 +103,34 @@ func (f *Fleet) confirm(ctx context.Context, d *desk, now time.Time) error {
 	return nil
 }
 
+// ErrUnheard means that where a kiosk stands is not known since headquarters was restored, and that a person's word does not make it known either.
+var ErrUnheard = errors.New("headquarters was restored and has not heard since where this kiosk stands: no person is handed on to it")
+
+// disputed says that a kiosk is said to stand elsewhere than its signed records say.
+func (d *desk) disputed(seq uint64) error {
+	return fmt.Errorf("it is said to stand at command %d, and its signed records say %d", d.claimed.Seq, seq)
+}
+
 // unconfirmed is called when a person takes a kiosk's word for where it stands: its records may be lost with the ledger, and say less than it does. Nobody's
-// word is taken for less than they say.
+// word is taken for less than they say: then, and where there is no word of it, the error is ErrUnheard.
 func (f *Fleet) unconfirmed(ctx context.Context, d *desk) error {
 	if d.restored == 0 {
 		return nil
 	}
 	seq, _, err := f.applied(d)
-	if g := d.claimed; err != nil || seq > g.Seq || g.Seq != d.greeting.Seq || g.Head != d.greeting.Head || !d.isOnline(f.config.Now()) {
-		return err
+	g := d.claimed
+	switch {
+	case err != nil:
+	case !d.isOnline(f.config.Now()):
+		err = ErrOffline
+	case seq > g.Seq:
+		err = d.disputed(seq)
+	case g.Seq != d.greeting.Seq || g.Head != d.greeting.Head:
+		err = fmt.Errorf("it is said to stand at command %d, which headquarters does not know", g.Seq)
+	default:
+		return f.stood(ctx, d)
 	}
-	return f.stood(ctx, d)
+	return fmt.Errorf("%w: %w", ErrUnheard, err)
 }
 
 // stood is called when it is known where a kiosk stands in its stream. It is called with the desk's lock held.

@@ -178,13 +178,15 @@ func (f *Fleet) Remove(ctx context.Context, name, why string) error {
 
 // Lift ends a quarantine and the alarms of a kiosk; of one that was removed or replaced, its alarms alone. Where the kiosk stands at a command that
 // headquarters never gave, it is quarantined again at its next greeting: see Adopt. Records that cannot be opened are tried again, and lifted is nothing while
-// that fails. An active kiosk that has not been heard since headquarters was restored counts as heard where it says that it stands.
+// that fails. An active kiosk that has not been heard since headquarters was restored counts as heard where it says that it stands; ErrUnheard, when that cannot
+// be: all else is done.
 func (f *Fleet) Lift(ctx context.Context, name string) error {
 	d, err := f.at(name)
 	if err != nil {
 		return err
 	}
 	defer d.mu.Unlock()
+	var unheard error
 	if d.kiosk.State == Active || d.kiosk.State == Quarantined {
 		if _, damaged := d.alarms[Damage]; damaged {
 			if err := f.meet(d.kiosk); err != nil {
@@ -192,8 +194,8 @@ func (f *Fleet) Lift(ctx context.Context, name string) error {
 			}
 		}
 		if d.kiosk.State == Active {
-			if err := f.unconfirmed(ctx, d); err != nil {
-				return err
+			if unheard = f.unconfirmed(ctx, d); unheard != nil && !errors.Is(unheard, ErrUnheard) {
+				return unheard
 			}
 		}
 		if err := f.shift(ctx, d, Active, ""); err != nil {
@@ -207,7 +209,10 @@ func (f *Fleet) Lift(ctx context.Context, name string) error {
 		}
 		defer f.Nudge()
 	}
-	return f.lift(ctx, d, slices.Collect(maps.Keys(d.alarms))...)
+	if err := f.lift(ctx, d, slices.Collect(maps.Keys(d.alarms))...); err != nil || unheard == nil {
+		return err
+	}
+	return fmt.Errorf("alarms of kiosk %q are lifted, and that is all: %w", name, unheard)
 }
 
 // Adopt has headquarters carry on from the command at which a quarantined kiosk stands by its own records, although it never gave it: after headquarters
@@ -241,7 +246,7 @@ func (f *Fleet) adopt(ctx context.Context, d *desk) error {
 		return err
 	}
 	if g := d.claimed; g.Seq != seq || g.Head != link {
-		return fmt.Errorf("it is said to stand at command %d, and its signed records say %d: wait a minute for them, or look at the broker", g.Seq, seq)
+		return fmt.Errorf("%w: wait a minute for them, or look at the broker", d.disputed(seq))
 	}
 	if err := f.stand(ctx, d, seq, link, head); err != nil {
 		return err

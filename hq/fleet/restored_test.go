@@ -254,9 +254,20 @@ func TestForgedGreetingEndsNoWaitingAfterARestore(t *testing.T) {
 	k.mu.Unlock()
 	k.sign(ledger)
 	h.markRestored(k)
-	h.waitsAt(k, old)
-	if err := h.fleet.Lift(t.Context(), k.name); err != nil { // which takes no word for less than it has signed for
+	d, err := h.fleet.at(k.name)
+	if err != nil {
 		t.Fatal(err)
+	}
+	h.fleet.alarm(t.Context(), d, Garbage, "words")
+	d.mu.Unlock()
+	if err := h.fleet.Lift(t.Context(), k.name); !errors.Is(err, ErrUnheard) || !errors.Is(err, ErrOffline) {
+		t.Errorf("before it greets a person has it heard: %v", err)
+	}
+	wantAlarms(t, h, k)
+	h.waitsAt(k, old)
+	// Nobody's word is taken for less than it has signed for.
+	if err := h.fleet.Lift(t.Context(), k.name); !errors.Is(err, ErrUnheard) || !strings.HasSuffix(err.Error(), "it is said to stand at command 1, and its signed records say 7") {
+		t.Errorf("lifted: %v", err)
 	}
 	h.waitsAt(k, old)
 	h.waitsAt(k, wire.Greeting{Exchange: 1, Boot: 1, Door: "front"}) // upon which it is sent a command, and greets

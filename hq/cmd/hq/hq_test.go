@@ -26,6 +26,7 @@ import (
 	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/hq/extract"
 	"github.com/lintel-access/lintel/hq/hatch"
+	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
@@ -299,9 +300,20 @@ func TestLifeOfAHouse(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.must("restore", s.file("backup"), "-dir", s.dir)
+	l, err := ledger.Open(filepath.Join(s.dir, ledger.Folder), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Raise(id, ledger.AlarmFork, "two histories"), l.Close()); err != nil {
+		t.Fatal(err)
+	}
 	s.serve()
-	if k := s.kiosks(); len(k) != 1 || k[0].State != "active" || k[0].Head != 3 {
+	if k := s.kiosks(); len(k) != 1 || k[0].State != "active" || k[0].Head != 3 || len(k[0].Alarms) != 1 {
 		t.Errorf("after the restore %+v", k)
+	}
+	s.refused("no person is handed on to it: kiosk is not connected", "kiosk", "lift", "front", "-dir", s.dir)
+	if k := s.kiosks(); len(k[0].Alarms) != 0 {
+		t.Errorf("not lifted: %v", k[0].Alarms)
 	}
 }
 

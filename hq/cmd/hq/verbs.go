@@ -225,14 +225,15 @@ func (s *served) state(ctx context.Context, q stateRequest) (any, error) {
 // lift ends what a person has judged: the fleet's alarms and those of the records. When that was stands beside each; there is nobody to name but this account.
 func (s *served) lift(ctx context.Context, name string) error {
 	f := s.fleet.Load()
-	if err := f.Lift(ctx, name); err != nil {
-		return err
+	lifted := f.Lift(ctx, name)
+	if lifted != nil && !errors.Is(lifted, fleet.ErrUnheard) { // after that one alone all else is done
+		return lifted
 	}
 	id, err := f.ID(name)
 	if err == nil {
 		err = s.records.Lift(id)
 	}
-	return err
+	return errors.Join(lifted, err)
 }
 
 func (s *served) replace(ctx context.Context, q replaceRequest) (any, error) {
