@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -62,4 +63,27 @@ func TestAlarmsAreShown(t *testing.T) {
 	}
 	s.must("kiosk", "lift", name, "-dir", s.dir)
 	shows(0)
+}
+
+// The fleet and the ledger keep alarms each for itself, and may part: whatever stands with one of them is listed, once.
+//
+// Control: G5
+func TestEveryAlarmIsListedOnce(t *testing.T) {
+	kinds := []ledger.AlarmKind{ledger.AlarmFork, ledger.AlarmDamage, ledger.AlarmLost, ledger.AlarmDamage + 1}
+	var proven ledger.Status
+	for _, k := range kinds {
+		proven.Alarms = append(proven.Alarms, ledger.Alarm{Kind: k, Text: "words"})
+	}
+	proven.Alarms = append(proven.Alarms, ledger.Alarm{Kind: ledger.AlarmFlood, Ended: 1})
+	for _, own := range [][]fleet.Alarm{nil, {{Kind: fleet.Lost}, {Kind: fleet.Damage}}} {
+		list := strings.Join(show(fleet.Overview{Alarms: own}, proven).Alarms, "\n")
+		for _, k := range kinds {
+			if strings.Count(list, k.String()+" since") != 1 {
+				t.Errorf("with %d of the fleet's, %q is not there once:\n%s", len(own), k, list)
+			}
+		}
+		if strings.Contains(list, ledger.AlarmFlood.String()) {
+			t.Errorf("one that is over is listed:\n%s", list)
+		}
+	}
 }

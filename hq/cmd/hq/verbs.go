@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lintel-access/lintel/access"
@@ -193,8 +194,10 @@ func show(o fleet.Overview, proven ledger.Status) shown {
 	for _, a := range o.Alarms {
 		since(a.Kind, time.Unix(a.At, 0), a.Text)
 	}
+	beside := found()
 	for _, a := range proven.Alarms {
-		if a.Open() && a.Kind < ledger.AlarmStranger { // the others are the fleet's own
+		own := slices.ContainsFunc(o.Alarms, func(b fleet.Alarm) bool { return beside[b.Kind] == a.Kind })
+		if a.Open() && !own {
 			since(a.Kind, time.UnixMilli(a.Since), a.Text)
 		}
 	}
