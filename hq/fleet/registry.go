@@ -203,11 +203,9 @@ func (f *Fleet) Lift(ctx context.Context, name string) error {
 		}
 	}
 	if _, lost := d.alarms[Lost]; lost { // what was lost may be back, or what is new may stand where it was
-		d.kiosk.Queue = 0
-		if err := f.save(ctx, d); err != nil {
+		if err := f.handAll(ctx, d); err != nil {
 			return err
 		}
-		defer f.Nudge()
 	}
 	if err := f.lift(ctx, d, slices.Collect(maps.Keys(d.alarms))...); err != nil || unheard == nil {
 		return err

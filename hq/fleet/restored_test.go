@@ -123,39 +123,74 @@ func TestLinkGivesUp(t *testing.T) {
 	}
 }
 
-// People who are gone from many commands of a stream have the others handed on anew once, not once for each command.
-func TestMendingHandsOnOnce(t *testing.T) {
-	const people = 90
-	h := newHouse(t, false)
-	k := h.introduce("front")
-	h.shelf.mu.Lock()
-	for len(h.shelf.queue) < people {
-		h.shelf.mu.Unlock()
-		ref := h.enrolment(byte(len(h.shelf.queue)))
-		h.shelf.mu.Lock()
-		h.shelf.queue = append(h.shelf.queue, ref)
+// queued has headquarters know so many orders for all, and hand them on to a kiosk.
+func (h *house) queued(k *double, people int) (queue [][32]byte) {
+	h.t.Helper()
+	for n := range people {
+		queue = append(queue, h.enrolment(byte(n)))
 	}
-	queue := h.shelf.queue
+	h.shelf.mu.Lock()
+	h.shelf.queue = queue
 	h.shelf.mu.Unlock()
 	h.fleet.Nudge()
-	h.within(k, "everybody", func(o Overview) bool { return o.Queue == people })
-	for n := 0; n < people; n += 3 { // one of each command
-		h.shelf.destroy(queue[n])
-	}
+	h.within(k, "everybody", func(o Overview) bool { return o.Queue == uint64(people) })
+	return queue
+}
+
+// givenOnce has a kiosk come, and holds headquarters to giving it so many people, each once.
+func (h *house) givenOnce(k *double, people int) {
+	h.t.Helper()
 	k.listen()
 	k.greet()
 	h.within(k, "all that is left", func(o Overview) bool {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		return len(k.orders) == people*2/3 && o.Queue == people && o.Head == k.seq
+		return len(k.orders) == people && o.Queue == uint64(len(h.shelf.queue)) && o.Head == k.seq
 	})
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for ref, n := range k.orders {
 		if n > 1 {
-			t.Fatalf("order %x came %d times, in a stream of %d", ref[:4], n, k.seq)
+			h.t.Fatalf("order %x came %d times, in a stream of %d", ref[:4], n, k.seq)
 		}
 	}
+}
+
+// People who are gone from many commands of a stream have the others handed on anew once, not once for each command.
+func TestMendingHandsOnOnce(t *testing.T) {
+	const people = 90
+	h := newHouse(t, false)
+	k := h.introduce("front")
+	queue := h.queued(k, people)
+	for n := 0; n < people; n += 3 { // one of each command
+		h.shelf.destroy(queue[n])
+	}
+	h.givenOnce(k, people*2/3)
+}
+
+// A lift that hands everybody on again does it once, too: the commands whose orders are lost are in the stream before it.
+func TestLiftHandsOnOnce(t *testing.T) {
+	const people = 30
+	h := newHouse(t, false)
+	k := h.introduce("front")
+	queue := h.queued(k, people)
+	h.shelf.mu.Lock()
+	for n := 0; n < people; n += 3 {
+		delete(h.shelf.held, queue[n])
+	}
+	h.shelf.mu.Unlock()
+	d, err := h.fleet.at(k.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := d.head.Seq
+	h.fleet.alarm(t.Context(), d, Lost, "words")
+	d.mu.Unlock()
+	if err := h.fleet.Lift(t.Context(), k.name); err != nil {
+		t.Fatal(err)
+	}
+	h.within(k, "everybody again", func(o Overview) bool { return o.Queue == people && o.Head > before })
+	h.givenOnce(k, people*2/3)
 }
 
 // A kiosk that turns out to have what could not be read for it waits for nothing.
