@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +36,8 @@ const (
 	retry         = 2 * time.Second
 	// hearing is how long servers have to say which connections of a kiosk they hold.
 	hearing = time.Second
+	// atOnce is how many kiosks they are asked about at the same time: headquarters starts with all that were ever removed.
+	atOnce = 64
 )
 
 // Cluster is a house's own NATS servers: they carry messages of kiosks, and ask headquarters who may connect, as the broker inside hq serve does.
@@ -243,21 +247,30 @@ func (n *Cluster) sweep() {
 		case <-n.kicked:
 		case <-t.C:
 		}
-		n.ridding.Lock()
-		names := make([]string, 0, len(n.unwanted))
-		for name := range n.unwanted {
-			names = append(names, name)
-		}
-		n.ridding.Unlock()
-		for _, name := range names {
+		n.ridAll()
+	}
+}
+
+// ridAll looks once for everybody who is unwanted, at so many at the same time: a server that does not answer holds each of them up.
+func (n *Cluster) ridAll() {
+	n.ridding.Lock()
+	names := slices.Collect(maps.Keys(n.unwanted))
+	n.ridding.Unlock()
+	room := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	for _, name := range names {
+		room <- struct{}{}
+		all.Go(func() {
+			defer func() { <-room }()
 			if n.ctx.Err() != nil || !n.rid(name) {
-				continue
+				return
 			}
 			n.ridding.Lock()
+			defer n.ridding.Unlock()
 			delete(n.unwanted, name)
-			n.ridding.Unlock()
-		}
+		})
 	}
+	all.Wait()
 }
 
 // rid ends the connections of a kiosk that servers tell of, and reports whether all have said that they hold none.

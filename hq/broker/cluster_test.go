@@ -311,6 +311,22 @@ func TestClusterOutlivesAServer(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("the kiosk got nothing")
 	}
+
+	// Nobody who was ever removed is forgotten while a server may hold one, and one after the other would wait for it.
+	const removed = 100
+	for i := range removed {
+		n.Kick(name(100 + i))
+	}
+	began := time.Now()
+	n.ridAll()
+	if took := time.Since(began); took > removed*hearing/5 {
+		t.Errorf("a look at %d kiosks takes %v", removed, took)
+	}
+	n.ridding.Lock()
+	defer n.ridding.Unlock()
+	if len(n.unwanted) != removed {
+		t.Errorf("%d of %d are still unwanted", len(n.unwanted), removed)
+	}
 }
 
 func TestSettingsThatCannotBe(t *testing.T) {
