@@ -215,11 +215,16 @@ func (n *Cluster) Send(ctx context.Context, kiosk string, envelope []byte) error
 
 // judged is Admit. Who is let in is no longer unwanted.
 func (n *Cluster) judged(name string, certificate *x509.Certificate) error {
+	if err := n.config.Admit(name, certificate); err != nil {
+		return err
+	}
+	n.ridding.Lock()
+	delete(n.unwanted, name)
+	n.ridding.Unlock()
+	// Once more: of whoever was barred in between, the Kick has just been forgotten.
 	err := n.config.Admit(name, certificate)
-	if err == nil {
-		n.ridding.Lock()
-		delete(n.unwanted, name)
-		n.ridding.Unlock()
+	if err != nil {
+		n.Kick(name)
 	}
 	return err
 }

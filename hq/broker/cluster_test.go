@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
-	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -322,46 +320,18 @@ func TestClusterOutlivesAServer(t *testing.T) {
 	if took := time.Since(began); took > removed*hearing/5 {
 		t.Errorf("a look at %d kiosks takes %v", removed, took)
 	}
+	for i := range removed {
+		if !n.isUnwanted(name(100 + i)) {
+			t.Fatalf("kiosk %d is forgotten although one server was not asked", i)
+		}
+	}
+}
+
+func (n *Cluster) isUnwanted(kiosk string) bool {
 	n.ridding.Lock()
 	defer n.ridding.Unlock()
-	if len(n.unwanted) != removed {
-		t.Errorf("%d of %d are still unwanted", len(n.unwanted), removed)
-	}
-}
-
-func TestSettingsThatCannotBe(t *testing.T) {
-	for what, f := range map[string]func() ([]string, error){
-		"no key":        func() ([]string, error) { return Settings(ClusterKey{}, []string{"a"}, "/x") },
-		"two servers":   func() ([]string, error) { return Settings(NewClusterKey(), []string{"a", "b"}, "/x") },
-		"a quote":       func() ([]string, error) { return Settings(NewClusterKey(), []string{`a"`}, "/x") },
-		"a folder's":    func() ([]string, error) { return Settings(NewClusterKey(), []string{"a"}, "/x\ny") },
-		"no folder":     func() ([]string, error) { return Settings(NewClusterKey(), []string{"a"}, "") },
-		"an empty name": func() ([]string, error) { return Settings(NewClusterKey(), []string{""}, "/x") },
-		"a port":        func() ([]string, error) { return Settings(NewClusterKey(), []string{"a:8883"}, "/x") },
-		"a path":        func() ([]string, error) { return Settings(NewClusterKey(), []string{"../a"}, "/x") },
-		"a folder":      func() ([]string, error) { return Settings(NewClusterKey(), []string{".."}, "/x") },
-		"brackets":      func() ([]string, error) { return Settings(NewClusterKey(), []string{"[::1]"}, "/x") },
-		"one twice":     func() ([]string, error) { return Settings(NewClusterKey(), []string{"a", "b", "A."}, "/x") },
-		"an address twice": func() ([]string, error) {
-			return Settings(NewClusterKey(), []string{"::1", "b", "0:0:0:0:0:0:0:1"}, "/x")
-		},
-	} {
-		if files, err := f(); err == nil {
-			t.Errorf("%s: %d settings", what, len(files))
-		}
-	}
-}
-
-func TestSettingsOfAddresses(t *testing.T) {
-	files, err := Settings(NewClusterKey(), []string{"fd00::1", "192.0.2.1", "c.example"}, "/x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, route := range []string{"@[fd00::1]:6222\"", "@192.0.2.1:6222\"", "@c.example:6222\""} {
-		if !strings.Contains(files[0], route) {
-			t.Errorf("no route to %s", route)
-		}
-	}
+	_, is := n.unwanted[kiosk]
+	return is
 }
 
 // Servers are set up anew, with nothing of what they stored, while headquarters runs: it makes what it needs there, and hears kiosks again.
@@ -386,6 +356,11 @@ func TestClusterComesBackEmpty(t *testing.T) {
 	}()
 	c.servers[0].Shutdown()
 	c.servers[0].WaitForShutdown()
+	n.Kick(name(9))
+	n.ridAll()
+	if !n.isUnwanted(name(9)) {
+		t.Error("a removed kiosk is forgotten although no server was asked")
+	}
 	if err := os.RemoveAll(filepath.Join(filepath.Dir(c.files[0]), "data")); err != nil {
 		t.Fatal(err)
 	}
@@ -406,6 +381,9 @@ func TestClusterComesBackEmpty(t *testing.T) {
 			kiosk.Disconnect(0)
 			if s, err := n.js.Stream(t.Context(), messageStream); err != nil || s.CachedInfo().Config.MaxMsgsPerSubject != waiting {
 				t.Errorf("kiosks may fill the servers' disks: %v", err) // the listener makes it without a limit
+			}
+			if n.ridAll(); n.isUnwanted(name(9)) {
+				t.Error("the server holds no connection of the removed kiosk, and is asked for ever")
 			}
 			return
 		case <-time.After(500 * time.Millisecond):
@@ -434,24 +412,5 @@ func TestBeginsAgainWithoutRemains(t *testing.T) {
 	}
 	if _, err := old.Next(jetstream.NextMaxWait(time.Second)); !errors.Is(err, jetstream.ErrMsgIteratorClosed) {
 		t.Errorf("the old messages say %v", err)
-	}
-}
-
-// Who is barred while it connects loses every connection that it has, as by Kick of the whole.
-func TestBarredWhileItConnectsLosesAll(t *testing.T) {
-	h := newHouse(t)
-	asked, kicked := 0, ""
-	g := gate{clients: map[string]connection{}, log: quiet(), kick: func(kiosk string) { kicked += kiosk }, admit: func(string, *x509.Certificate) error {
-		if asked++; asked > 1 {
-			return errors.New("barred")
-		}
-		return nil
-	}}
-	r := &jwt.AuthorizationRequestClaims{}
-	r.ClientInformation.Type, r.ClientInformation.MQTT = "mqtt", name(1)
-	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.certificate(name(1)).Certificate[0]})
-	r.TLS = &jwt.ClientTLS{VerifiedChains: []jwt.StringList{{string(chain)}}}
-	if _, err := g.judge(r); err == nil || kicked != name(1) {
-		t.Errorf("%v, kicked %q", err, kicked)
 	}
 }
