@@ -111,7 +111,7 @@ type follower struct {
 	seen  []Alarm
 	door  string   // by the newest record that is vouched for
 	doors []string // by all of them so far, each once
-	hurt  *Alarm   // its folder cannot be read; nil: it can
+	hurt  *Alarm   // its folder cannot be read, or, when it is over, could not; nil: it always could
 }
 
 // maxDoors is how many doors of one kiosk are remembered. No kiosk moves as often: the alarms of one that names more are everybody's.
@@ -189,20 +189,21 @@ func (f *follower) records(ctx context.Context, vouchedAlone bool, give func(Eve
 	return nil
 }
 
-// alarms gives what has changed about them. What cannot be read, whoever writes the ledger may not have met yet: then it is an alarm of this reader's own.
+// alarms gives what has changed about them. What cannot be read, whoever writes the ledger may not have met yet: then it is an alarm of this reader's own,
+// until it can be read, or whoever writes has an alarm of it.
 func (f *follower) alarms(damage error, give func(Event) error) {
 	list, err := f.from.Alarms(f.name)
 	damage = errors.Join(damage, err)
 	known := slices.ContainsFunc(list, func(a Alarm) bool { return a.Kind == AlarmDamage && a.Open() })
-	switch {
-	case damage == nil || known:
-		f.hurt = nil
-	case f.hurt == nil:
-		now := time.Now().UnixMilli()
+	hurt, now := damage != nil && !known, time.Now().UnixMilli()
+	switch was := f.hurt != nil && f.hurt.Open(); {
+	case hurt && !was:
 		f.hurt = &Alarm{Kind: AlarmDamage, Since: now, Last: now, Text: damage.Error(), Count: 1}
+	case was && !hurt:
+		f.hurt.Ended = now
 	}
 	if f.hurt != nil {
-		list = append(list, *f.hurt)
+		list = append([]Alarm{*f.hurt}, list...) // before that of whoever writes, which may be of the same kind
 	}
 	for _, a := range list {
 		if slices.ContainsFunc(f.seen, func(b Alarm) bool { return a.Kind == b.Kind && a.Since == b.Since && a.Ended == b.Ended }) {

@@ -216,6 +216,52 @@ func TestDamagedFolderHidesNoOther(t *testing.T) {
 	}
 }
 
+// What a reader could not read ends when it can, and when whoever writes the ledger has an alarm of it: each is said once.
+func TestReadersOwnAlarmEnds(t *testing.T) {
+	b := started(t)
+	f := &follower{name: b.name(), from: &Reader{b.dir}, shown: map[uint64][32]byte{}}
+	f.skip(time.Time{})
+	says := func(when, want string) {
+		t.Helper()
+		for _, want := range []string{want, ""} {
+			var said []string
+			if err := f.poll(t.Context(), Filter{Kind: kindAlarm}, func(e Event) error {
+				said = append(said, e.Alarm.Kind.String()+map[bool]string{false: " over"}[e.Alarm.Open()])
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if is := strings.Join(said, ", "); is != want {
+				t.Errorf("%s: %q, want %q", when, is, want)
+			}
+		}
+	}
+	segment := b.kiosks[b.id].folder.path(segmentName(0))
+	spoil := func() {
+		t.Helper()
+		if err := errors.Join(os.Rename(segment, segment+".away"), os.Mkdir(segment, 0o700)); err != nil { // what cannot be read
+			t.Fatal(err)
+		}
+		f.at = reading{dir: f.at.dir}
+	}
+	says("whole", "")
+	for range 2 {
+		spoil()
+		says("damaged", "damaged ledger")
+		if err := errors.Join(os.Remove(segment), os.Rename(segment+".away", segment)); err != nil {
+			t.Fatal(err)
+		}
+		says("mended", "damaged ledger over")
+		time.Sleep(2 * time.Millisecond) // the next one is another by its time
+	}
+	spoil()
+	says("damaged again", "damaged ledger")
+	if err := b.Raise(b.id, AlarmDamage, "words"); err != nil {
+		t.Fatal(err)
+	}
+	says("whoever writes says so", "damaged ledger over, damaged ledger")
+}
+
 // What is noted about a kiosk while its records are being opened is not lost, and neither is what was to be noted when it was removed.
 func TestAlarmBesideAddAndRemove(t *testing.T) {
 	b := started(t)
