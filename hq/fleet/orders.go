@@ -172,14 +172,23 @@ func (f *Fleet) loadClear(ctx context.Context) error {
 // ahead is how far the clock of whoever signs may be ahead of this machine's. A version is the time in ms, and rules until there is a higher one.
 const ahead = 5 * time.Minute
 
-// judge verifies an order by the Trust in force.
-func (f *Fleet) judge(envelope []byte, audience [32]byte) (kind wire.Kind, s state, err error) {
+// judge verifies an order by the Trust in force now.
+func (f *Fleet) judge(envelope []byte, audience [32]byte) (wire.Kind, state, error) {
+	now := f.config.Now()
+	kind, s, err := f.opened(envelope, now.Unix(), audience)
+	if most := uint64(max(0, now.Add(ahead).UnixMilli())); err == nil && s.version > most {
+		err = fmt.Errorf("its version is %d, which lies beyond %s: nothing that is signed before then could end it. Set the clock of whoever signed it, or of this machine", s.version, now.UTC().Format(time.DateTime))
+	}
+	return kind, s, err
+}
+
+// opened verifies an order for one of these audiences, by somebody whom the Trust grants it at a time in Unix seconds; at 0, by a grant that has ended, too.
+func (f *Fleet) opened(envelope []byte, at int64, audiences ...[32]byte) (kind wire.Kind, s state, err error) {
 	claim, err := wire.Peek(envelope)
 	if err != nil {
 		return 0, s, err
 	}
-	now := f.config.Now()
-	g, err := f.server.Load().Trust.Grant(claim.Key, claim.Kind, now.Unix())
+	g, err := f.server.Load().Trust.Grant(claim.Key, claim.Kind, at)
 	if err != nil {
 		return 0, s, err
 	}
@@ -187,9 +196,11 @@ func (f *Fleet) judge(envelope []byte, audience [32]byte) (kind wire.Kind, s sta
 	if err != nil {
 		return 0, s, err
 	}
-	s, err = verified(claim.Kind, envelope, key, audience)
-	if most := uint64(max(0, now.Add(ahead).UnixMilli())); err == nil && s.version > most {
-		err = fmt.Errorf("its version is %d, which lies beyond %s: nothing that is signed before then could end it. Set the clock of whoever signed it, or of this machine", s.version, now.UTC().Format(time.DateTime))
+	err = errors.New("an order for nobody")
+	for _, a := range audiences {
+		if s, err = verified(claim.Kind, envelope, key, a); err == nil {
+			break
+		}
 	}
 	return claim.Kind, s, err
 }
@@ -235,46 +246,27 @@ func (f *Fleet) outnumbered(ctx context.Context, d *desk, envelope []byte) (*[32
 	if err != nil || claim.Kind != wire.KindLockdown && claim.Kind != wire.KindDisable {
 		return nil, err
 	}
-	version, known := f.versionOf(envelope, d.kiosk.ID)
+	_, own, err := f.opened(envelope, 0, wire.Fleet(), d.kiosk.ID)
+	if err != nil { // nobody believes it, and no kiosk takes it
+		return nil, nil
+	}
 	for _, of := range []string{"", d.name + "."} {
 		s, err := f.stateOf(ctx, of+claim.Kind.String())
 		if err != nil {
 			return nil, err
 		}
-		if !known || s.version <= version {
+		if s.version <= own.version {
 			continue
 		}
 		later, err := f.store.Get(ctx, orderKey(s.ref))
 		if err != nil {
 			return nil, err
 		}
-		if _, believed := f.versionOf(later.Data, d.kiosk.ID); believed {
+		if _, _, err := f.opened(later.Data, 0, wire.Fleet(), d.kiosk.ID); err == nil {
 			return &s.ref, nil
 		}
 	}
 	return nil, nil
-}
-
-// versionOf is the version of a lockdown or disabling for all or for one kiosk; known is false where the Trust has no grant for it, not even one that has ended.
-func (f *Fleet) versionOf(envelope []byte, kiosk [32]byte) (version uint64, known bool) {
-	claim, err := wire.Peek(envelope)
-	if err != nil {
-		return 0, false
-	}
-	g, err := f.server.Load().Trust.Grant(claim.Key, claim.Kind, 0)
-	if err != nil {
-		return 0, false
-	}
-	key, err := wire.ParseKey(g.Key)
-	if err != nil {
-		return 0, false
-	}
-	for _, audience := range [][32]byte{wire.Fleet(), kiosk} {
-		if s, err := verified(claim.Kind, envelope, key, audience); err == nil {
-			return s.version, true
-		}
-	}
-	return 0, false
 }
 
 // sealTo is the kiosk's key for sealed content, if the kiosk still has the one that headquarters knows.
