@@ -7,11 +7,20 @@ import (
 	"os"
 )
 
-// Read reads to the end what may have at most so many bytes. name is for the error.
+// TooLarge is the error about what has more bytes than it may have.
+type TooLarge struct {
+	Name string
+	Most int64 // bytes
+}
+
+// Error is the sentence about it.
+func (e TooLarge) Error() string { return fmt.Sprintf("%q is larger than %d bytes", e.Name, e.Most) }
+
+// Read reads to the end what may have at most so many bytes; TooLarge, if it has more. name is for the error.
 func Read(r io.Reader, name string, most int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && int64(len(data)) > most {
-		return nil, fmt.Errorf("%q is larger than %d bytes", name, most)
+		return nil, TooLarge{name, most}
 	}
 	return data, err
 }

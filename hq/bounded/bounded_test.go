@@ -23,7 +23,8 @@ func TestFile(t *testing.T) {
 			t.Errorf("%d bytes: %d read, %v", len(text), len(data), err)
 		}
 	}
-	if _, err := File("/dev/zero", 1<<16); err == nil {
-		t.Error("a file without an end was read")
+	_, err := File("/dev/zero", 1<<16)
+	if e, large := errors.AsType[TooLarge](err); !large || e.Most != 1<<16 || err.Error() != `"/dev/zero" is larger than 65536 bytes` {
+		t.Errorf("a file without an end: %v", err)
 	}
 }

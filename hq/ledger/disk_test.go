@@ -159,6 +159,8 @@ func TestDamageIsSaid(t *testing.T) {
 		"the header":               {segmentName(0), func(b []byte) []byte { b[3] ^= 1; return b }},
 		"the state":                {stateName, func(b []byte) []byte { b[len(b)/2] ^= 1; return b }},
 		"the key":                  {keyName, func(b []byte) []byte { b[len(b)/2] ^= 1; return b }},
+		"too large a state":        {stateName, func(b []byte) []byte { return append(b, make([]byte, maxState)...) }},
+		"too large a key":          {keyName, func(b []byte) []byte { return append(b, make([]byte, maxKeyFile)...) }},
 	} {
 		t.Run(what, func(t *testing.T) {
 			b := started(t)

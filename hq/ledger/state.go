@@ -170,9 +170,13 @@ func (f *folder) save(s kept) error {
 	return f.replace(stateName, data)
 }
 
-// readBounded reads a file of a kiosk's folder.
+// readBounded reads a file of a kiosk's folder. One that is larger than the ledger writes it is damaged.
 func readBounded(dir, name string, most int64) ([]byte, error) {
-	return bounded.File((&folder{dir: dir}).path(name), most)
+	data, err := bounded.File((&folder{dir: dir}).path(name), most)
+	if _, large := errors.AsType[bounded.TooLarge](err); large {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return data, err
 }
 
 // trusts takes over what the record of a trust document says (EVENTS, 1107).
