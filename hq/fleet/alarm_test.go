@@ -57,6 +57,14 @@ func TestDamagedRecordsOfOneKiosk(t *testing.T) {
 	h, s := newSignedHouse(t)
 	damaged, other := h.introduce("a"), h.introduce("b")
 	s.hurt[damaged.id] = fmt.Errorf("%w: record 7", ErrDamage)
+	told := 0
+	c := h.fleet.config
+	c.Alarm = func([32]byte, Alarm, bool) { told++ }
+	for n := range 2 { // raised, and again at the start while it stands
+		if _, err := Open(t.Context(), c); err != nil || told != n+1 {
+			t.Errorf("start %d: told %d times, %v", n, told, err)
+		}
+	}
 	h.restart()
 	other.listen()
 	other.greet()

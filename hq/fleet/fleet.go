@@ -138,11 +138,11 @@ func Open(ctx context.Context, c Config) (*Fleet, error) {
 		return nil, fmt.Errorf("open fleet: %w", err)
 	}
 	for _, d := range f.desks {
+		for _, a := range d.alarms { // before those that are raised now, which ring by themselves
+			f.ring(d, a, true)
+		}
 		if err := f.introduceAgain(ctx, d); err != nil {
 			return nil, fmt.Errorf("open fleet: %w", err)
-		}
-		for _, a := range d.alarms {
-			f.ring(d, a, true)
 		}
 	}
 	return f, nil
