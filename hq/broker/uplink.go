@@ -1,5 +1,5 @@
-// Package broker carries bytes between headquarters and its kiosks, and knows nothing of what they mean. It has two ways: the broker inside hq serve
-// (Start), which is the rule, and somebody else's (Dial), for houses that have one.
+// Package broker carries bytes between headquarters and its kiosks, and knows nothing of what they mean. It has three ways: the broker inside hq serve
+// (Start), which is the rule; a house's own NATS servers, which ask headquarters who may connect (Join); and somebody else's MQTT broker (Dial).
 //
 // A broker is not believed. What it can do is lose, delay, repeat and reorder; what arrives is judged by those who understand it.
 package broker
