@@ -160,6 +160,7 @@ func (n *Cluster) Receive(ctx context.Context) (Message, error) {
 	for {
 		m, err := n.carrier.Receive(ctx)
 		if err == nil || ctx.Err() != nil || n.ctx.Err() != nil {
+			m.Stored = time.Time{} // by the clock of another machine: one that is wrong has no kiosk count as away
 			return m, err
 		}
 		n.log.Warn("messages of kiosks interrupted", "error", err)

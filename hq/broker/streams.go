@@ -105,7 +105,11 @@ func (c *carrier) Receive(ctx context.Context) (Message, error) {
 			}
 			continue
 		}
-		return Message{Kiosk: name, Data: m.Data(), Ack: m.Ack}, nil
+		message := Message{Kiosk: name, Data: m.Data(), Ack: m.Ack}
+		if about, err := m.Metadata(); err == nil {
+			message.Stored = about.Timestamp
+		}
+		return message, nil
 	}
 }
 

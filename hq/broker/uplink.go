@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -17,6 +18,8 @@ import (
 type Message struct {
 	Kiosk string // name
 	Data  []byte // at most wire.MaxMessage
+	// Stored is when the broker took it, by this machine's clock; zero: nobody here can tell.
+	Stored time.Time
 	// Ack tells the broker that the message need not be kept. Until then it comes again, after a restart as well.
 	Ack func() error
 }

@@ -192,12 +192,13 @@ func conforms(t *testing.T, h *house, address func() string, u Uplink, restart f
 
 	// What was not acknowledged comes again after headquarters has started anew.
 	publish(t, a, wire.Up(one), []byte("twice"))
-	if m := receive(t, u); string(m.Data) != "twice" {
-		t.Fatalf("got %q", m.Data)
+	first := receive(t, u)
+	if _, same := u.(*Embedded); string(first.Data) != "twice" || same == first.Stored.IsZero() || time.Since(first.Stored) > time.Minute && same {
+		t.Fatalf("got %q, stored %v", first.Data, first.Stored)
 	}
 	u = restart()
-	if m := receive(t, u); string(m.Data) != "twice" || m.Kiosk != one {
-		t.Errorf("got %q of %q", m.Data, m.Kiosk)
+	if m := receive(t, u); string(m.Data) != "twice" || m.Kiosk != one || !m.Stored.Equal(first.Stored) {
+		t.Errorf("got %q of %q, stored %v and then %v", m.Data, m.Kiosk, first.Stored, m.Stored)
 	} else if err := m.Ack(); err != nil {
 		t.Error(err)
 	}

@@ -80,6 +80,7 @@ type Config struct {
 // Fleet is headquarters' side of all kiosks. Its methods may be called by several goroutines.
 type Fleet struct {
 	config Config
+	begun  time.Time
 	store  Store
 	server atomic.Pointer[authority.Server]
 	policy atomic.Pointer[inForce]
@@ -96,7 +97,7 @@ type Fleet struct {
 
 // Open reads the fleet's state. Run serves it.
 func Open(ctx context.Context, c Config) (*Fleet, error) {
-	f := &Fleet{config: c, store: c.Store, desks: map[string]*desk{}, nudge: make(chan struct{}, 1)}
+	f := &Fleet{config: c, begun: c.Now(), store: c.Store, desks: map[string]*desk{}, nudge: make(chan struct{}, 1)}
 	f.server.Store(c.Server)
 	if f.config.Exchange == nil {
 		f.config.Exchange = func(kiosk [32]byte, attestation, release []byte, e wire.Exchange) ([]byte, error) {
@@ -327,7 +328,7 @@ func (f *Fleet) serve(ctx context.Context, d *desk, line <-chan broker.Message, 
 				d.mu.Unlock()
 				d.flooded.Store(false)
 			}
-			f.hear(ctx, d, m.Data)
+			f.hear(ctx, d, m)
 			<-room
 			waiting.Add(-int64(len(m.Data)))
 			f.acknowledge(m)

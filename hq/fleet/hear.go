@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/hq/authority"
+	"github.com/lintel-access/lintel/hq/broker"
 	"github.com/lintel-access/lintel/sync/wire"
 )
 
 // hear deals with one message of a kiosk.
-func (f *Fleet) hear(ctx context.Context, d *desk, data []byte) {
+func (f *Fleet) hear(ctx context.Context, d *desk, m broker.Message) {
+	data := m.Data
 	d.mu.Lock()
+	d.stored = m.Stored
 	barred := d.kiosk.State != Active && d.kiosk.State != Quarantined // a broker that is not ours may let it in
 	d.mu.Unlock()
 	if barred {
@@ -73,10 +76,14 @@ func (f *Fleet) greet(ctx context.Context, d *desk, g wire.Greeting) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := f.config.Now()
-	if !d.isOnline(now) {
-		d.online = now
+	said := now
+	if !d.stored.IsZero() && d.stored.Before(f.begun) { // to a headquarters before this one, and the kiosk may be gone
+		said = d.stored
 	}
-	d.claimed, d.greeted = g, now
+	if !d.isOnline(now) {
+		d.online = said
+	}
+	d.claimed, d.greeted = g, said
 	if d.kiosk.State == Active {
 		if same, err := f.believe(ctx, d, g, now); err != nil || !same {
 			return err
@@ -208,7 +215,7 @@ func (f *Fleet) remember(ctx context.Context, d *desk, now time.Time) error {
 		return nil
 	}
 	d.noted = now
-	is.Seen = now.Unix()
+	is.Seen = d.greeted.Unix()
 	d.kiosk.Known = is
 	return f.save(ctx, d)
 }

@@ -104,7 +104,8 @@ type desk struct {
 	head      *entry        // newest of its stream; nil: not read yet, and with Seq 0 there is none
 	greeting  wire.Greeting // the last that agrees with what headquarters gave
 	claimed   wire.Greeting // the last of all
-	greeted   time.Time     // zero: not since the start
+	stored    time.Time     // when the broker took what is being heard; zero: nobody can tell
+	greeted   time.Time     // when the last greeting was said; zero: none was heard since the start
 	online    time.Time     // since when it greets without a break
 	sent      uint64        // newest command that is on its way
 	sentAt    time.Time

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lintel-access/lintel/hq/broker"
 	"github.com/lintel-access/lintel/hq/store"
 	"github.com/lintel-access/lintel/sync/wire"
 )
@@ -240,10 +241,43 @@ func TestNoKioskTalksHeadquartersErrorsAway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.fleet.hear(t.Context(), h.fleet.desks[k.name], data)
+		h.fleet.hear(t.Context(), h.fleet.desks[k.name], broker.Message{Data: data})
 	}
 	if s := lines.String(); !strings.Contains(s, "because") || !strings.Contains(s, "disk on fire") {
 		t.Errorf("logged %s", s)
+	}
+}
+
+// A greeting that the broker took before headquarters was started, and brings then, was said when the broker took it: the kiosk may have left since. One that
+// has waited in this headquarters' queue is as good as new.
+func TestKeptGreetingShowsNobodyConnected(t *testing.T) {
+	h := newHouse(t, false)
+	k := known(t, h, "front")
+	h.stop()
+	now := time.Unix(2_000_000_000, 0)
+	h.fleet.config.Now = func() time.Time { return now }
+	h.fleet.begun = now.Add(-5 * time.Second)
+	data, err := wire.Report(wire.Greeting{Nonce: [16]byte{1}, Exchange: 1, Boot: 1, Door: "front"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := h.fleet.desks[k.name]
+	for _, c := range []struct {
+		stored time.Time
+		seen   time.Time
+		online bool
+	}{
+		{now.Add(-away), now.Add(-away), false},
+		{now.Add(time.Second - away), now.Add(time.Second - away), true},
+		{now.Add(-4 * time.Second), now, true},
+		{now.Add(time.Hour), now, true}, // the clock went back
+		{time.Time{}, now, true},
+	} {
+		d.greeted, d.online = time.Time{}, time.Time{}
+		h.fleet.hear(t.Context(), d, broker.Message{Data: data, Stored: c.stored})
+		if o := overview(t, h, k.name); !o.Seen.Equal(c.seen) || o.Online.IsZero() == c.online || c.online && !o.Online.Equal(c.seen) {
+			t.Errorf("stored %v: seen %v, online since %v", c.stored, o.Seen, o.Online)
+		}
 	}
 }
 
