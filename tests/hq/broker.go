@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -84,8 +85,8 @@ func (s *site) post() (*broker, error) {
 		s.middle, s.closes = b, append(s.closes, b.close)
 	}
 	s.middle.twist(nil)
-	if s.broker != s.middle.addr {
-		if err := s.use(s.middle.addr); err != nil {
+	if w := through(s.middle.addr); !slices.Equal(s.way.flags, w.flags) {
+		if err := s.use(w); err != nil {
 			return nil, err
 		}
 	}

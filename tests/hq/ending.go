@@ -239,7 +239,7 @@ func (s *site) killOthers() (string, error) {
 		return "", err
 	}
 	s.closes = append(s.closes, m.drop)
-	if err := s.use(address); err != nil {
+	if err := s.use(through(address)); err != nil {
 		return "", err
 	}
 	if err := s.settle(); err != nil {

@@ -59,7 +59,7 @@ func (s *site) build(door, folder string) (k *kiosk, err error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	k.stop = stop
-	if k.net, err = newNetwork(s.listen); err != nil {
+	if k.net, err = newNetwork(s.way.ends...); err != nil {
 		return nil, err
 	}
 	if k.chip, err = swtpm.StartAt(filepath.Join(k.dir, "tpm"), filepath.Join(k.run(), "tpm.sock")); err != nil {
@@ -195,9 +195,9 @@ func (k *kiosk) ready() error {
 	})
 }
 
-// lead has the kiosk's network end at another broker. link is started anew, so that nobody waits for the end of its pause between two tries.
-func (k *kiosk) lead(to string) {
-	k.net.lead(to)
+// lead has the kiosk's network end at another broker, or at any of several. link is started anew, so that nobody waits for the end of its pause between two tries.
+func (k *kiosk) lead(to ...string) {
+	k.net.lead(to...)
 	if k.link != nil {
 		k.link.kill()
 	}

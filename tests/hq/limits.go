@@ -166,7 +166,7 @@ func (s *site) turnedAway(certificate tls.Certificate, says string) error {
 		return nil
 	})
 	l.Close()
-	k.lead(s.listen)
+	k.lead(s.way.ends...)
 	<-ended
 	return errors.Join(err, s.settle())
 }
@@ -236,7 +236,7 @@ func (s *site) fullDisk() (string, error) {
 }
 
 func (s *site) restart() error {
-	s.broker = ""
+	s.way = s.home()
 	return s.start()
 }
 

@@ -25,12 +25,12 @@ type network struct {
 	work     sync.WaitGroup
 
 	mu    sync.Mutex
-	to    string
+	to    []string // as a name with several addresses: the first that answers
 	now   weather
 	conns map[net.Conn]bool
 }
 
-func newNetwork(to string) (*network, error) {
+func newNetwork(to ...string) (*network, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (n *network) accept() {
 			near.Close()
 			continue
 		}
-		far, err := net.Dial("tcp", to)
+		far, err := reach(to)
 		if err != nil {
 			near.Close()
 			continue
@@ -70,6 +70,15 @@ func (n *network) accept() {
 		n.work.Go(func() { n.carry(near, far, true) })
 		n.work.Go(func() { n.carry(far, near, false) })
 	}
+}
+
+func reach(to []string) (c net.Conn, err error) {
+	for _, address := range to {
+		if c, err = net.Dial("tcp", address); err == nil {
+			break
+		}
+	}
+	return c, err
 }
 
 // carry copies one way. While nothing may pass it reads nothing, so that the sender's kernel goes on to believe in the connection.
@@ -157,7 +166,7 @@ func (n *network) reset() {
 }
 
 // lead has new connections go to another broker, and ends those that there are.
-func (n *network) lead(to string) {
+func (n *network) lead(to ...string) {
 	n.mu.Lock()
 	n.to = to
 	n.mu.Unlock()

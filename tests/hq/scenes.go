@@ -27,6 +27,7 @@ func scenes() []scene {
 		{"the life of a kiosk, and of headquarters", lifetime},
 		{"events: none lost, none twice, each provable", events},
 		{"a new kiosk learns who is enrolled", newcomer},
+		{"a cluster of the house's own NATS servers", cluster},
 		{"wrong authority, old certificate, full disk", refused},
 	}
 	for i := range all {

@@ -35,7 +35,7 @@ type site struct {
 
 	listen string  // of hq serve's own broker
 	serve  *keeper // hq serve; nil while nobody runs it
-	broker string  // somebody else's, which hq serve uses; empty: its own
+	way    way     // what messages go by now
 	kiosks []*kiosk
 	gone   []*kiosk // out of service
 	middle *broker  // the broker that does what we tell it; nil until it is needed
@@ -110,6 +110,7 @@ func (s *site) found() error {
 		return err
 	}
 	s.listen = listen
+	s.way = s.home()
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -144,15 +145,22 @@ func (s *site) doors() (list []string) {
 // spare is the door of kiosks that come and go.
 const spare = "spare"
 
-// start runs hq serve, on its own broker or on the one that s.broker names, and waits until it answers.
+// way is what messages go by between headquarters and kiosks.
+type way struct {
+	flags []string // of hq serve
+	ends  []string // of the kiosks' networks: any of them will do
+}
+
+// home is headquarters' own broker.
+func (s *site) home() way { return way{[]string{"-listen", s.listen}, []string{s.listen}} }
+
+// through is somebody else's broker.
+func through(address string) way { return way{[]string{"-broker", address}, []string{address}} }
+
+// start runs hq serve, and waits until it answers.
 func (s *site) start() error {
 	s.serve.stop()
-	args := []string{"serve", "-dir", s.dir(), "-name", host}
-	if s.broker == "" {
-		args = append(args, "-listen", s.listen)
-	} else {
-		args = append(args, "-broker", s.broker)
-	}
+	args := append([]string{"serve", "-dir", s.dir(), "-name", host}, s.way.flags...)
 	s.serve = keep(func() *exec.Cmd {
 		cmd := exec.Command(filepath.Join(s.programs, "hq"), args...)
 		cmd.Env = []string{}
@@ -273,27 +281,21 @@ func (s *site) mend() error {
 
 // own leads headquarters and kiosks back to headquarters' own broker.
 func (s *site) own() error {
-	if s.broker == "" && s.serve.pid() != 0 {
+	if slices.Equal(s.way.flags, s.home().flags) && s.serve.pid() != 0 {
 		return nil
 	}
-	s.broker = ""
-	if err := s.start(); err != nil {
-		return err
-	}
-	for _, k := range s.kiosks {
-		k.lead(s.listen)
-	}
-	return nil
+	return s.use(s.home())
 }
 
-// use leads headquarters and kiosks to somebody else's broker.
-func (s *site) use(address string) error {
-	s.broker = address
+// use leads headquarters and kiosks to another way, each kiosk to another one of its ends first.
+func (s *site) use(w way) error {
+	s.way = w
 	if err := s.start(); err != nil {
 		return err
 	}
-	for _, k := range s.kiosks {
-		k.lead(address)
+	for i, k := range s.kiosks {
+		first := i % len(w.ends)
+		k.lead(slices.Concat(w.ends[first:], w.ends[:first])...)
 	}
 	return nil
 }
