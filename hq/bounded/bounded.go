@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // TooLarge is the error about what has more bytes than it may have.
@@ -27,7 +29,7 @@ func Read(r io.Reader, name string, most int64) ([]byte, error) {
 
 // File reads a file of at most so many bytes.
 func File(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe that nobody writes to is empty, and not waited for
 	if err != nil {
 		return nil, err
 	}

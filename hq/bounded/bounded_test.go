@@ -7,12 +7,23 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if _, err := File(path, 4); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an absent file: %v", err)
+	}
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := File(path, 4); err != nil || len(data) != 0 { // or it is waited for until the test ends
+		t.Errorf("a pipe that nobody writes to: %d bytes, %v", len(data), err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
 	}
 	for text, fits := range map[string]bool{"": true, "1234": true, "12345": false, strings.Repeat("x", 1<<20): false} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
