@@ -115,6 +115,16 @@ func (b *book) events() []access.Event {
 
 func (b *book) has(e access.Event) bool { return slices.Contains(b.events(), e) }
 
+// last is the newest entry, zero where there is none.
+func (b *book) last() (e Entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.entries); n > 0 {
+		e = b.entries[n-1]
+	}
+	return e
+}
+
 // door is a portal on a bench, inside a synctest bubble: its time passes only while everybody waits.
 type door struct {
 	*Portal

@@ -308,11 +308,12 @@ func TestStopSecures(t *testing.T) {
 	ends := map[string]struct {
 		how  func(d *door)
 		want func(error) bool
+		says string
 	}{
-		"ordered":    {func(d *door) { d.stop() }, func(err error) bool { return errors.Is(err, context.Canceled) }},
-		"lines gone": {func(d *door) { close(d.bench.edges) }, func(err error) bool { return errors.Is(err, ErrLinesGone) }},
+		"ordered":    {func(d *door) { d.stop() }, func(err error) bool { return errors.Is(err, context.Canceled) }, "ordered to stop"},
+		"lines gone": {func(d *door) { close(d.bench.edges) }, func(err error) bool { return errors.Is(err, ErrLinesGone) }, ErrLinesGone.Error()},
 		"panic": {func(d *door) { d.calls <- func() { panic("bug") } },
-			func(err error) bool { return err != nil && err.Error() == "panic: bug" }},
+			func(err error) bool { return err != nil && err.Error() == "panic: bug" }, "panic: bug"},
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
@@ -326,8 +327,8 @@ func TestStopSecures(t *testing.T) {
 				if d.relayOn() || d.now()-begun > time.Second {
 					t.Errorf("relay %v after %v", d.relayOn(), d.now()-begun)
 				}
-				if !d.book.has(access.EventPortalStopped) {
-					t.Error("the end is not recorded")
+				if last := d.book.last(); last.Event != access.EventPortalStopped || last.Detail != end.says {
+					t.Errorf("the end is recorded as %v %q, want %q", last.Event, last.Detail, end.says)
 				}
 			})
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ func (p *Portal) Run(ctx context.Context) error {
 			err = errors.Join(err, fmt.Errorf("secure relay at the end: %w", e))
 		}
 	}
-	detail := err.Error()
+	detail := strings.Replace(err.Error(), context.Canceled.Error(), "ordered to stop", 1)
 	p.note(access.EventPortalStopped, p.point.State, detail[:min(len(detail), access.MaxDetail)])
 	dark()
 	close(stop)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -189,7 +190,11 @@ func (k *kiosk) keepPolicy() error {
 	if err := k.store.SetPolicy(now[:]); err != nil {
 		return err
 	}
-	k.note(access.EventPolicyChanged, fmt.Sprintf("from %x to %x", before, now))
+	was := "none"
+	if len(before) > 0 {
+		was = hex.EncodeToString(before)
+	}
+	k.note(access.EventPolicyChanged, fmt.Sprintf("from %s to %x", was, now))
 	return nil
 }
 

@@ -148,6 +148,11 @@ func TestRulesDecideAtTheDoor(t *testing.T) {
 			t.Errorf("%s: records of door %q name another policy than the status", when, r.Door)
 		}
 	}
+	if records, err := tail(c.audit, tailRecords); err != nil || !slices.ContainsFunc(records, func(r access.Record) bool {
+		return r.Event == access.EventPolicyChanged && strings.HasPrefix(r.Detail, "from none to ")
+	}) {
+		t.Errorf("the first policy is not recorded as the first: %v", err)
+	}
 	wants("without rules", access.ReasonNoRule)
 	c.wantCount(access.EventRulesMissing, 1)
 	if !slices.ContainsFunc(c.status().Degraded, func(d string) bool { return strings.Contains(d, errNoRules.Error()) }) {
