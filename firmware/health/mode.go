@@ -93,7 +93,7 @@ func upTo(a Assurance) limit      { return func(p *Profile) { p.Assurance = a } 
 func byWire(p *Profile)           { p.Egress = ByWire }
 func without(a Alarms) limit      { return func(p *Profile) { p.Alarms &^= a } }
 func recording(r Recording) limit { return func(p *Profile) { p.Recording = r } }
-func withoutRemote(p *Profile)    { p.Remote = false }
+func withoutRemote(p *Profile)    { p.Remote = false } // door takes no headquarters where its orders could not be carried out
 func withoutSchedules(p *Profile) { p.Scheduled = false }
 
 // ordinary is a mode that is recorded as one.
@@ -157,29 +157,29 @@ func (m Mode) Policy() Policy {
 	case IndicatorDead:
 		return special(access.EventIndicatorFailed, access.EventDegradedLeft, "indicators dead", "an LED or the buzzer cannot be set; check its cable")
 	case TPMAbsent:
-		return special(access.EventTPMSilent, access.EventTPMBack, "no TPM", "nobody is recognised; see the reason", nobody, recording(Emergency))
+		return special(access.EventTPMSilent, access.EventTPMBack, "no TPM", "nobody is recognised; see the reason", nobody, recording(Emergency), withoutRemote)
 	case TPMSilent:
 		return special(access.EventTPMSilent, access.EventTPMBack, "TPM silent",
 			"people are recognised from memory, nothing is revoked for good or signed; power-cycle the kiosk if it stays")
 	case TPMLockout:
 		return ordinary("TPM in lockout", "somebody gave the TPM wrong authorisations; the kiosk's own keys are exempt and all works: find out who reached its bus")
 	case ImageRefused:
-		return special(access.EventMeasurementsDiffer, access.EventDegradedLeft, "image refused", "nobody is recognised; see the reason", nobody)
+		return special(access.EventMeasurementsDiffer, access.EventDegradedLeft, "image refused", "nobody is recognised; see the reason", nobody, withoutRemote)
 	case VaultRefused:
-		return special(access.EventVaultRefused, access.EventDegradedLeft, "vault refused", "nobody is recognised; see the reason", nobody)
+		return special(access.EventVaultRefused, access.EventDegradedLeft, "vault refused", "nobody is recognised; see the reason", nobody, withoutRemote)
 	case VaultImpaired:
 		return ordinary("vault impaired", "people are recognised, a change may not be final; check the disk and the TPM")
 	case NothingRecorded:
 		return special(access.EventAuditWriteFailed, access.EventDegradedLeft, "nothing recorded",
-			"nobody is let in without a record; mend the disk or give it room, then restart", nobody, recording(Unrecorded))
+			"nobody is let in without a record; mend the disk or give it room, then restart", nobody, recording(Unrecorded), withoutRemote)
 	case EmergencyOnly:
-		return ordinary("emergency log", "nobody is recognised; see the reason", nobody, recording(Emergency))
+		return ordinary("emergency log", "nobody is recognised; see the reason", nobody, recording(Emergency), withoutRemote)
 	case Unsigned:
 		return special(access.EventCheckpointFailed, access.EventDegradedLeft, "records unsigned", "records are kept and wait for a signature; look at the TPM and the disk")
 	case HistoryDamaged:
 		return ordinary("history damaged", "records of before are lost or were not taken over; check the disk, and if it is well treat it as an attack")
 	case NoMemory:
-		return ordinary("no memory", "nobody is recognised; the gallery found no room in memory: restart, else replace the board", nobody)
+		return ordinary("no memory", "nobody is recognised; the gallery found no room in memory: restart, else replace the board", nobody, withoutRemote)
 	case MemoryUnlocked:
 		return ordinary("memory unlocked", "templates may be swapped to disk; raise the limit of locked memory")
 	case StorageFull:

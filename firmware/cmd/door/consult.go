@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/vault"
@@ -51,6 +52,7 @@ func (k *kiosk) consult() {
 			k.note(access.EventHeadquartersForeign, err.Error())
 		}
 		k.degrade("headquarters", err)
+		fmt.Fprintln(os.Stderr, "headquarters is not taken:", err)
 		k.stale(true)
 		return
 	}

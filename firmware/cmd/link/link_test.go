@@ -238,7 +238,7 @@ func TestNoHeadquarters(t *testing.T) {
 			h(door)
 			c := startLink(t, door)
 			eventually(t, 10*time.Second, "the outbox is asked for", func() bool { return door.see(func() bool { return door.asked[ipc.KindOutboxHead] >= 2 }) })
-			if !strings.Contains(c.text(), "ready, no headquarters configured, no network") {
+			if !strings.Contains(c.text(), "ready, door names no headquarters, no network") {
 				t.Errorf("it says %q", c.text())
 			}
 			if door.see(func() bool { return len(door.online) > 0 || door.asked[ipc.KindFetch] > 0 }) {

@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if at.Broker == "" {
-		say("ready, no headquarters configured, no network, %d threads confined", report.Threads)
+		say("ready, door names no headquarters, no network, %d threads confined", report.Threads)
 		return watch(ctx, d)
 	}
 	for _, d := range report.Degraded {
