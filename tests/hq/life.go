@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/firmware/root"
+	"github.com/lintel-access/lintel/hq/authority"
 )
 
 // lifetime is what happens to kiosks and to headquarters over the years.
@@ -27,13 +29,13 @@ func lifetime(s *site) (string, error) {
 		name string
 		do   func(*site) error
 	}{
-		{"quarantine", quarantined}, {"an order that was signed elsewhere", signedElsewhere}, {"restore", restored}, {"replace and decommission", replaced},
+		{"quarantine", quarantined}, {"an order that was signed elsewhere", signedElsewhere}, {"restore", restored}, {"away for too long", awayTooLong}, {"replace and decommission", replaced},
 	} {
 		if err := step.do(s); err != nil {
 			return "", fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
-	return "quarantined and back; a suspension drafted, signed elsewhere and handed in; an older backup restored and every kiosk adopted; " +
+	return "quarantined and back; a suspension drafted, signed elsewhere and handed in; an older backup restored and every kiosk adopted; one whose certificate ended while it was away let in again; " +
 		"a kiosk replaced, and its successor decommissioned", nil
 }
 
@@ -194,6 +196,45 @@ func restored(s *site) error {
 		}
 	}
 	return s.settle() // that it is the same people the scene's end finds: a command that changed nothing has its record within a minute
+}
+
+// awayTooLong has a kiosk come back whose certificate ended while it was off: it says so, recognises whom it knows, and goes on where it was once it is added again.
+func awayTooLong(s *site) error {
+	k := s.kiosks[1]
+	k.rest()
+	keys, err := authority.LoadServer(s.dir(), time.Now())
+	if err != nil {
+		return err
+	}
+	place, found, err := root.ReadHeadquarters(k.state())
+	if err != nil || !found {
+		return fmt.Errorf("the kiosk knows no headquarters: %w", err)
+	}
+	own, err := x509.ParseCertificate(place.Certificate[0])
+	if err != nil {
+		return err
+	}
+	if place.Certificate[0], err = s.past(*own, keys.Kiosks().Issuing); err != nil {
+		return err
+	}
+	held := len(s.staff)
+	if err := errors.Join(root.WriteHeadquarters(k.state(), place), s.enrol(1), k.start()); err != nil {
+		return err
+	}
+	err = s.await(30*time.Second, "link says what is wrong with its certificate", func() error {
+		if said := k.link.said.last(3); !strings.Contains(said, "this kiosk's certificate has expired") || int(k.status().People) != held {
+			return fmt.Errorf("it holds %d people of %d; link says %q", k.status().People, held, said)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	k.rest()
+	if err := errors.Join(k.enter("told-again"), k.start()); err != nil {
+		return err
+	}
+	return s.settle()
 }
 
 // replaced has a kiosk come, another take its place, and that one go for good.

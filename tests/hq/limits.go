@@ -123,19 +123,23 @@ func (s *site) expired() (c tls.Certificate, err error) {
 	if err != nil {
 		return c, err
 	}
+	der, err := s.past(*c.Leaf, keys.Broker().Issuing)
+	c.Certificate[0], c.Leaf = der, nil
+	return c, err
+}
+
+// past is a certificate as it is when it ended yesterday.
+func (s *site) past(c x509.Certificate, by *x509.Certificate) ([]byte, error) {
 	issuing, err := filepath.Glob(filepath.Join(s.dir(), "issuing-*.pem"))
 	if err != nil || len(issuing) != 1 {
-		return c, fmt.Errorf("%d issuing keys, want 1: %w", len(issuing), err)
+		return nil, fmt.Errorf("%d issuing keys, want 1: %w", len(issuing), err)
 	}
 	key, err := authority.LoadKey(issuing[0])
 	if err != nil {
-		return c, err
+		return nil, err
 	}
-	old := *c.Leaf
-	old.NotBefore, old.NotAfter = time.Now().AddDate(0, 0, -90), time.Now().AddDate(0, 0, -1)
-	der, err := x509.CreateCertificate(rand.Reader, &old, keys.Broker().Issuing, c.Leaf.PublicKey, key)
-	c.Certificate[0], c.Leaf = der, nil
-	return c, err
+	c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, -90), time.Now().AddDate(0, 0, -1)
+	return x509.CreateCertificate(rand.Reader, &c, by, c.PublicKey, key)
 }
 
 // turnedAway leads a kiosk to a broker that it must not believe, until link says so.
