@@ -81,6 +81,15 @@ type Standing struct {
 // Name is what the kiosk is called on the wire.
 func (k Kiosk) Name() string { return wire.Name(k.ID) }
 
+// keeps refuses another door than the one that the kiosk has: it takes one name for it, once, and counts as cut off where it is told another. Until it has
+// greeted nobody knows that it was told one, and a slip at its introduction is mended here.
+func (k Kiosk) keeps(door string) error {
+	if has := k.Known.Door; has != "" && door != has && door != k.Door {
+		return fmt.Errorf("this kiosk has door %q, which it keeps as long as it is provisioned: say -door %[1]s; for another door it is provisioned anew", has)
+	}
+	return nil
+}
+
 func spki(public *ecdsa.PublicKey) ([]byte, error) {
 	if public == nil {
 		return nil, errors.New("no key")

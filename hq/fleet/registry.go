@@ -40,7 +40,8 @@ func (f *Fleet) save(ctx context.Context, d *desk) error {
 }
 
 // Introduce makes a kiosk known by its introduction, has it told what is in force, and returns its first certificate. An introduction of a kiosk that
-// is known and active gives a new certificate and changes nothing else; one whose kiosk was removed or replaced brings it back. A kiosk that was
+// is known and active gives a new certificate and changes nothing else, but the name of its door as long as it has not said that it has one; one whose kiosk
+// was removed or replaced brings it back, and none gives another door to a kiosk that has said which it has. A kiosk that was
 // provisioned anew is another one: it is taken once the one that had its TPM is removed, or when replaces names that one, whose place it takes as by
 // Replace.
 func (f *Fleet) Introduce(ctx context.Context, i wire.Introduction, door, replaces string) (wire.Certificate, error) {
@@ -83,6 +84,9 @@ func (f *Fleet) admit(ctx context.Context, k Kiosk, door, replaces string) (wire
 	}
 	now := f.config.Now()
 	name := k.Name()
+	if replaces == name { // before anything is changed
+		return wire.Certificate{}, errSame
+	}
 	f.mu.Lock()
 	d := f.desks[name]
 	if d == nil {
@@ -104,6 +108,9 @@ func (f *Fleet) admit(ctx context.Context, k Kiosk, door, replaces string) (wire
 		d.kiosk.Introduced, d.kiosk.Exchange.Since = now.Unix(), now.Unix()
 	} else if string(d.kiosk.TLS) != string(k.TLS) {
 		return wire.Certificate{}, errors.New("this kiosk was introduced with another TLS key")
+	}
+	if err := d.kiosk.keeps(door); err != nil {
+		return wire.Certificate{}, err
 	}
 	public, err := wire.ParseKey(d.kiosk.TLS)
 	if err != nil {
@@ -316,12 +323,14 @@ func (f *Fleet) become(ctx context.Context, name string, s State, why string, fr
 	return f.shift(ctx, d, s, why)
 }
 
+var errSame = errors.New("replace kiosk: it is the same one")
+
 // Replace gives the door of one kiosk to another: the new one gets every order for all that the old one was given in the clear, and the people whom that
 // door needs now, which may be fewer than the old one was ever given. The old one is barred. What was signed for the old one alone would be refused by the
 // new one: while the old one is locked down or disabled by such an order, and the new one is not, nothing happens.
 func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 	if old == next {
-		return errors.New("replace kiosk: it is the same one")
+		return errSame
 	}
 	if err := f.covers(ctx, old, next); err != nil {
 		return fmt.Errorf("replace kiosk: %w", err)
@@ -335,6 +344,15 @@ func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 	d.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	n, err := f.at(next)
+	if err != nil {
+		return err
+	}
+	err = n.kiosk.keeps(door)
+	n.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("replace kiosk: %w", err)
 	}
 	seen, err := f.own(ctx, old)
 	if err != nil {
@@ -356,8 +374,7 @@ func (f *Fleet) Replace(ctx context.Context, old, next string) error {
 	if err := f.Append(ctx, next, refs); err != nil {
 		return err
 	}
-	n, err := f.at(next)
-	if err != nil {
+	if n, err = f.at(next); err != nil {
 		return err
 	}
 	n.kiosk.Door = door

@@ -364,3 +364,53 @@ func TestKioskThatWasProvisionedAnew(t *testing.T) {
 		t.Errorf("introduced once more: %v", err)
 	}
 }
+
+// A kiosk takes one name for its door, once: headquarters lists no other, and no command that was refused changes which.
+func TestKioskKeepsItsDoor(t *testing.T) {
+	h := newHouse(t, false)
+	k := newDouble(t, h)
+	for _, slip := range []string{"fornt", "back"} { // it has not greeted: what an installer mistyped is mended
+		if err := k.enter(slip); err != nil {
+			t.Fatal(err)
+		}
+	}
+	doorIs := func(want string) {
+		t.Helper()
+		if o := overview(t, h, k.name); o.Door != want {
+			t.Errorf("headquarters lists door %q, want %q", o.Door, want)
+		}
+	}
+	if _, err := h.fleet.admit(t.Context(), k.record, "side", k.name); !errors.Is(err, errSame) {
+		t.Errorf("it replaces itself: %v", err)
+	}
+	doorIs("back")
+	k.listen()
+	k.greet() // and says that its door is front
+	h.within(k, "its greeting", func(o Overview) bool { return o.Known.Door == "front" })
+	if err := k.enter("side"); err == nil || !strings.Contains(err.Error(), `has door "front", which it keeps as long as it is provisioned: say -door front;`) {
+		t.Errorf("a door that it does not have: %v", err)
+	}
+	side := h.introduce("side")
+	if err := h.fleet.Replace(t.Context(), side.name, k.name); err == nil || !strings.Contains(err.Error(), `say -door front;`) || overview(t, h, side.name).State != Active {
+		t.Errorf("the place of a kiosk at another door: %v", err)
+	}
+	doorIs("back")
+	for _, door := range []string{"back", "front"} { // what is listed already gives a certificate; what the kiosk says is so
+		if err := k.enter(door); err != nil {
+			t.Errorf("door %q: %v", door, err)
+		}
+		doorIs(door)
+	}
+	if err := h.fleet.Remove(t.Context(), k.name, "sold"); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.enter("side"); err == nil {
+		t.Error("brought back, it has another door than it was provisioned for")
+	}
+	if o := overview(t, h, k.name); o.State != Removed || o.Door != "front" {
+		t.Errorf("refused, and yet it is %v at door %q", o.State, o.Door)
+	}
+	if err := k.enter("front"); err != nil {
+		t.Error(err)
+	}
+}

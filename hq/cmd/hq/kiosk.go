@@ -29,7 +29,10 @@ signs (decommission), the whole name.
   hq kiosk remove KIOSK -why TEXT                              bar it; what it holds, it keeps
 
 A new kiosk for a door that has one: "add -replaces OLD" does both steps at once, and nothing else will do where the same kiosk was provisioned anew (its TPM
-is known under the old name). "add" under another door and "replace" later is for a kiosk that is to be tried first.
+is known under the old name). "add" under the same door and "replace" later is for a kiosk that is to be tried first.
+
+A kiosk takes one name for its door, and keeps it as long as it is provisioned: "add" and "replace" refuse it another one once it has greeted. For another
+door it is provisioned anew. Before it has greeted, "add" again with another -door mends a slip.
 
 A kiosk that was offline for more than 90 days cannot connect any more, because its certificate has ended. Adding it again with the same FILE and the same
 -door gives it a new one and changes nothing else: carry FOLDER to it and run door headquarters again, as "add" prints it.
