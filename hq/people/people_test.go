@@ -195,6 +195,10 @@ func TestRefused(t *testing.T) {
 	change := func(f func(*Request)) Request { r := request("x", "1"); f(&r); return r }
 	for want, r := range map[string]Request{
 		"no consent":              change(func(r *Request) { r.Consent = "" }),
+		"other legal basis is na": change(func(r *Request) { r.Consent = " \u00a0\t " }),
+		"name: it is blank":       change(func(r *Request) { r.Name = "   " }),
+		"consent: it has charact": change(func(r *Request) { r.Consent = "C-1\x1b[2J" }),
+		"proofing record is blan": change(func(r *Request) { r.Proofing = []byte(" \n\n") }),
 		"proofing record of 0":    change(func(r *Request) { r.Proofing = nil }),
 		"proofing record of 2621": change(func(r *Request) { r.Proofing = make([]byte, MaxProofing+1) }),
 		"must end in the future":  change(func(r *Request) { r.Until = time.Now() }),

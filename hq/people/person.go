@@ -1,9 +1,11 @@
 package people
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -102,8 +104,9 @@ func (p Person) supervisedUntil() time.Time { return time.Unix(p.Issued, 0).Add(
 
 // Bounds of what is kept of a person.
 const (
-	maxName   = 128 // bytes
-	maxNumber = 64
+	maxName    = 128 // bytes
+	maxNumber  = 64
+	maxConsent = 128 // as in an order
 	// MaxProofing is the largest proofing record, bytes.
 	MaxProofing = 256 << 10
 	// longest is how far ahead a permission may end: nobody is enrolled for ever.
@@ -119,11 +122,15 @@ func (r Request) check(now time.Time) error {
 	if err := checkText(r.Number, 0, maxNumber); err != nil {
 		errs = append(errs, fmt.Errorf("number: %w", err))
 	}
-	if r.Consent == "" {
+	if strings.TrimSpace(r.Consent) == "" {
 		errs = append(errs, errors.New("no consent or other legal basis is named"))
+	} else if err := checkText(r.Consent, 1, maxConsent); err != nil {
+		errs = append(errs, fmt.Errorf("consent: %w", err))
 	}
 	if len(r.Proofing) == 0 || len(r.Proofing) > MaxProofing {
 		errs = append(errs, fmt.Errorf("proofing record of %d bytes, want 1 to %d: who checked that this is the person, and by what?", len(r.Proofing), MaxProofing))
+	} else if len(bytes.TrimSpace(r.Proofing)) == 0 {
+		errs = append(errs, errors.New("proofing record is blank: who checked that this is the person, and by what?"))
 	}
 	if !r.Until.After(now) || r.Until.Sub(now) > longest {
 		errs = append(errs, errors.New("the permission must end in the future, within ten years"))
@@ -144,9 +151,13 @@ func sortedGroups(groups []string) []string {
 	return slices.Compact(groups)
 }
 
+// checkText holds a text to so many bytes that can be shown. One that must say something is not blank.
 func checkText(s string, least, most int) error {
 	if len(s) < least || len(s) > most || !utf8.ValidString(s) {
 		return fmt.Errorf("%d bytes, want %d to %d of UTF-8", len(s), least, most)
+	}
+	if least > 0 && strings.TrimSpace(s) == "" {
+		return errors.New("it is blank")
 	}
 	for _, r := range s {
 		if !unicode.IsPrint(r) {
