@@ -219,7 +219,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	if _, err := b.Enrol(t.Context(), request("x", "1"), b.root, faces{}, rules()); err == nil || !strings.Contains(err.Error(), "may not sign a enrolment") {
+	if _, err := b.Enrol(t.Context(), request("x", "1"), b.root, faces{}, rules()); err == nil || !strings.Contains(err.Error(), "may not sign this: enrolment") {
 		t.Errorf("by an administrator: %v", err)
 	}
 	if _, err := b.Enrol(t.Context(), request("x", "1"), Operator{}, faces{}, rules()); err == nil {

@@ -90,7 +90,7 @@ func (t Trust) grant(key KeyID, kind Kind, inForce func(Grant) bool) (Grant, err
 		switch {
 		case id != key:
 		case !g.Role.May(kind):
-			why = fmt.Errorf("%v %q may not sign a %v", g.Role, g.Name, kind)
+			why = fmt.Errorf("%v %q may not sign this: %v", g.Role, g.Name, kind)
 		case !inForce(g):
 			why = fmt.Errorf("grant of %q is not in force", g.Name)
 		default:
