@@ -97,6 +97,9 @@ const maxWord = 64
 // CheckDoor refuses what can be no name of a door in a Site.
 func CheckDoor(name string) error { return checkWord(name) }
 
+// CheckGroup refuses what can be no name of a group in a Site.
+func CheckGroup(name string) error { return checkWord(name) }
+
 // checkWord lets through small letters, digits and single words joined by hyphens: names that look alike are the same name.
 func checkWord(w string) error {
 	if w == "" || len(w) > maxWord || w[0] == '-' || w[len(w)-1] == '-' {

@@ -210,8 +210,13 @@ func (t *txn) privileged() (groups []string, err error) {
 	return groups, err
 }
 
-// SetPrivileged replaces the list of those groups.
+// SetPrivileged replaces the list of those groups. A word that can be no group's name is refused: nobody would ever be held to it.
 func (p *People) SetPrivileged(groups []string) error {
+	for _, g := range groups {
+		if err := access.CheckGroup(g); err != nil {
+			return fmt.Errorf("set privileged groups: %w", err)
+		}
+	}
 	data, err := wire.Marshal(sortedGroups(groups))
 	if err != nil {
 		return err

@@ -263,6 +263,11 @@ func TestSecondOperator(t *testing.T) {
 	if err := b.SetPrivileged([]string{"vault", "lab"}); err != nil {
 		t.Fatal(err)
 	}
+	for _, word := range []string{"", "Bad Group!"} {
+		if err := b.SetPrivileged([]string{"vault", word}); err == nil {
+			t.Errorf("%q is a privileged group", word)
+		}
+	}
 	e := b.enrol(t, request("one", "1"))
 	if e.Pending != "privileged group" || len(b.assigned(t, lab)) != 0 {
 		t.Fatalf("%+v, %d orders handed on", e, len(b.assigned(t, lab)))

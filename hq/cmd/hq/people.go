@@ -143,7 +143,7 @@ init            makes the vault of people and its master key, once (-passphrase 
 Example:
   hq people show "Ann Example" -dir hq`
 
-func showPeople(_ context.Context, args []string, out, progress io.Writer) error {
+func showPeople(ctx context.Context, args []string, out, progress io.Writer) error {
 	var (
 		o                  office
 		asJSON, passphrase bool
@@ -190,12 +190,32 @@ func showPeople(_ context.Context, args []string, out, progress io.Writer) error
 		groups, err := p.Privileged()
 		fmt.Fprintln(out, strings.Join(groups, "\n"))
 		return err
-	case word == "privileged" && words[1] == "none" && len(words) == 2:
-		return p.SetPrivileged(nil)
 	case word == "privileged":
-		return p.SetPrivileged(words[1:])
+		return o.setPrivileged(ctx, words[1:], out, progress)
 	}
 	return fmt.Errorf("say list, show PERSON, proofing PERSON, privileged or init: %w", errUsage)
+}
+
+// setPrivileged replaces the list of privileged groups, and says what it is now: an empty one would switch the second operator off unseen.
+func (o *office) setPrivileged(ctx context.Context, groups []string, out, progress io.Writer) error {
+	if len(groups) == 1 && groups[0] == "none" {
+		groups = nil
+	}
+	if err := o.vault.SetPrivileged(groups); err != nil {
+		return err
+	}
+	is, err := o.vault.Privileged()
+	if err != nil {
+		return err
+	}
+	if len(is) == 0 {
+		return say(out, nil, "no group is privileged\n")
+	}
+	if err := say(out, nil, "%s\n", strings.Join(is, "\n")); err != nil {
+		return err
+	}
+	o.sayUnnamed(ctx, progress, is)
+	return nil
 }
 
 func (o *office) init(passphrase bool, out io.Writer) error {

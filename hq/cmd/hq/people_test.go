@@ -208,6 +208,25 @@ func TestEnrolFromPhotographs(t *testing.T) {
 	}
 }
 
+// A word that a shell lost does not switch the second operator off.
+func TestPrivileged(t *testing.T) {
+	h := newHouse(t)
+	if out := h.must("people", "privileged", "vault", "admins"); out != "admins\nvault\n" {
+		t.Errorf("it says %q", out)
+	}
+	for _, word := range []string{"", "Bad Group!"} {
+		if out, err := h.run("people", "privileged", word); err == nil {
+			t.Errorf("%q: %q", word, out)
+		}
+	}
+	if out := h.must("people", "privileged"); out != "admins\nvault\n" {
+		t.Errorf("after what was refused it is %q", out)
+	}
+	if out := h.must("people", "privileged", "none"); out != "no group is privileged\n" {
+		t.Errorf("it says %q", out)
+	}
+}
+
 func TestInitTwice(t *testing.T) {
 	h := newHouse(t)
 	other := filepath.Join(h.dir, "other.master")

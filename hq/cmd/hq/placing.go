@@ -65,6 +65,28 @@ func (o *office) sayUnplaced(ctx context.Context, out io.Writer, list []placing)
 	}
 }
 
+// sayUnnamed says which groups no rule in force names: a slip there has nobody wait for a second operator.
+func (o *office) sayUnnamed(ctx context.Context, out io.Writer, groups []string) {
+	now, err := ask[inForce](ctx, &page{dir: o.dir}, verbPolicy, hatch.Nothing{})
+	var site access.Site // of no rules
+	if err == nil && now.Version != 0 {
+		site, err = now.site()
+	}
+	if err != nil {
+		fmt.Fprintf(out, "attention: whether the rules in force name these groups could not be looked up: %v\n", err)
+		return
+	}
+	fmt.Fprint(out, unnamed(site, groups))
+}
+
+func unnamed(site access.Site, groups []string) string {
+	missing := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return slices.Contains(site.Groups, g) })
+	if len(missing) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("attention: the rules in force name no group %s\n", strings.Join(quoted(missing), " or "))
+}
+
 // unplaced has a line for each reason why somebody is let in nowhere, and says of how many.
 func unplaced(site access.Site, kiosks []shown, list []placing) string {
 	many := map[string]int{}

@@ -49,6 +49,16 @@ func TestUnplaced(t *testing.T) {
 	}
 }
 
+// A privileged group that no rule names is a slip, most of the time.
+func TestUnnamed(t *testing.T) {
+	site := access.Site{Groups: []string{"admins", "staff"}}
+	for want, groups := range map[string][]string{"": {"admins", "staff"}, "attention: the rules in force name no group \"admin\" or \"vault\"\n": {"admin", "staff", "vault"}} {
+		if said := unnamed(site, groups); said != want {
+			t.Errorf("%v: %q, want %q", groups, said, want)
+		}
+	}
+}
+
 // A word that a command says is to be typed is one word for the shell.
 func TestShellWord(t *testing.T) {
 	for in, want := range map[string]string{"": "''", "/srv/hq-1": "/srv/hq-1", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME;rm": "'$HOME;rm'", "Müller.pem": "Müller.pem"} {
