@@ -207,7 +207,7 @@ func endings(keys *authority.Server, now time.Time) (list []string) {
 		switch left := until.Sub(now); {
 		case g.Role == wire.RoleServer && left < serverEarly:
 			list = append(list, fmt.Sprintf("the server's key ends on %s, and then no kiosk listens any more: hq trust server renews it", date(until)))
-		case g.Role != wire.RoleServer && left < grantEarly:
+		case g.Role != wire.RoleServer && left < grantEarly && g.Until > keys.Trust.Issued: // what had ended when that was signed somebody ended, or saw it
 			list = append(list, fmt.Sprintf("%v %q ends on %s: hq trust remove and add renew it", g.Role, g.Name, date(until)))
 		}
 	}

@@ -75,8 +75,16 @@ func TestWhatEndsIsSaidInTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Change(now, authority.Admit(wire.RoleReleaser, "ada", &key.PublicKey, now, 365*day)); err != nil {
+	gone, err := authority.CreateKey(filepath.Join(base, "eve"))
+	if err != nil {
 		t.Fatal(err)
+	}
+	for at, change := range []func(*wire.Trust) error{ // whoever was removed is never asked for again
+		authority.Admit(wire.RoleReleaser, "ada", &key.PublicKey, now, 365*day), authority.Admit(wire.RoleEnroller, "eve", &gone.PublicKey, now, 365*day), authority.End("eve", now.Add(2*time.Minute)),
+	} {
+		if err := o.Change(now.Add(time.Duration(at)*time.Minute), change); err != nil {
+			t.Fatal(err)
+		}
 	}
 	keys, err := authority.LoadServer(dir, now)
 	if err != nil {
