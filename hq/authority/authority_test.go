@@ -65,6 +65,35 @@ func TestServerRunsWithoutTheSafe(t *testing.T) {
 	}
 }
 
+// A safe that lies with headquarters never leaves it.
+func TestTheSafeIsAnotherFolder(t *testing.T) {
+	base := t.TempDir()
+	t.Chdir(base)
+	for _, err := range []error{os.Mkdir("here", 0o700), os.Symlink("here", "link"), os.Symlink("absent", "nowhere")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, f := range map[string][2]string{
+		"one folder":          {"hq", filepath.Join(base, "x", "..", "hq")},
+		"the safe inside":     {"hq", "hq/deep/safe"},
+		"headquarters inside": {"safe/hq", "safe"},
+		"one by a link":       {"here", "link"},
+		"inside by a link":    {"link/hq", "here"},
+		"a link to nowhere":   {"hq", "nowhere"},
+	} {
+		if err := Create(f[0], f[1], today()); err == nil || name != "a link to nowhere" && !strings.Contains(err.Error(), "neither may lie in the other") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir("."); err != nil || len(left) != 3 {
+		t.Errorf("what was refused left %v, %v", left, err)
+	}
+	if err := Create("hq", "hq-offline", today()); err != nil { // whose name only begins like the other's
+		t.Error(err)
+	}
+}
+
 func TestKeysOfOthersAreLeftAlone(t *testing.T) {
 	dir, offline := folders(t)
 	before, err := os.ReadFile(filepath.Join(offline, rootKey))

@@ -36,9 +36,12 @@ func issuingFile(dir string, n int, ext string) string {
 }
 
 // Create sets up headquarters: every key that it has, and the first Trust, which knows the server and no operator yet. Both folders must be empty or
-// absent; they get mode 0700.
+// absent, and neither may lie in the other, or the root would not leave with the safe; they get mode 0700.
 func Create(dir, offline string, now time.Time) error {
 	if err := CheckClock(now); err != nil {
+		return fmt.Errorf("set up headquarters: %w", err)
+	}
+	if err := apart(dir, offline); err != nil {
 		return fmt.Errorf("set up headquarters: %w", err)
 	}
 	for _, d := range []string{dir, offline} {
@@ -69,6 +72,38 @@ func Create(dir, offline string, now time.Time) error {
 		return err
 	}
 	return saveTrust(dir, offline, root, trust)
+}
+
+// apart refuses two folders that are one, or of which one lies in the other, by whatever links they are named.
+func apart(dir, offline string) error {
+	d, err := resolve(dir)
+	if err != nil {
+		return err
+	}
+	o, err := resolve(offline)
+	if err != nil {
+		return err
+	}
+	for _, f := range [][2]string{{d, o}, {o, d}} {
+		if inner, err := filepath.Rel(f[0], f[1]); err != nil || filepath.IsLocal(inner) {
+			return errors.Join(fmt.Errorf("the safe %q must be another folder than headquarters' %q, and neither may lie in the other: what goes into a safe leaves this machine", offline, dir), err)
+		}
+	}
+	return nil
+}
+
+// resolve is where a folder lies, or will when it is made.
+func resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if _, link := os.Lstat(path); !errors.Is(link, os.ErrNotExist) || path == filepath.Dir(path) { // a link to nowhere is no folder that can be made
+		return real, err
+	}
+	above, err := resolve(filepath.Dir(path))
+	return filepath.Join(above, filepath.Base(path)), err
 }
 
 func emptyFolder(dir string) error {

@@ -22,7 +22,7 @@ const day = 24 * time.Hour
 // initCommand sets headquarters up.
 func initCommand(_ context.Context, args []string, out, progress io.Writer) error {
 	p := newPage("init", "DIR [-offline FOLDER]", "Makes headquarters' keys: those of the fleet root and the authority in the folder offline, which belongs in a safe and off this machine as soon\n"+
-		"as possible, and those that hq serve needs in DIR. Both folders must be empty or absent. Next: hq key, hq trust add, hq people init, hq serve.\n\n"+
+		"as possible, and those that hq serve needs in DIR. Both folders must be empty or absent, and neither may lie in the other. Next: hq key, hq trust add, hq people init, hq serve.\n\n"+
 		"Example:\n  hq init hq -offline safe", progress)
 	offline := p.String("offline", "", "`folder` for the keys that belong in a safe (default DIR-offline)")
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' { // DIR may stand first, as the folder is what this is about
