@@ -65,6 +65,18 @@ func TestServerRunsWithoutTheSafe(t *testing.T) {
 	}
 }
 
+func TestCheckHost(t *testing.T) {
+	for host, good := range map[string]bool{
+		"hq.example": true, "hq": true, "HQ_1.example": true, "127.0.0.1": true, "::1": true, "3com.example": true,
+		"": false, "a b": false, "hq.": false, ".hq": false, "-hq": false, "hq/x": false, "hq:8883": false, "300.1.1.1": false, "fe80::1%eth0": false, "[::1]": false,
+		"höhle": false, "*.example": false, strings.Repeat("a", 64): false, strings.Repeat("a.", 127) + "a": false, strings.Repeat("a.", 126) + "a": true,
+	} {
+		if err := CheckHost(host); (err == nil) != good {
+			t.Errorf("%q: %v", host, err)
+		}
+	}
+}
+
 // A safe that lies with headquarters never leaves it.
 func TestTheSafeIsAnotherFolder(t *testing.T) {
 	base := t.TempDir()

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/lintel-access/lintel/sync/wire"
@@ -83,6 +85,24 @@ func (i Issuer) Peer(hosts []string, now time.Time) (tls.Certificate, error) {
 	return i.broker(hosts, now, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 }
 
+// CheckHost refuses what is neither the name of a host, in the letters of the DNS, nor an address: no kiosk would find it, or believe its certificate.
+func CheckHost(host string) error {
+	if net.ParseIP(host) != nil {
+		return nil
+	}
+	labels := strings.Split(host, ".")
+	bad := func(l string) bool {
+		return len(l) == 0 || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.ContainsFunc(l, func(r rune) bool {
+			return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+		})
+	}
+	last := labels[len(labels)-1] // of digits alone it would be of an address
+	if len(host) > 253 || slices.ContainsFunc(labels, bad) || strings.Trim(last, "0123456789") == "" {
+		return fmt.Errorf("%q is neither the name of a host nor an address", host)
+	}
+	return nil
+}
+
 // broker makes a certificate under a name that is no kiosk's and not headquarters', whatever the hosts are called: some brokers go by it.
 func (i Issuer) broker(hosts []string, now time.Time, uses ...x509.ExtKeyUsage) (tls.Certificate, error) {
 	if len(hosts) == 0 {
@@ -91,6 +111,9 @@ func (i Issuer) broker(hosts []string, now time.Time, uses ...x509.ExtKeyUsage) 
 	t := template("Lintel broker", now, LeafTerm)
 	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, uses
 	for _, h := range hosts {
+		if err := CheckHost(h); err != nil {
+			return tls.Certificate{}, fmt.Errorf("issue certificate of broker: %w", err)
+		}
 		if ip := net.ParseIP(h); ip != nil {
 			t.IPAddresses = append(t.IPAddresses, ip)
 		} else {

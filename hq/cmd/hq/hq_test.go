@@ -376,7 +376,8 @@ func TestWhatWasTakenSurvivesSIGKILL(t *testing.T) {
 func TestWordsThatMakeNoSense(t *testing.T) {
 	s := &site{t: t}
 	for _, args := range [][]string{
-		{"serve"}, {"serve", "-dir", "x"}, {"serve", "-nonsense"}, {"init"}, {"key"}, {"trust"}, {"trust", "add", "-dir", "x"}, {"kiosk"}, {"kiosk", "list"},
+		{"serve"}, {"serve", "-dir", "x"}, {"serve", "-dir", "x", "-name", ""}, {"serve", "-dir", "x", "-name", "a b"}, {"serve", "-dir", "x", "-name", "hq", "-room", "-5"},
+		{"serve", "-dir", "x", "-name", "hq", "-room", "0"}, {"serve", "-nonsense"}, {"init"}, {"key"}, {"trust"}, {"trust", "add", "-dir", "x"}, {"kiosk"}, {"kiosk", "list"},
 		{"kiosk", "dance", "-dir", "x"}, {"kiosk", "quarantine", "k", "-dir", "x"}, {"lockdown", "maybe", "-dir", "x"}, {"backup", "-dir", "x"}, {"release", "k", "-dir", "x"},
 	} {
 		if _, err := s.do(args...); !errors.Is(err, errUsage) {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,6 +40,9 @@ type serveOptions struct {
 	clockMended     bool
 }
 
+// mostRoom is what -room may say, megabytes: a petabyte, which no disk of ours has.
+const mostRoom = 1 << 30
+
 // serveCommand runs headquarters.
 func serveCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	p := newPage("serve", "-dir DIR -name HOST [-listen ADDRESS] | -dir DIR -cluster HOST,HOST,HOST | -dir DIR -broker ADDRESS", serveAbout, progress)
@@ -55,6 +59,20 @@ func serveCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	room := p.Int64("room", 0, "`megabytes` that the state may take (default three quarters of what is free)")
 	if _, err := p.words(args, 0, 0); err != nil {
 		return err
+	}
+	for _, name := range o.names {
+		if err := authority.CheckHost(name); err != nil {
+			return fmt.Errorf("-name: %w: %w", err, errUsage)
+		}
+	}
+	var small error
+	p.Visit(func(f *flag.Flag) {
+		if f.Name == "room" && (*room < 1 || *room > mostRoom) {
+			small = fmt.Errorf("-room %d: want 1 to %d megabytes: %w", *room, mostRoom, errUsage)
+		}
+	})
+	if small != nil {
+		return small
 	}
 	if o.remote != "" && o.cluster != "" {
 		return fmt.Errorf("say -broker or -cluster: %w", errUsage)
