@@ -22,21 +22,22 @@ type Line struct {
 	Line     int
 	Enrolled Enrolled // zero unless the row was enrolled, now or before
 	Before   bool     // by an earlier run
+	Waits    bool     // for a second operator
+	Batch    string   // under which it waits: of the table with which it was done; empty when it was enrolled again by itself since
 	Err      error    // why it was not
 }
 
 // Report is what became of a bulk enrolment.
 type Report struct {
-	Batch                    string // names it, for approval
 	Enrolled, Before, Failed int
 }
 
 // Bulk enrols the people of a table, whose photographs and proofing records lie in a folder. Each row is told as soon as it is done. It may be interrupted
 // at any time and run again: a row that was done is not done again, in the same table or another. All of them wait for a second operator. An error means
-// that the rest was not tried. One row is enrolled by enrol: People.Enrol, or what drafts it.
+// that the rest was not tried; ErrTable, that nothing was. One row is enrolled by enrol: People.Enrol, or what drafts it.
 func (p *People) Bulk(ctx context.Context, table []byte, folder *os.Root, enrol func(context.Context, Request) (Enrolled, error), tell func(Line)) (Report, error) {
 	sum := sha256.Sum256(table)
-	report := Report{Batch: hex.EncodeToString(sum[:8])}
+	batch, report := hex.EncodeToString(sum[:8]), Report{}
 	rows, err := readRows(bytes.NewReader(table))
 	if err != nil {
 		return report, err
@@ -45,8 +46,7 @@ func (p *People) Bulk(ctx context.Context, table []byte, folder *os.Root, enrol 
 		if err := ctx.Err(); err != nil {
 			return report, err
 		}
-		l := Line{Line: w.line}
-		l.Enrolled, l.Before, l.Err = p.row(ctx, w, report.Batch, folder, enrol)
+		l := p.row(ctx, w, batch, folder, enrol)
 		if l.Err != nil && !rowsOwn(l.Err) {
 			return report, fmt.Errorf("line %d: %w", w.line, l.Err)
 		}
@@ -75,33 +75,41 @@ func rowsOwn(err error) bool {
 	return errors.As(err, &row) || errors.As(err, &refused)
 }
 
-func (p *People) row(ctx context.Context, w row, batch string, folder *os.Root, enrol func(context.Context, Request) (Enrolled, error)) (Enrolled, bool, error) {
-	if w.err != nil {
-		return Enrolled{}, false, errRow{w.err}
+func (p *People) row(ctx context.Context, w row, batch string, folder *os.Root, enrol func(context.Context, Request) (Enrolled, error)) Line {
+	r, err := w.whole(folder)
+	if err != nil {
+		return Line{Line: w.line, Err: errRow{err}}
 	}
-	r := w.request
-	r.batch = batch
-	var err error
+	r.batch, r.row = batch, p.rowName(r)
+	l, err := p.rowDone(r.row)
+	if l.Line = w.line; err == nil && !l.Before {
+		l.Enrolled, err = enrol(ctx, r)
+		l.Waits, l.Batch = l.Enrolled.Pending != "", batch
+	}
+	l.Err = err
+	return l
+}
+
+// whole is the request with the files that it names.
+func (w row) whole(folder *os.Root) (r Request, err error) {
+	if w.err != nil {
+		return r, w.err
+	}
+	r = w.request
 	if r.Proofing, err = readFile(folder, w.proofing, MaxProofing); err != nil {
-		return Enrolled{}, false, errRow{fmt.Errorf("proofing record: %w", err)}
+		return r, fmt.Errorf("proofing record: %w", err)
 	}
 	if len(w.photos) > extract.MaxPhotos {
-		return Enrolled{}, false, errRow{fmt.Errorf("%d photographs, at most %d", len(w.photos), extract.MaxPhotos)}
+		return r, fmt.Errorf("%d photographs, at most %d", len(w.photos), extract.MaxPhotos)
 	}
 	for i, name := range w.photos {
 		photo, err := readFile(folder, name, extract.MaxPhoto)
 		if err != nil {
-			return Enrolled{}, false, errRow{fmt.Errorf("photograph %d: %w", i+1, err)}
+			return r, fmt.Errorf("photograph %d: %w", i+1, err)
 		}
 		r.Photos = append(r.Photos, photo)
 	}
-	r.row = p.rowName(r)
-	done, before, err := p.rowDone(r.row)
-	if err != nil || before {
-		return done, before, err
-	}
-	done, err = enrol(ctx, r)
-	return done, false, err
+	return r, nil
 }
 
 // readFile reads a file of the folder, which no path leaves.
@@ -135,7 +143,7 @@ func (p *People) rowName(r Request) []byte {
 }
 
 // rowDone looks a row up in the journal. Who was deleted or rejected since is not done.
-func (p *People) rowDone(row []byte) (done Enrolled, before bool, err error) {
+func (p *People) rowDone(row []byte) (l Line, err error) {
 	err = p.read(func(t *txn, all *roll) error {
 		plain, _, _, err := t.get(bucketJournal, row)
 		if errors.Is(err, ErrUnknown) {
@@ -150,10 +158,11 @@ func (p *People) rowDone(row []byte) (done Enrolled, before bool, err error) {
 		}
 		for _, m := range []member{all.waiting[id], all.members[id]} {
 			if m.Generation > 0 {
-				done, before = Enrolled{Person: id, Order: m.Order, Alike: m.Alike}, true
+				l.Enrolled, l.Before = Enrolled{Person: id, Order: m.Order, Alike: m.Alike}, true
 			}
 		}
+		l.Waits, l.Batch = all.waits(id), all.waiting[id].Batch
 		return nil
 	})
-	return done, before, err
+	return l, err
 }

@@ -3,6 +3,8 @@ package people
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -178,10 +180,14 @@ func TestBulkKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told, before := map[int]error{}, 0
+	sum := sha256.Sum256([]byte(table.String()))
+	batch, told, before := hex.EncodeToString(sum[:8]), map[int]error{}, 0
 	if err := enrolTable(b.People, folder, by, func(l Line) {
 		if told[l.Line] = l.Err; l.Before {
 			before++
+		}
+		if l.Waits != (l.Err == nil) || l.Waits && l.Batch != batch {
+			t.Errorf("line %d waits %v in batch %q", l.Line, l.Waits, l.Batch)
 		}
 		if strings.Contains(fmt.Sprint(l), "Person ") {
 			t.Errorf("a name is in the report: %v", l)

@@ -32,6 +32,9 @@ const (
 	maxLine = 16 << 10 // bytes
 )
 
+// ErrTable means that a table cannot be read at all.
+var ErrTable = errors.New("read table")
+
 // row is one line of a table.
 type row struct {
 	line     int
@@ -47,7 +50,7 @@ func readRows(r io.Reader) (rows []row, err error) {
 	in := bufio.NewReaderSize(r, maxLine)
 	head, whole, err := readLine(in)
 	if err != nil || !whole {
-		return nil, fmt.Errorf("read table: its first line: %w", errors.Join(err, errUnless(whole)))
+		return nil, fmt.Errorf("%w: its first line: %w", ErrTable, errors.Join(err, errUnless(whole)))
 	}
 	head = bytes.TrimPrefix(head, []byte("\ufeff"))
 	comma := ','
@@ -56,10 +59,10 @@ func readRows(r io.Reader) (rows []row, err error) {
 	}
 	names, err := fields(head, comma)
 	if err != nil {
-		return nil, fmt.Errorf("read table: its first line: %w", err)
+		return nil, fmt.Errorf("%w: its first line: %w", ErrTable, err)
 	}
 	if err := checkColumns(names); err != nil {
-		return nil, fmt.Errorf("read table: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrTable, err)
 	}
 	for line := 2; ; line++ {
 		text, whole, err := readLine(in)
@@ -67,13 +70,13 @@ func readRows(r io.Reader) (rows []row, err error) {
 			return rows, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read table: line %d: %w", line, err)
+			return nil, fmt.Errorf("%w: line %d: %w", ErrTable, line, err)
 		}
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
 		if len(rows) == maxRows {
-			return nil, fmt.Errorf("read table: more than %d rows", maxRows)
+			return nil, fmt.Errorf("%w: more than %d rows", ErrTable, maxRows)
 		}
 		w := row{line: line}
 		if w.err = errUnless(whole); w.err == nil {

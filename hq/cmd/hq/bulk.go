@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +22,8 @@ const aboutBulk = `Enrols the people of a table (UTF-8, its first line names the
 consent, proofing, photos, extended; several groups or photographs are separated by |). Files are looked for
 in the folder. What became of each line is told as soon as it is done; a line that cannot be done is told and
 the rest goes on. Interrupted, it is simply run again: what was done is not done twice. All of it waits for a
-second operator: hq approve BATCH.
+second operator: hq approve BATCH, for each batch that is named at the end. Who was done with an earlier form of the
+table waits in that one's.
 
 Example:
   hq bulk people.csv -folder photos -key eve.pem -dir hq`
@@ -63,8 +66,11 @@ func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	began, n := time.Now(), 0
+	began, n, wait := time.Now(), 0, map[string]int{}
 	report, err := p.Bulk(ctx, table, files, take.enrol, func(l people.Line) {
+		if l.Waits {
+			wait[l.Batch]++
+		}
 		if n++; asJSON {
 			json.NewEncoder(out).Encode(jsonLine(l))
 		} else {
@@ -74,7 +80,10 @@ func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
 			fmt.Fprintf(progress, "bulk: %d rows in %v\n", n, time.Since(began).Round(time.Second))
 		}
 	})
-	fmt.Fprintf(progress, "bulk: %d enrolled, %d before, %d not; batch %s\n", report.Enrolled, report.Before, report.Failed, report.Batch)
+	if errors.Is(err, people.ErrTable) {
+		return err
+	}
+	fmt.Fprintf(progress, "bulk: %d enrolled, %d before, %d not\n%s", report.Enrolled, report.Before, report.Failed, toApprove(wait, fs.where()))
 	o.sayUnplaced(ctx, progress, take.placed)
 	if o.draft != "" && report.Enrolled > 0 { // also those of before an interruption: when they are handed in, the table goes on behind them
 		err = errors.Join(err, o.end(fs, take.drafts, out, nil))
@@ -88,10 +97,25 @@ func bulk(ctx context.Context, args []string, out, progress io.Writer) error {
 	return nil
 }
 
+// toApprove has a line for each batch under which people of the table wait: who was done by an earlier run waits under what the table was then.
+func toApprove(wait map[string]int, where string) string {
+	var b strings.Builder
+	for _, batch := range slices.Sorted(maps.Keys(wait)) {
+		how := fmt.Sprintf("hq approve %s -key KEY%s", batch, where)
+		if batch == "" {
+			how = fmt.Sprintf("hq approve%s lists what waits", where)
+		}
+		fmt.Fprintf(&b, "bulk: %d of them wait for a second operator: %s\n", wait[batch], how)
+	}
+	return b.String()
+}
+
 func sentence(l people.Line) string {
 	switch {
 	case l.Err != nil:
 		return l.Err.Error()
+	case l.Before && l.Waits && l.Batch != "":
+		return fmt.Sprintf("was done before, and waits in batch %s", l.Batch)
 	case l.Before:
 		return "was done before"
 	case l.Enrolled.Order == [32]byte{}:
@@ -108,8 +132,12 @@ func jsonLine(l people.Line) any {
 		Person string `json:"person,omitempty"`
 		Order  string `json:"order,omitempty"`
 		Before bool   `json:"before,omitempty"`
+		Batch  string `json:"batch,omitempty"` // under which it waits
 		Error  string `json:"error,omitempty"`
 	}{Line: l.Line, Before: l.Before}
+	if l.Waits {
+		line.Batch = l.Batch
+	}
 	if l.Err != nil {
 		line.Error = l.Err.Error()
 	} else if l.Enrolled.Order != [32]byte{} {

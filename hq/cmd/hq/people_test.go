@@ -160,6 +160,22 @@ func TestEnrolFromPhotographs(t *testing.T) {
 		}
 	}
 	waiting := h.must("approve")
+	batch := regexp.MustCompile(`batch ([0-9a-f]{16})`).FindStringSubmatch(waiting)
+	if batch == nil {
+		t.Fatalf("approve lists %q", waiting)
+	}
+	// A corrected table is another one, and who was done with the first waits under that.
+	h.file("people.csv", []byte(table[:strings.LastIndex(table, "Example again.jpg")]))
+	var said, told bytes.Buffer
+	if err := run(t.Context(), append(bulk, "-dir", h.dir), &said, &told); err == nil || !strings.Contains(said.String(), "line 2: was done before, and waits in batch "+batch[1]) ||
+		!strings.Contains(told.String(), "bulk: 1 of them wait for a second operator: hq approve "+batch[1]+" -key KEY -dir "+h.dir+"\n") {
+		t.Errorf("%v, %q, %q", err, said.String(), told.String())
+	}
+	h.file("people.csv", nil)
+	told.Reset()
+	if err := run(t.Context(), append(bulk, "-dir", h.dir), &said, &told); err == nil || strings.Contains(err.Error(), "run it again") || strings.Contains(told.String(), "0 enrolled") {
+		t.Errorf("an empty table: %v, %q", err, told.String())
+	}
 	order := regexp.MustCompile(`[0-9a-f]{64}`).FindString(waiting)
 	if !strings.Contains(waiting, "second.jpg") || !strings.Contains(waiting, "bulk") {
 		t.Errorf("approve lists %q", waiting)
