@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -81,6 +82,17 @@ func (p *page) words(args []string, least, most int) ([]string, error) {
 	return words, nil
 }
 
+// follow refuses other words behind a verb than those that it wants.
+func (p *page) follow(verb string, words, wanted []string) error {
+	if len(words) == len(wanted) {
+		return nil
+	}
+	if len(wanted) == 0 {
+		return fmt.Errorf("%q: hq %s takes no word: %w", words[0], verb, errUsage)
+	}
+	return fmt.Errorf("%d words, want hq %s %s; %s -h says more: %w", len(words), verb, strings.Join(wanted, " "), p.Name(), errUsage)
+}
+
 func (p *page) socket() string {
 	if p.sock != "" {
 		return p.sock
@@ -114,7 +126,11 @@ func shellWord(s string) string {
 
 // ask has the hq serve that runs on the folder do something.
 func ask[A any](ctx context.Context, p *page, verb string, body any) (A, error) {
-	return hatch.Call[A](ctx, p.socket(), verb, body)
+	a, err := hatch.Call[A](ctx, p.socket(), verb, body)
+	if _, absent := os.Stat(filepath.Dir(p.socket())); errors.Is(err, hatch.ErrClosed) && errors.Is(absent, os.ErrNotExist) {
+		return a, fmt.Errorf("there is no folder %q", filepath.Dir(p.socket()))
+	}
+	return a, err
 }
 
 func printJSON(out io.Writer, v any) error {

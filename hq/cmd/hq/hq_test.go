@@ -386,6 +386,29 @@ func TestWordsThatMakeNoSense(t *testing.T) {
 	}
 }
 
+// What is wrong with a line is said in words of that line.
+func TestWrongWordsAreNamed(t *testing.T) {
+	s := newSite(t)
+	safe := filepath.Join(s.base, "safe")
+	s.refused("want hq kiosk add FILE", "kiosk", "add", "-dir", s.dir)
+	s.refused(`"dance" is nothing that can be done with a kiosk`, "kiosk", "dance", "front", "-dir", s.dir)
+	s.refused("want hq kiosk replace OLD NEW", "kiosk", "replace", "front", "-dir", s.dir)
+	s.refused(`"x": hq kiosk list takes no word`, "kiosk", "list", "x", "-dir", s.dir)
+	s.refused("-why is not UTF-8", "kiosk", "quarantine", "front", "-why", "\xff", "-dir", s.dir)
+	s.refused("there is no folder", "kiosk", "list", "-dir", s.file("absent"))
+	empty := write(t, s.base, "empty", "")
+	s.refused("is no introduction, which door identity writes", "kiosk", "add", empty, "-broker", "hq.example:8883", "-out", s.file("told"), "-dir", s.dir)
+	for _, where := range [][]string{nil, {"-dir", s.dir, "-offline", safe}} {
+		s.refused(`"frob" is nothing that can be done to trust`, append([]string{"trust", "frob"}, where...)...)
+		s.refused("want hq trust add NAME", append([]string{"trust", "add"}, where...)...)
+		s.refused(`"x": hq trust restore takes no word`, append([]string{"trust", "restore", "x"}, where...)...)
+	}
+	_, err := s.do("trust", "take", empty, "-dir", s.dir)
+	if err == nil || !strings.HasSuffix(err.Error(), "it is not what this fleet's root has signed") {
+		t.Errorf("an empty trust: %v", err)
+	}
+}
+
 func TestSomebodyElsesBroker(t *testing.T) {
 	program := "/usr/sbin/mosquitto"
 	if _, err := os.Stat(program); err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/hq/bounded"
@@ -46,6 +47,11 @@ type kioskOptions struct {
 	door, broker, out, why, replaces string
 }
 
+// kioskWords is what follows each verb of hq kiosk, besides flags.
+var kioskWords = map[string][]string{
+	"add": {"FILE"}, "list": nil, "quarantine": {"KIOSK"}, "lift": {"KIOSK"}, "adopt": {"KIOSK"}, "replace": {"OLD", "NEW"}, "decommission": {"KIOSK"}, "remove": {"KIOSK"},
+}
+
 // kioskCommand is the life of a kiosk.
 func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	o := kioskOptions{page: newPage("kiosk", "add|list|quarantine|lift|adopt|replace|decommission|remove … -dir DIR", kioskAbout, progress)}
@@ -62,23 +68,38 @@ func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) e
 		return err
 	}
 	verb, of := words[0], words[1:]
-	switch {
-	case verb == "add" && len(of) == 1:
+	wanted, known := kioskWords[verb]
+	if !known {
+		return fmt.Errorf("%q is nothing that can be done with a kiosk: %w", verb, errUsage)
+	}
+	if err := o.follow("kiosk "+verb, of, wanted); err != nil {
+		return err
+	}
+	texts := [][2]string{{"-why", o.why}, {"-door", o.door}, {"-replaces", o.replaces}}
+	if verb != "add" { // whose word is a path
+		texts = append(texts, [2]string{"the name of a kiosk", strings.Join(of, " ")})
+	}
+	for _, t := range texts {
+		if !utf8.ValidString(t[1]) {
+			return fmt.Errorf("%s is not UTF-8: %w", t[0], errUsage)
+		}
+	}
+	switch verb {
+	case "add":
 		return o.add(ctx, of[0], out)
-	case verb == "list" && len(of) == 0:
+	case "list":
 		return o.list(ctx, out)
-	case (verb == "quarantine" || verb == "remove") && len(of) == 1 && o.why == "":
-		return fmt.Errorf("say why, -why TEXT: %w", errUsage)
-	case (verb == "quarantine" || verb == "remove" || verb == "lift" || verb == "adopt") && len(of) == 1:
-		k, err := ask[named](ctx, o.page, verbState, stateRequest{of[0], verb, o.why})
-		return say(out, err, "kiosk %s: done\n", k.Kiosk)
-	case verb == "replace" && len(of) == 2:
+	case "replace":
 		k, err := ask[named](ctx, o.page, verbReplace, replaceRequest{of[0], of[1]})
 		return say(out, err, "kiosk %s has the door and is being told\n", k.Kiosk)
-	case verb == "decommission" && len(of) == 1:
+	case "decommission":
 		return o.decommission(ctx, of[0], out)
 	}
-	return fmt.Errorf("%q is nothing that can be done with a kiosk: %w", strings.Join(words, " "), errUsage)
+	if (verb == "quarantine" || verb == "remove") && o.why == "" {
+		return fmt.Errorf("say why, -why TEXT: %w", errUsage)
+	}
+	k, err := ask[named](ctx, o.page, verbState, stateRequest{of[0], verb, o.why})
+	return say(out, err, "kiosk %s: done\n", k.Kiosk)
 }
 
 func say(out io.Writer, err error, format string, args ...any) error {
@@ -100,6 +121,9 @@ func (o kioskOptions) add(ctx context.Context, file string, out io.Writer) error
 	introduction, err := bounded.File(file, int64(wire.KindIntroduction.Most()))
 	if err != nil {
 		return err
+	}
+	if _, err := wire.Read[wire.Introduction](introduction); err != nil {
+		return fmt.Errorf("%q is no introduction, which door identity writes", file)
 	}
 	if err := os.Mkdir(o.out, 0o755); err != nil {
 		return err

@@ -121,6 +121,11 @@ Nobody has the server's role but hq serve: it says the time and what comes in wh
 Example:
   hq trust add ada -role administrator -key ada.pem.pub -dir hq -offline safe`
 
+// trustWords is what follows each verb of hq trust, besides flags.
+var trustWords = map[string][]string{
+	"show": nil, "add": {"NAME"}, "remove": {"NAME"}, "take": {"FILE"}, "authority": nil, "drop-authority": nil, "issuing": nil, "server": nil, "restore": nil,
+}
+
 // trustCommand changes the Trust.
 func trustCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	p := newPage("trust", "show|add|remove|take|authority|drop-authority|issuing|server|restore … [-dir DIR] [-offline FOLDER]", trustAbout, progress)
@@ -134,8 +139,15 @@ func trustCommand(ctx context.Context, args []string, out, progress io.Writer) e
 	if err != nil {
 		return err
 	}
-	if len(words) < 1 || len(words) > 2 {
-		return fmt.Errorf("%d words, which are too few or too many; %s -h says which: %w", len(words), p.Name(), errUsage)
+	if len(words) < 1 {
+		return fmt.Errorf("say what; %s -h says which: %w", p.Name(), errUsage)
+	}
+	wanted, known := trustWords[words[0]]
+	if !known {
+		return fmt.Errorf("%q is nothing that can be done to trust: %w", words[0], errUsage)
+	}
+	if err := p.follow("trust "+words[0], words[1:], wanted); err != nil { // before the safe is opened: restore is done by that
+		return err
 	}
 	now := time.Now()
 	switch words[0] {
@@ -146,32 +158,29 @@ func trustCommand(ctx context.Context, args []string, out, progress io.Writer) e
 		}
 		return showTrust(t, p.json, now, out)
 	case "take":
-		return takeTrust(ctx, p, words[1:], out)
+		return takeTrust(ctx, p, words[1], out)
 	}
 	o, err := openSafe(words[0], p.dir, *offline)
 	if err != nil {
 		return err
 	}
-	switch verb := words[0]; {
-	case verb == "add" && len(words) == 2:
+	switch words[0] { // restore is done
+	case "add":
 		err = admit(o, words[1], *role, *key, *days, now)
-	case verb == "remove" && len(words) == 2:
+	case "remove":
 		if *distrust {
 			err = o.Change(now, authority.Dismiss(words[1]))
 		} else {
 			err = remove(o, words[1], now, out)
 		}
-	case verb == "authority" && len(words) == 1:
+	case "authority":
 		err = o.AddAuthority(now)
-	case verb == "drop-authority" && len(words) == 1:
+	case "drop-authority":
 		err = o.DropAuthority(now)
-	case verb == "issuing" && len(words) == 1:
+	case "issuing":
 		err = o.RenewIssuing(now)
-	case verb == "server" && len(words) == 1:
+	case "server":
 		err = o.RenewServer(now)
-	case verb == "restore" && len(words) == 1: // it is done
-	default:
-		return fmt.Errorf("%q is nothing that can be done to trust: %w", words, errUsage)
 	}
 	if err != nil {
 		return err
@@ -227,11 +236,11 @@ func trustOf(dir, offline string, now time.Time) (wire.Trust, error) {
 }
 
 // takeTrust puts in force what was signed elsewhere.
-func takeTrust(ctx context.Context, p *page, files []string, out io.Writer) error {
-	if len(files) != 1 || p.dir == "" {
-		return fmt.Errorf("say which file, and where headquarters' folder is, -dir FOLDER: %w", errUsage)
+func takeTrust(ctx context.Context, p *page, file string, out io.Writer) error {
+	if p.dir == "" {
+		return fmt.Errorf("say where headquarters' folder is, -dir FOLDER: %w", errUsage)
 	}
-	data, err := bounded.File(files[0], maxTrust)
+	data, err := bounded.File(file, maxTrust)
 	if err != nil {
 		return err
 	}
