@@ -92,7 +92,7 @@ func restoreCommand(ctx context.Context, args []string, out, progress io.Writer)
 }
 
 func (o *office) restoreState(ctx context.Context, file string, out, progress io.Writer) error {
-	f, err := os.Open(file)
+	f, err := openBackup(file)
 	if err != nil {
 		return err
 	}
@@ -108,15 +108,31 @@ func (o *office) restoreState(ctx context.Context, file string, out, progress io
 	}
 	n, err := s.Restore(ctx, f)
 	if err != nil {
-		return err
+		return fmt.Errorf("%q: %w", file, err)
 	}
 	_, err = fmt.Fprintf(out, "%d values restored\n", n)
 	return err
 }
 
+// openBackup opens a file that hq backup wrote. A pipe may bring it, but no folder is one.
+func openBackup(file string) (*os.File, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%q is a folder, and no file that hq backup wrote", file)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // beforePeople looks whether the people of a backup can be taken back, and with which master key, which it asks for only then; or says why there is nothing to do.
 func (o *office) beforePeople(file string) (m people.Master, stay string, err error) {
-	f, err := os.Open(file)
+	f, err := openBackup(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, fmt.Sprintf("no people: there is no %s", file), nil
 	}
@@ -131,6 +147,9 @@ func (o *office) beforePeople(file string) (m people.Master, stay string, err er
 	}
 	if m, err = people.LoadMaster(o.master, askPassphrase); err == nil {
 		err = people.CheckBackup(o.folder(), m, bufio.NewReader(f))
+	}
+	if errors.Is(err, people.ErrBackup) {
+		err = fmt.Errorf("%q: %w", file, err)
 	}
 	if err != nil {
 		err = fmt.Errorf("nothing was restored: %w", err)

@@ -45,7 +45,10 @@ func TestPeopleComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.refused("nothing was restored: load master key", "restore", s.file("b"), "-dir", s.dir, "-master", s.file("no"))
+	s.refused(`"`+s.file("b")+`.people": `, "restore", s.file("b"), "-dir", s.dir, "-master", s.file("another"))
 	s.refused("under this master key", "restore", s.file("b"), "-dir", s.dir, "-master", s.file("another"))
+	s.refused(`"`+s.base+`" is a folder`, "restore", s.base, "-dir", s.dir)
+	s.refused(`"`+s.file("ada")+`": restore: file is no whole backup`, "restore", s.file("ada"), "-dir", s.dir)
 	move(t, keys, keys+".away")
 	s.refused("it is absent", "restore", s.file("b"), "-dir", s.dir)
 	move(t, keys+".away", keys)
