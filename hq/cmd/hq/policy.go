@@ -173,6 +173,7 @@ func buildPolicy(file string, o policyOrder, out io.Writer) (policy.Built, error
 	}
 	b := policy.Build(text, o.people, o.now)
 	for _, found := range b.Findings {
+		found.Line = max(1, found.Line) // what is wrong with the whole is at its beginning: editors go there
 		fmt.Fprintf(out, "%s:%v\n", file, found)
 	}
 	if b.Encoded == nil {

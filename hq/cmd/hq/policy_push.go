@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/hq/hatch"
 	"github.com/lintel-access/lintel/hq/ledger"
 	"github.com/lintel-access/lintel/hq/policy"
@@ -76,6 +77,9 @@ func pushPolicy(ctx context.Context, args []string, out, progress io.Writer) err
 	if err := at.check(); err != nil {
 		return err
 	}
+	if err := at.mayPush(time.Now()); err != nil {
+		return err
+	}
 	o := policyOrder{now: time.Now()}
 	if o.people, err = at.concerned(p, *table, out); err != nil {
 		return err
@@ -109,10 +113,32 @@ func pushPolicy(ctx context.Context, args []string, out, progress io.Writer) err
 		return err
 	}
 	version := max(uint64(time.Now().UnixMilli()), was.Version+1)
-	if err := say(out, nil, "version %d of %q: kiosks that are connected are told once it is signed and handed in, the others when they come back\n", version, b.Site.Name); err != nil {
+	err = at.order(ctx, p, "", wire.Policy{Version: version, Document: b.Encoded, Issued: time.Now().Unix()}, out)
+	done := "is signed and handed in: kiosks that are connected are told now"
+	if at.draft != "" {
+		done = "waits to be signed and handed in: kiosks that are connected are told then"
+	}
+	return say(out, err, "version %d of %q %s, the others when they come back\n", version, b.Site.Name, done)
+}
+
+// mayPush refuses, before anything is asked or said, a key that may not sign rules. Over a socket there is no trust to look at, and hq serve refuses it.
+func (o *office) mayPush(now time.Time) error {
+	if o.key == "" || o.dir == "" {
+		return nil
+	}
+	key, err := authority.LoadKey(o.key)
+	if err != nil {
 		return err
 	}
-	return at.order(ctx, p, "", wire.Policy{Version: version, Document: b.Encoded, Issued: time.Now().Unix()}, out)
+	id, err := wire.IDOf(key.Public())
+	if err != nil {
+		return err
+	}
+	trust, err := o.trust()
+	if err == nil {
+		_, err = trust.Grant(id, wire.KindPolicy, now.Unix())
+	}
+	return err
 }
 
 // concerned are the people by whom rules are checked before they are put in force: those of a table, or those who are enrolled. Over a socket there is no

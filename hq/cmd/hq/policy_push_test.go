@@ -28,7 +28,12 @@ func TestPolicyIsPutInForce(t *testing.T) {
 	s.refused("no policy is in force", "policy", "show", "-dir", s.dir)
 	s.refused("may come into force", "policy", "push", trap, "-yes", "-key", s.file("ada"), "-dir", s.dir)
 	s.refused("agreed", "policy", "push", good, "-key", s.file("ada"), "-dir", s.dir)
-	s.refused("may not sign", "policy", "push", good, "-yes", "-key", s.file("eve"), "-dir", s.dir)
+	if said, err := s.do("policy", "push", good, "-yes", "-key", s.file("eve"), "-dir", s.dir); err == nil || !strings.Contains(err.Error(), `enroller "eve" may not sign this: policy`) || said != "" {
+		t.Errorf("by an enroller: %q, %v", said, err)
+	}
+	if said, err := s.do("policy", "push", good, "-yes", "-key", s.file("eve"), "-socket", filepath.Join(s.dir, socketName)); err == nil || !strings.Contains(err.Error(), "may not sign") || strings.Contains(said, "version") {
+		t.Errorf("by an enroller, elsewhere: %q, %v", said, err)
+	}
 	s.refused("whose word", "policy", "push", good, "-yes", "-dir", s.dir)
 	if k := s.kiosks(); k[0].Head != 0 {
 		t.Errorf("something was handed on: %+v", k)

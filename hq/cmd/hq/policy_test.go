@@ -99,6 +99,10 @@ func TestCompiledPolicyStaysUntilAValidOneComes(t *testing.T) {
 			t.Errorf("%s: it replaced what was there (%v)", name, err)
 		}
 	}
+	empty := write(t, dir, "empty.toml", "")
+	if said, err := both("policy", "check", empty); err == nil || !strings.Contains(said, empty+":1: error: ") {
+		t.Errorf("an empty file: %v: %s", err, said)
+	}
 	if left, err := filepath.Glob(filepath.Join(dir, ".policy-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
