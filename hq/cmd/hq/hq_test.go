@@ -403,6 +403,10 @@ func TestWrongWordsAreNamed(t *testing.T) {
 		s.refused("want hq trust add NAME", append([]string{"trust", "add"}, where...)...)
 		s.refused(`"x": hq trust restore takes no word`, append([]string{"trust", "restore", "x"}, where...)...)
 	}
+	s.refused(`"a b" is neither the name of a host nor an address`, "certificate", "a b", "-out", s.file("broker"), "-dir", s.dir)
+	if _, err := os.Stat(s.file("broker")); err == nil {
+		t.Error("a folder of no certificate is left")
+	}
 	_, err := s.do("trust", "take", empty, "-dir", s.dir)
 	if err == nil || !strings.HasSuffix(err.Error(), "it is not what this fleet's root has signed") {
 		t.Errorf("an empty trust: %v", err)

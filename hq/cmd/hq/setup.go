@@ -82,11 +82,11 @@ func certificateCommand(_ context.Context, args []string, out, progress io.Write
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(*folder, 0o700); err != nil {
-		return err
-	}
 	c, err := s.Broker().Server(hosts, time.Now())
 	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(*folder, 0o700); err != nil {
 		return err
 	}
 	if err := s.SaveBroker(*folder, c); err != nil {
