@@ -84,13 +84,14 @@ func (p *page) words(args []string, least, most int) ([]string, error) {
 
 // follow refuses other words behind a verb than those that it wants.
 func (p *page) follow(verb string, words, wanted []string) error {
-	if len(words) == len(wanted) {
-		return nil
+	line := strings.Join(append([]string{"hq", verb}, wanted...), " ")
+	switch n := len(words); {
+	case n < len(wanted):
+		return fmt.Errorf("%s is missing: %s; %s -h says more: %w", strings.Join(wanted[n:], " "), line, p.Name(), errUsage)
+	case n > len(wanted):
+		return fmt.Errorf("%q is too much: %s; %s -h says more: %w", words[len(wanted)], line, p.Name(), errUsage)
 	}
-	if len(wanted) == 0 {
-		return fmt.Errorf("%q: hq %s takes no word: %w", words[0], verb, errUsage)
-	}
-	return fmt.Errorf("%d words, want hq %s %s; %s -h says more: %w", len(words), verb, strings.Join(wanted, " "), p.Name(), errUsage)
+	return nil
 }
 
 func (p *page) socket() string {

@@ -390,18 +390,18 @@ func TestWordsThatMakeNoSense(t *testing.T) {
 func TestWrongWordsAreNamed(t *testing.T) {
 	s := newSite(t)
 	safe := filepath.Join(s.base, "safe")
-	s.refused("want hq kiosk add FILE", "kiosk", "add", "-dir", s.dir)
+	s.refused("FILE is missing: hq kiosk add FILE;", "kiosk", "add", "-dir", s.dir)
 	s.refused(`"dance" is nothing that can be done with a kiosk`, "kiosk", "dance", "front", "-dir", s.dir)
-	s.refused("want hq kiosk replace OLD NEW", "kiosk", "replace", "front", "-dir", s.dir)
-	s.refused(`"x": hq kiosk list takes no word`, "kiosk", "list", "x", "-dir", s.dir)
+	s.refused("NEW is missing: hq kiosk replace OLD NEW;", "kiosk", "replace", "front", "-dir", s.dir)
+	s.refused(`"x" is too much: hq kiosk list;`, "kiosk", "list", "x", "-dir", s.dir)
 	s.refused("-why is not UTF-8", "kiosk", "quarantine", "front", "-why", "\xff", "-dir", s.dir)
 	s.refused("there is no folder", "kiosk", "list", "-dir", s.file("absent"))
 	empty := write(t, s.base, "empty", "")
 	s.refused("is no introduction, which door identity writes", "kiosk", "add", empty, "-broker", "hq.example:8883", "-out", s.file("told"), "-dir", s.dir)
 	for _, where := range [][]string{nil, {"-dir", s.dir, "-offline", safe}} {
 		s.refused(`"frob" is nothing that can be done to trust`, append([]string{"trust", "frob"}, where...)...)
-		s.refused("want hq trust add NAME", append([]string{"trust", "add"}, where...)...)
-		s.refused(`"x": hq trust restore takes no word`, append([]string{"trust", "restore", "x"}, where...)...)
+		s.refused("NAME is missing: hq trust add NAME;", append([]string{"trust", "add"}, where...)...)
+		s.refused(`"x" is too much: hq trust restore;`, append([]string{"trust", "restore", "x"}, where...)...)
 	}
 	s.refused(`"a b" is neither the name of a host nor an address`, "certificate", "a b", "-out", s.file("broker"), "-dir", s.dir)
 	if _, err := os.Stat(s.file("broker")); err == nil {
