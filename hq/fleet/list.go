@@ -65,6 +65,16 @@ func (f *Fleet) Find(called string) (string, error) {
 	return "", fmt.Errorf("%w: %q", ErrUnknown, called)
 }
 
+// Door is the door of the kiosk of that name, as headquarters lists it.
+func (f *Fleet) Door(name string) (string, error) {
+	d, err := f.at(name)
+	if err != nil {
+		return "", err
+	}
+	defer d.mu.Unlock()
+	return d.kiosk.Door, nil
+}
+
 // ID is the whole id of the kiosk of that name.
 func (f *Fleet) ID(name string) ([32]byte, error) {
 	d, err := f.at(name)

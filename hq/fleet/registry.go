@@ -74,6 +74,18 @@ func (f *Fleet) before(k Kiosk) (name string) {
 	return name
 }
 
+// inherits refuses another door than that of the kiosk whose place is taken, if one's is: the new one would be told one door, and listed at the other.
+func (f *Fleet) inherits(replaces, door string) error {
+	if replaces == "" {
+		return nil
+	}
+	has, err := f.Door(replaces)
+	if err == nil && door != has {
+		err = fmt.Errorf("kiosk %s has door %q, which goes to the one in its place: say -door %[2]s; for another door, remove that one first", replaces, has)
+	}
+	return err
+}
+
 // admit makes a kiosk with these keys known.
 func (f *Fleet) admit(ctx context.Context, k Kiosk, door, replaces string) (wire.Certificate, error) {
 	if len(door) == 0 || len(door) > maxDoor || strings.ContainsFunc(door, func(r rune) bool { return !unicode.IsPrint(r) }) {
@@ -86,6 +98,9 @@ func (f *Fleet) admit(ctx context.Context, k Kiosk, door, replaces string) (wire
 	name := k.Name()
 	if replaces == name { // before anything is changed
 		return wire.Certificate{}, errSame
+	}
+	if err := f.inherits(replaces, door); err != nil {
+		return wire.Certificate{}, err
 	}
 	f.mu.Lock()
 	d := f.desks[name]

@@ -391,6 +391,9 @@ func TestKioskKeepsItsDoor(t *testing.T) {
 		t.Errorf("a door that it does not have: %v", err)
 	}
 	side := h.introduce("side")
+	if _, err := h.fleet.admit(t.Context(), newDouble(t, h).record, "front", side.name); err == nil || !strings.Contains(err.Error(), "say -door side;") || len(h.fleet.all()) != 2 {
+		t.Errorf("the place of one at another door: %v", err)
+	}
 	if err := h.fleet.Replace(t.Context(), side.name, k.name); err == nil || !strings.Contains(err.Error(), `say -door front;`) || overview(t, h, side.name).State != Active {
 		t.Errorf("the place of a kiosk at another door: %v", err)
 	}

@@ -386,6 +386,28 @@ func TestWordsThatMakeNoSense(t *testing.T) {
 	}
 }
 
+// A kiosk in the place of another has its door, and is told that one.
+func TestReplacementIsToldTheDoor(t *testing.T) {
+	s := newSite(t)
+	s.serve()
+	old, _ := s.introduction()
+	next, id := s.introduction()
+	add := func(file, out string, more ...string) []string {
+		return append([]string{"kiosk", "add", file, "-dir", s.dir, "-broker", "hq.example:8883", "-out", s.file(out)}, more...)
+	}
+	s.must(add(old, "old", "-door", "back")...)
+	s.refused("say -door back;", add(next, "other", "-replaces", "back", "-door", "front")...)
+	if out := s.must(add(next, "next", "-replaces", "back")...); !strings.HasSuffix(out, "-door back\n") {
+		t.Errorf("it says %q", out)
+	}
+	s.refused("it is the same one", add(next, "again", "-replaces", wire.Name(id), "-door", "side")...)
+	for _, k := range s.kiosks() {
+		if k.Door != "back" || (k.State == "active") != (k.Kiosk == wire.Name(id)) {
+			t.Errorf("%+v", k)
+		}
+	}
+}
+
 // What is wrong with a line is said in words of that line.
 func TestWrongWordsAreNamed(t *testing.T) {
 	s := newSite(t)

@@ -33,7 +33,7 @@ A new kiosk for a door that has one: "add -replaces OLD" does both steps at once
 is known under the old name). "add" under the same door and "replace" later is for a kiosk that is to be tried first.
 
 A kiosk takes one name for its door, and keeps it as long as it is provisioned: "add" and "replace" refuse it another one once it has greeted. For another
-door it is provisioned anew. Before it has greeted, "add" again with another -door mends a slip.
+door it is provisioned anew, and added after "remove" of what it was. Before it has greeted, "add" again with another -door mends a slip.
 
 A kiosk that was offline for more than 90 days cannot connect any more, because its certificate has ended. Adding it again with the same FILE and the same
 -door gives it a new one and changes nothing else: carry FOLDER to it and run door headquarters again, as "add" prints it.
@@ -55,7 +55,7 @@ var kioskWords = map[string][]string{
 // kioskCommand is the life of a kiosk.
 func kioskCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	o := kioskOptions{page: newPage("kiosk", "add|list|quarantine|lift|adopt|replace|decommission|remove … -dir DIR", kioskAbout, progress)}
-	o.StringVar(&o.door, "door", "", "add: `name` of the door in the rules of the site (default: what the kiosk says)")
+	o.StringVar(&o.door, "door", "", "add: `name` of the door in the rules of the site (default: that of the kiosk it replaces, or what it says itself)")
 	o.StringVar(&o.broker, "broker", "", "add (required): `address` at which the kiosk finds headquarters, host:port")
 	o.StringVar(&o.out, "out", "", "add (required): new `folder` for what the kiosk is to be told")
 	o.StringVar(&o.replaces, "replaces", "", "add: the `kiosk` in whose place it comes, which is barred")

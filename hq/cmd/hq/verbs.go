@@ -146,17 +146,20 @@ func (s *served) add(ctx context.Context, q addRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.Door == "" {
-		q.Door = in.Door
-	}
-	if err := access.CheckDoor(q.Door); err != nil { // the rules of the site could not name it
-		return nil, err
-	}
 	f := s.fleet.Load()
 	if q.Replaces != "" {
 		if q.Replaces, err = f.Find(q.Replaces); err != nil {
 			return nil, err
 		}
+		if in.Door, err = f.Door(q.Replaces); err != nil {
+			return nil, err
+		}
+	}
+	if q.Door == "" {
+		q.Door = in.Door
+	}
+	if err := access.CheckDoor(q.Door); err != nil { // the rules of the site could not name it
+		return nil, err
 	}
 	c, err := f.Introduce(ctx, in, q.Door, q.Replaces)
 	return added{wire.Name(in.Kiosk), c.Chain, s.keys.Load().Envelope, q.Door}, err
