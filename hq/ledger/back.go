@@ -11,6 +11,9 @@ import (
 func (r *Reader) Back(kiosk string, f func(Event) (more bool)) error {
 	dir := r.path(kiosk)
 	list, err := segments(dir)
+	if err == nil && len(list) == 0 {
+		_, err = (&reading{dir: dir}).some() // there is nothing yet, or all of it is gone
+	}
 	if err != nil {
 		return fmt.Errorf("read records of kiosk %s: %w", kiosk, err)
 	}

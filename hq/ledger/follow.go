@@ -69,12 +69,14 @@ func (f Filter) kind(e access.Event) bool {
 }
 
 // Follow gives each event that the filter wants to f, those of a kiosk in order, and goes on with new ones until ctx ends if stay is set; or until f
-// returns an error. Who is slow holds up nobody else: this reads what is on disk. A kiosk whose folder cannot be read is an alarm, and the others go on.
+// returns an error. Who is slow holds up nobody else: this reads what is on disk. A kiosk whose folder cannot be read is an alarm, and the others go on; unless
+// stay is set, it is an error at the end, too.
 func (r *Reader) Follow(ctx context.Context, filter Filter, stay bool, f func(Event) error) error {
 	followers := map[string]*follower{}
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
+		var damage error
 		names, err := r.Kiosks()
 		if err != nil {
 			return err
@@ -87,12 +89,16 @@ func (r *Reader) Follow(ctx context.Context, filter Filter, stay bool, f func(Ev
 				followers[name] = &follower{name: name, from: r, shown: map[uint64][32]byte{}}
 				followers[name].skip(filter.Since)
 			}
-			if err := followers[name].poll(ctx, filter, f); err != nil {
+			hurt, err := followers[name].poll(ctx, filter, f)
+			if err != nil {
 				return fmt.Errorf("follow kiosk %s: %w", name, err)
+			}
+			if hurt != nil {
+				damage = errors.Join(damage, fmt.Errorf("read records of kiosk %s: %w", name, hurt))
 			}
 		}
 		if !stay {
-			return nil
+			return damage
 		}
 		select {
 		case <-ctx.Done():
@@ -142,20 +148,19 @@ func (f *follower) skip(since time.Time) {
 	f.at.index = 0
 }
 
-// poll gives what is new to f. Its error is that of f.
-func (f *follower) poll(ctx context.Context, filter Filter, to func(Event) error) error {
-	var failed error
+// poll gives what is new to f. It returns what cannot be read, and the error of f.
+func (f *follower) poll(ctx context.Context, filter Filter, to func(Event) error) (damage, failed error) {
 	give := func(e Event) error {
 		if failed == nil && filter.wants(e) {
 			failed = to(e)
 		}
 		return failed
 	}
-	damage := f.records(ctx, filter.Vouched, give)
+	damage = f.records(ctx, filter.Vouched, give)
 	if failed == nil {
-		f.alarms(damage, give)
+		damage = f.alarms(damage, give)
 	}
-	return failed
+	return damage, failed
 }
 
 // records gives what is new. Its error is that of give, or that something cannot be read.
@@ -190,10 +195,12 @@ func (f *follower) records(ctx context.Context, vouchedAlone bool, give func(Eve
 }
 
 // alarms gives what has changed about them. What cannot be read, whoever writes the ledger may not have met yet: then it is an alarm of this reader's own,
-// until it can be read, or whoever writes has an alarm of it.
-func (f *follower) alarms(damage error, give func(Event) error) {
+// until it can be read, or whoever writes has an alarm of it. It returns the first that cannot be read.
+func (f *follower) alarms(damage error, give func(Event) error) error {
 	list, err := f.from.Alarms(f.name)
-	damage = errors.Join(damage, err)
+	if damage == nil {
+		damage = err
+	}
 	known := slices.ContainsFunc(list, func(a Alarm) bool { return a.Kind == AlarmDamage && a.Open() })
 	hurt, now := damage != nil && !known, time.Now().UnixMilli()
 	switch was := f.hurt != nil && f.hurt.Open(); {
@@ -210,10 +217,11 @@ func (f *follower) alarms(damage error, give func(Event) error) {
 			continue
 		}
 		if give(Event{Kiosk: f.name, Door: f.where(), Alarm: &a, doors: f.doors}) != nil {
-			return
+			break
 		}
 	}
 	f.seen = list
+	return damage
 }
 
 // where is the kiosk's door; empty while none of its records says.

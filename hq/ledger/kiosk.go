@@ -59,14 +59,8 @@ func openKiosk(dir string, k Kiosk, o *Options, shared *atomic.Int64, tune func(
 	if k.Audit == nil || k.Attestation == nil {
 		return nil, errors.New("it has no audit key or no attestation key")
 	}
-	err := os.Mkdir(dir, 0o700)
-	if err == nil {
-		err = syncDir(filepath.Dir(dir))
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, noRoom(err)
-	}
-	if err := keepKey(dir, k); err != nil {
+	err := keepKey(dir, k)
+	if err != nil {
 		return nil, err
 	}
 	n := &kiosk{Kiosk: k, options: o, shared: shared, early: map[uint64]wire.Records{}, heard: o.Now()}
@@ -98,27 +92,49 @@ func openKiosk(dir string, k Kiosk, o *Options, shared *atomic.Int64, tune func(
 	return n, nil
 }
 
-// keepKey writes down whose records these are, and refuses those of another key.
+// errNoKey is of a folder whose files somebody took away.
+var errNoKey = fmt.Errorf("%w: its folder has no %s", ErrDamaged, keyName)
+
+// keepKey makes the folder with the note of whose records these are, and refuses those of another key.
 func keepKey(dir string, k Kiosk) error {
 	line, err := proof.VerifierKey(k.origin(), k.Audit)
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return makeFolder(dir, line)
+	}
 	old, err := readBounded(dir, keyName, maxKeyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return (&folder{dir: dir}).replace(keyName, []byte(line+"\n"))
+		return errNoKey
 	case err == nil && strings.TrimSuffix(string(old), "\n") != line:
 		return ErrOtherKey
 	}
 	return err
 }
 
+// makeFolder makes a kiosk's folder, which nobody sees without its key.
+func makeFolder(dir, key string) error {
+	begun := dir + newSuffix
+	if err := os.Mkdir(begun, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return noRoom(err)
+	}
+	err := (&folder{dir: begun}).replace(keyName, []byte(key+"\n"))
+	if err == nil {
+		err = os.Rename(begun, dir)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(dir))
+	}
+	return noRoom(err)
+}
+
 // plant makes the tree that the records say, from the hashes on disk as far as a checkpoint proves them.
 func (k *kiosk) plant() error {
 	covered := k.state.Covered
-	if k.folder.head < covered.Size {
-		return fmt.Errorf("%w: %d records are here, %d were", ErrDamaged, k.folder.head, covered.Size)
+	if were := max(covered.Size, k.state.Looked); k.folder.head < were {
+		return fmt.Errorf("%w: %d records are here, %d were", ErrDamaged, k.folder.head, were)
 	}
 	if !covered.none() && covered.Size > 0 {
 		err := k.tree.rewind(covered.Size)

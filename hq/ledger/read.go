@@ -26,8 +26,40 @@ type reading struct {
 	off     int64
 }
 
-// some returns the next few records; none: there are no more now. The last are valid until the next call.
+// some returns the next few records; none: there are no more now. The last are valid until the next call. ErrDamaged: there were more.
 func (r *reading) some() ([]Entry, error) {
+	list, err := r.next()
+	if err == nil && len(list) == 0 {
+		return r.rest()
+	}
+	return list, err
+}
+
+// rest is what there is still where next has found nothing more, and by the folder's own count must be.
+func (r *reading) rest() ([]Entry, error) {
+	here, err := counted(r.dir)
+	if err != nil || here <= r.index {
+		return nil, err
+	}
+	// What the state counts was readable before the state was written: a writer that has gone on since is heard, and no damage.
+	list, err := r.next()
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf("%w: record %d cannot be read", ErrDamaged, r.index)
+	}
+	return list, err
+}
+
+// counted is how many records a folder says it has; at least so many were made durable.
+func counted(dir string) (uint64, error) {
+	if _, err := os.Stat(filepath.Join(dir, keyName)); errors.Is(err, fs.ErrNotExist) {
+		return 0, errNoKey // its first file: what else was there is gone, too
+	}
+	s, err := loadState(dir)
+	return s.Looked, err
+}
+
+// next is some, which cannot tell the end from a record that cannot be read.
+func (r *reading) next() ([]Entry, error) {
 	if r.off == 0 {
 		if found, err := r.find(); err != nil || !found {
 			return nil, err
