@@ -90,8 +90,13 @@ func (k AlarmKind) String() string {
 	case AlarmDamage:
 		return "damaged ledger"
 	}
-	return fmt.Sprintf("alarm %d", uint8(k))
+	return k.number()
 }
+
+func (k AlarmKind) number() string { return fmt.Sprintf("alarm %d", uint8(k)) }
+
+// known reports whether the alarm has a word.
+func (k AlarmKind) known() bool { return k.String() != k.number() }
 
 // Remedy is what to do about it.
 func (k AlarmKind) Remedy() string {

@@ -42,3 +42,12 @@ func (r *Reader) Back(kiosk string, f func(Event) (more bool)) error {
 	}
 	return nil
 }
+
+// Door is the kiosk's, by its newest record that is vouched for and names one; empty: nobody knows.
+func (r *Reader) Door(kiosk string) (door string) {
+	_ = r.Back(kiosk, func(e Event) bool { // who cannot be asked has no door
+		door = e.Decoded.Door
+		return door == ""
+	})
+	return door
+}

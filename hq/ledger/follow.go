@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ type Event struct {
 type Filter struct {
 	Kiosk    string    // its name begins so
 	Door     string    // of this door; of alarms, those of each kiosk that has named it, and of kiosks whose door nobody knows
-	Kind     string    // the event's number, its hundred (such as 3xx), or words of its name; "alarm": alarms alone
+	Kind     string    // the event's number, its hundred (such as 3xx), or words of its name or an alarm's; "alarm": alarms alone. See Able
 	Since    time.Time // arrived since; an alarm that stands open is wanted however old it is
 	Severity access.Severity
 	Vouched  bool // leave out what no checkpoint covers yet: then each index comes once and never changes
@@ -46,7 +47,7 @@ const kindAlarm = "alarm"
 func (f Filter) wants(e Event) bool {
 	if e.Alarm != nil {
 		recent := e.Alarm.Open() || !time.UnixMilli(e.Alarm.Ended).Before(f.Since)
-		return f.at(e) && (f.Kind == "" || f.Kind == kindAlarm) && recent
+		return f.at(e) && f.rings(e.Alarm.Kind) && recent
 	}
 	if e.Arrived.Before(f.Since) || f.Vouched && !e.Vouched || f.Kind == kindAlarm {
 		return false
@@ -66,6 +67,25 @@ func (f Filter) kind(e access.Event) bool {
 	number := strconv.Itoa(int(e))
 	hundred, area := strings.CutSuffix(f.Kind, "xx")
 	return f.Kind == "" || number == f.Kind || area && strconv.Itoa(int(e)/100) == hundred || strings.Contains(e.String(), f.Kind)
+}
+
+func (f Filter) rings(k AlarmKind) bool {
+	return f.Kind == "" || f.Kind == kindAlarm || strings.Contains(k.String(), f.Kind)
+}
+
+// Able reports whether there is an event or an alarm of the filter's Kind, as far as this program knows them.
+func (f Filter) Able() bool {
+	for k := range AlarmKind(math.MaxUint8) {
+		if k.known() && f.rings(k) {
+			return true
+		}
+	}
+	for e := range access.Event(math.MaxUint16) {
+		if e.Known() && f.kind(e) {
+			return true
+		}
+	}
+	return false
 }
 
 // Follow gives each event that the filter wants to f, those of a kiosk in order, and goes on with new ones until ctx ends if stay is set; or until f
@@ -227,10 +247,7 @@ func (f *follower) alarms(damage error, give func(Event) error) error {
 // where is the kiosk's door; empty while none of its records says.
 func (f *follower) where() string {
 	if f.door == "" { // its newest records were left out, or it has none
-		_ = f.from.Back(f.name, func(e Event) bool { // who cannot be asked has no door
-			f.door = e.Decoded.Door
-			return f.door == ""
-		})
+		f.door = f.from.Door(f.name)
 	}
 	return f.door
 }

@@ -155,11 +155,16 @@ func TestFilter(t *testing.T) {
 		{Filter{Kind: "3xx"}, []uint64{1, 2, 4}},
 		{Filter{Kind: "held open"}, []uint64{2}},
 		{Filter{Kind: "alarm"}, []uint64{100}},
+		{Filter{Kind: "unreadable"}, []uint64{100}},
+		{Filter{Kind: "silence"}, nil},
 		{Filter{Severity: access.Alert}, []uint64{1, 3, 100}},
 		{Filter{Since: b.clock.now()}, []uint64{4, 100}}, // an alarm that stands open is never old
 		{Filter{Kiosk: "zz"}, nil},
 		{Filter{Kiosk: b.name()[:4], Door: "back"}, []uint64{2, 100}},
 	} {
+		if !c.filter.Able() {
+			t.Errorf("%+v is of no kind", c.filter)
+		}
 		var got []uint64
 		for _, e := range b.all(t, c.filter) {
 			if e.Alarm != nil {

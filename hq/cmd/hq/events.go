@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ func parseEvents(args []string, help io.Writer, now time.Time) (eventsOptions, e
 	fs.BoolVar(&o.follow, "follow", false, "go on with what arrives; of what came before it shows the alarms that stand open, and the rest with -since alone")
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
 	fs.StringVar(&o.filter.Door, "door", "", "of this door, with the alarms of its kiosk")
-	fs.StringVar(&o.filter.Kind, "kind", "", "number of an event (307), a hundred of them (3xx), words of a name (forced), or alarm")
+	fs.StringVar(&o.filter.Kind, "kind", "", "number of an event (307), a hundred of them (3xx), words of a name (forced), also of an alarm's (silence), or alarm: all of those")
 	fs.StringVar(&o.filter.Kiosk, "kiosk", "", "of the kiosks whose name begins so")
 	fs.StringVar(&since, "since", "", "arrived since: so long ago (90m), or a time (2026-11-23T08:00:00Z)")
 	fs.StringVar(&severity, "severity", "info", "at least info, notice, warning or alert")
@@ -59,6 +60,9 @@ func parseEvents(args []string, help io.Writer, now time.Time) (eventsOptions, e
 	if !known {
 		return o, fmt.Errorf("severity %q: want info, notice, warning or alert: %w", severity, errUsage)
 	}
+	if !o.filter.Able() {
+		return o, fmt.Errorf("-kind %q: no event and no alarm has such a number or words in its name: %w", o.filter.Kind, errUsage)
+	}
 	if since == "" {
 		if o.follow {
 			o.filter.Since = now
@@ -74,7 +78,7 @@ func parseEvents(args []string, help io.Writer, now time.Time) (eventsOptions, e
 }
 
 // eventsCommand is hq events.
-func eventsCommand(ctx context.Context, args []string, out, _ io.Writer) error {
+func eventsCommand(ctx context.Context, args []string, out, progress io.Writer) error {
 	o, err := parseEvents(args, out, time.Now())
 	if err != nil {
 		return err
@@ -82,6 +86,9 @@ func eventsCommand(ctx context.Context, args []string, out, _ io.Writer) error {
 	r, err := ledger.Inspect(filepath.Join(o.state, ledger.Folder))
 	if err != nil {
 		return err
+	}
+	if text := absent(r, o.filter); text != "" {
+		fmt.Fprintf(progress, "attention: %s; it may come later\n", text)
 	}
 	return r.Follow(ctx, o.filter, o.follow, func(e ledger.Event) error {
 		if !o.json {
@@ -94,6 +101,24 @@ func eventsCommand(ctx context.Context, args []string, out, _ io.Writer) error {
 		}
 		return err
 	})
+}
+
+// absent says that nobody has named the kiosk or the door that somebody asks for: it may be mistyped. Empty: they are there.
+func absent(r *ledger.Reader, f ledger.Filter) string {
+	if f.Kiosk == "" && f.Door == "" {
+		return ""
+	}
+	kiosks, err := r.Kiosks()
+	kiosks = slices.DeleteFunc(kiosks, func(name string) bool { return !strings.HasPrefix(name, f.Kiosk) })
+	switch {
+	case err != nil: // Follow says so
+		return ""
+	case len(kiosks) == 0 && f.Kiosk != "":
+		return fmt.Sprintf("no kiosk begins with %q", f.Kiosk)
+	case f.Door != "" && !slices.ContainsFunc(kiosks, func(name string) bool { return r.Door(name) == f.Door }):
+		return fmt.Sprintf("no kiosk's newest record that is vouched for names door %q", f.Door)
+	}
+	return ""
 }
 
 // parseLedgerFlags leaves the text of an error to main, which prints it once.

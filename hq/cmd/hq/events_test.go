@@ -108,13 +108,16 @@ func TestEvents(t *testing.T) {
 		{"-since 1h", 6, "granted"},
 		{"-since 2100-01-01T00:00:00Z", 0, ""},
 		{"-vouched", 6, ""},
+		{"-kind silence", 0, ""},
+		{"-kind 3xx -door nodoor", 0, ""},
 	} {
 		out, _, err := hq(append([]string{"events", "-dir", state}, strings.Fields(c.args)...)...)
 		if err != nil || strings.Count(out, "\n") != c.lines || !strings.Contains(out, c.with) {
 			t.Errorf("%q: %v\n%s", c.args, err, out)
 		}
 	}
-	for _, args := range []string{"", "-dir x word", "-dir x -since yesterday", "-dir x -severity loud", "-dir x -nonsense", "-dir x -since -1h"} {
+	for _, args := range []string{"", "-dir x word", "-dir x -since yesterday", "-dir x -severity loud", "-dir x -nonsense", "-dir x -since -1h",
+		"-dir x -kind nosuch", "-dir x -kind 999", "-dir x -kind -1", "-dir x -kind 99999999999", "-dir x -kind 99xx", "-dir x -follow -kind forcd"} {
 		if _, _, err := hq(append([]string{"events"}, strings.Fields(args)...)...); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
@@ -124,6 +127,24 @@ func TestEvents(t *testing.T) {
 	}
 	if out, _, err := hq("events", "-h"); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out, "-follow") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Whoever mistypes a kiosk or a door is told, and waits all the same for one that may come.
+func TestEventsOfNobody(t *testing.T) {
+	state := kept(t, "front", "back")
+	for args, want := range map[string]string{
+		"-kiosk zz": `no kiosk begins with "zz"; it may come later`, "-door nodoor": `names door "nodoor"; it may come later`, "-kiosk a1 -door front": `names door "front"`,
+		"": "", "-kiosk a1 -door back": "", "-door front": "",
+	} {
+		_, says, err := hq(append([]string{"events", "-dir", state}, strings.Fields(args)...)...)
+		if err != nil || !strings.Contains(says, want) || strings.Count(says, "\n") != min(1, len(want)) {
+			t.Errorf("%q: %v, %q", args, err, says)
+		}
+	}
+	_, _, err := hq("events", "-dir", state, "-kind", "nosuch")
+	if want := `-kind "nosuch": no event and no alarm has such a number or words in its name`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Error(err)
 	}
 }
 
