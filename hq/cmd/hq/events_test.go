@@ -192,6 +192,11 @@ func TestReceipt(t *testing.T) {
 	if _, _, err := hq("receipt", "-dir", state, "9/9"); !errors.Is(err, ledger.ErrNoSession) {
 		t.Error(err)
 	}
+	for args, want := range map[string]string{"-kiosk zz -dir " + state: `no kiosk begins with "zz"`, "-dir " + kept(t): "no kiosk has sent a record yet"} {
+		if _, _, err := hq(strings.Fields("receipt 1/2 " + args)...); err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, ledger.ErrNoSession) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -113,10 +114,14 @@ func findSession(r *ledger.Reader, prefix string, session access.SessionID) (led
 	if err != nil {
 		return ledger.Ending{}, err
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, prefix) })
+	if len(names) == 0 && prefix != "" {
+		return ledger.Ending{}, fmt.Errorf("no kiosk begins with %q", prefix)
+	}
+	if len(names) == 0 {
+		return ledger.Ending{}, errors.New("no kiosk has sent a record yet")
+	}
 	for _, name := range names {
-		if !strings.HasPrefix(name, prefix) {
-			continue
-		}
 		end, err := r.Session(name, session)
 		switch {
 		case err == nil:
