@@ -18,6 +18,9 @@ const (
 	maxPath    = 64 // hashes of an inclusion proof: one for each level
 )
 
+// ErrNoReceipt means that the bytes are not of a receipt's form.
+var ErrNoReceipt = errors.New("it is no receipt")
+
 // Receipt is all that somebody needs, besides the kiosk's public key, to be sure that a record stands in the kiosk's log.
 type Receipt struct {
 	Version    uint8      `cbor:"1,keyasint"` // of this layout: 1
@@ -44,7 +47,8 @@ type Verified struct {
 	Checkpoint Checkpoint
 }
 
-// VerifyReceipt returns the record only if the checkpoint is signed by the key and the proof leads from the record to its root.
+// VerifyReceipt returns the record only if the checkpoint is signed by the key and the proof leads from the record to its root. ErrNoReceipt: nothing of it
+// could be looked at.
 func VerifyReceipt(receipt []byte, key *ecdsa.PublicKey) (Verified, error) {
 	v, err := verifyReceipt(receipt, key)
 	if err != nil {
@@ -59,7 +63,7 @@ func verifyReceipt(receipt []byte, key *ecdsa.PublicKey) (Verified, error) {
 	}
 	var r Receipt
 	if err := wire.Unmarshal(receipt, &r); err != nil {
-		return Verified{}, err
+		return Verified{}, fmt.Errorf("%w: %w", ErrNoReceipt, err)
 	}
 	if r.Version != receiptVersion {
 		return Verified{}, fmt.Errorf("version %d, want %d", r.Version, receiptVersion)

@@ -241,6 +241,17 @@ func TestReceiptList(t *testing.T) {
 	}
 }
 
+func TestVerifyWhatIsNoReceipt(t *testing.T) {
+	w := newWitnessed(t, "kiosk.test/1")
+	for _, text := range []string{"", "something else"} {
+		file := filepath.Join(t.TempDir(), "other")
+		putFile(t, file, []byte(text))
+		if _, err := verifyIn(w, file); err == nil || !strings.HasSuffix(err.Error(), "/other\" is no receipt") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestReceiptHelp(t *testing.T) {
 	for what, run := range map[string]func(*strings.Builder) error{
 		"door receipt -state DIR":      func(b *strings.Builder) error { return receiptCommand([]string{"-h"}, b, &bytes.Buffer{}) },

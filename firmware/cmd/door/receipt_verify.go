@@ -52,6 +52,9 @@ func verifyReceiptCommand(args []string, out io.Writer) error {
 		return fmt.Errorf("read receipt: %w", err)
 	}
 	v, err := proof.VerifyReceipt(receipt, key)
+	if errors.Is(err, proof.ErrNoReceipt) {
+		return fmt.Errorf("%q is no receipt", fs.Arg(0))
+	}
 	if err == nil && v.Checkpoint.Origin != name {
 		err = fmt.Errorf("it is of kiosk %q, the key is of %q", v.Checkpoint.Origin, name)
 	}

@@ -209,6 +209,22 @@ func TestReceipt(t *testing.T) {
 	if out, _, err := hq("verify-receipt", "-key", key("a1"), bent); err == nil || strings.Contains(out, "holds") {
 		t.Errorf("a bent receipt: %v\n%s", err, out)
 	}
+	empty := write(t, dir, "empty", "")
+	if _, _, err := hq("key", filepath.Join(dir, "ada")); err != nil {
+		t.Fatal(err)
+	}
+	operator := "-operator " + filepath.Join(dir, "ada.pub")
+	for args, want := range map[string]string{
+		empty:                  "/empty\" is no receipt",
+		key("a0"):              "/audit.pub\" is no receipt",
+		operator + " " + file:  "/receipt\" is the receipt of a walk-up and no proof of hq forgotten: leave -operator out",
+		operator + " " + empty: "/empty\" is no proof of hq forgotten",
+	} {
+		_, _, err := hq(strings.Fields("verify-receipt -key " + key("a1") + " " + args)...)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "cbor") {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
 	for _, args := range []string{"receipt", "receipt -dir x", "receipt -dir x 1", "receipt -dir x 1/02", "verify-receipt", "verify-receipt -key x"} {
 		if _, _, err := hq(strings.Fields(args)...); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)

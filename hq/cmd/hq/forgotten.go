@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lintel-access/lintel/access"
+	"github.com/lintel-access/lintel/access/auditlog/proof"
 	"github.com/lintel-access/lintel/hq/authority"
 	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/hq/fleet"
@@ -199,8 +200,11 @@ func verifyDeletion(out io.Writer, file, operator string, kiosk *ecdsa.PublicKey
 		return fmt.Errorf("read proof: %w", err)
 	}
 	var d ledger.Deletion
-	if err := wire.Unmarshal(data, &d); err != nil {
-		return fmt.Errorf("read proof %q: %w", file, err)
+	if wire.Unmarshal(data, &d) != nil || d.Kind != ledger.DeletionKind {
+		if _, err := proof.VerifyReceipt(data, kiosk); !errors.Is(err, proof.ErrNoReceipt) {
+			return fmt.Errorf("%q is the receipt of a walk-up and no proof of hq forgotten: leave -operator out", file)
+		}
+		return fmt.Errorf("%q is no proof of hq forgotten", file)
 	}
 	who, at, err := d.Verify(kiosk, by)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/lintel-access/lintel/access/auditlog/proof"
 	"github.com/lintel-access/lintel/hq/bounded"
 	"github.com/lintel-access/lintel/hq/ledger"
+	"github.com/lintel-access/lintel/sync/wire"
 )
 
 const receiptUsage = `hq receipt writes the receipt of one walk-up: the kiosk's record of how it ended, with the proof that this record stands in the log that
@@ -183,6 +184,9 @@ func verifyReceiptCommand(_ context.Context, args []string, out, _ io.Writer) er
 		return fmt.Errorf("read receipt: %w", err)
 	}
 	v, err := proof.VerifyReceipt(receipt, key)
+	if errors.Is(err, proof.ErrNoReceipt) {
+		return noReceipt(fs.Arg(0), receipt)
+	}
 	if err == nil && v.Checkpoint.Origin != name {
 		err = fmt.Errorf("it is of kiosk %q, the key is of %q", v.Checkpoint.Origin, name)
 	}
@@ -193,6 +197,15 @@ func verifyReceiptCommand(_ context.Context, args []string, out, _ io.Writer) er
 		return fmt.Errorf("receipt %q does not hold: %w", fs.Arg(0), err)
 	}
 	return printReceipt(out, v)
+}
+
+// noReceipt says what a file is instead.
+func noReceipt(file string, data []byte) error {
+	var d ledger.Deletion
+	if wire.Unmarshal(data, &d) == nil && d.Kind == ledger.DeletionKind {
+		return fmt.Errorf("%q is a proof of hq forgotten: name by -operator the public key of whoever signed the deletion", file)
+	}
+	return fmt.Errorf("%q is no receipt", file)
 }
 
 // printReceipt says what the receipt proves. Text that the kiosk wrote is quoted: it must not move the cursor.

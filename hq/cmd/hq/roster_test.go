@@ -196,6 +196,7 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 		t.Errorf("it says %s", said)
 	}
 	s.refused("does not hold", "verify-receipt", "-key", key, "-operator", s.file("ada")+".pub", proof)
+	s.refused("is a proof of hq forgotten: name by -operator", "verify-receipt", "-key", key, proof)
 	whole, err := os.ReadFile(proof)
 	if err != nil {
 		t.Fatal(err)
