@@ -13,7 +13,8 @@ type Overview struct {
 	Kiosk
 	Head   uint64    // newest command of its stream
 	Online time.Time // since when; zero: it is not
-	Seen   time.Time // last greeting; zero: never
+	Seen   time.Time // last greeting; zero: never. Of one that has not greeted since the start: up to an hour before the last one
+	Since  bool      // it has greeted since the start
 	Alarms []Alarm
 }
 
@@ -27,6 +28,7 @@ func (f *Fleet) List(ctx context.Context) ([]Overview, error) {
 		if d.isOnline(f.config.Now()) {
 			o.Online = d.online
 		}
+		o.Since = !d.greeted.IsZero()
 		if o.Seen = d.greeted; o.Seen.IsZero() && d.kiosk.Known.Seen > 0 {
 			o.Seen = time.Unix(d.kiosk.Known.Seen, 0)
 		}

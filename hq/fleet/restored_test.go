@@ -274,8 +274,11 @@ func TestKeptGreetingShowsNobodyConnected(t *testing.T) {
 		{time.Time{}, now, true},
 	} {
 		d.greeted, d.online = time.Time{}, time.Time{}
+		if o := overview(t, h, k.name); o.Since {
+			t.Error("it has greeted since the start, which nobody heard")
+		}
 		h.fleet.hear(t.Context(), d, broker.Message{Data: data, Stored: c.stored})
-		if o := overview(t, h, k.name); !o.Seen.Equal(c.seen) || o.Online.IsZero() == c.online || c.online && !o.Online.Equal(c.seen) {
+		if o := overview(t, h, k.name); !o.Since || !o.Seen.Equal(c.seen) || o.Online.IsZero() == c.online || c.online && !o.Online.Equal(c.seen) {
 			t.Errorf("stored %v: seen %v, online since %v", c.stored, o.Seen, o.Online)
 		}
 	}

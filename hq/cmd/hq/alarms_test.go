@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/lintel-access/lintel/hq/fleet"
 	"github.com/lintel-access/lintel/hq/ledger"
@@ -85,5 +86,25 @@ func TestEveryAlarmIsListedOnce(t *testing.T) {
 		if strings.Contains(list, ledger.AlarmFlood.String()) {
 			t.Errorf("one that is over is listed:\n%s", list)
 		}
+	}
+}
+
+// When a kiosk greeted before headquarters' start is known to the hour: whoever shows it says so.
+func TestGreetingOfBeforeTheStart(t *testing.T) {
+	at := time.Now().Add(-3 * time.Hour)
+	for since, want := range map[bool]string{false: "last greeting 3h0m0s ago or less", true: "last greeting 3h0m0s ago"} {
+		k := show(fleet.Overview{Seen: at, Since: since}, ledger.Status{})
+		a, err := answered(&ledger.Reader{}, k, inForce{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, is := range []string{a.sentence(), unproven(ledger.Outcome{}, commandAt{}, k)} {
+			if !strings.HasSuffix(is, want) {
+				t.Errorf("greeted since the start %v: %q", since, is)
+			}
+		}
+	}
+	if is := greeted(0, false, at); is != "never" {
+		t.Errorf("of one that never greeted: %q", is)
 	}
 }

@@ -147,3 +147,11 @@ func ago(unix int64, now time.Time) string {
 	}
 	return now.Sub(time.Unix(unix, 0)).Round(time.Second).String() + " ago"
 }
+
+// greeted says when a kiosk last greeted. Headquarters stores that once an hour: of one that it has not heard since its start it knows no more.
+func greeted(unix int64, sinceStart bool, now time.Time) string {
+	if unix == 0 || sinceStart {
+		return ago(unix, now)
+	}
+	return ago(unix, now) + " or less"
+}

@@ -162,7 +162,7 @@ func became(r *ledger.Reader, kiosk string, in []commandAt, order [32]byte, give
 }
 
 func unproven(o ledger.Outcome, c commandAt, k shown) string {
-	seen := "last greeting " + ago(k.Seen, time.Now())
+	seen := "last greeting " + greeted(k.Seen, k.Since, time.Now())
 	switch {
 	case o.Other:
 		return fmt.Sprintf("HAS APPLIED ANOTHER COMMAND %d than headquarters gave it (record %d): somebody else commands it", c.Seq, o.Record)

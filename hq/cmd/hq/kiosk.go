@@ -21,7 +21,7 @@ const kioskAbout = `The life of a kiosk. hq serve must run on DIR. A KIOSK is it
 signs (decommission), the whole name.
 
   hq kiosk add FILE -door NAME -broker HOST:PORT -out FOLDER   make it known by FILE, which door identity wrote at the kiosk and you have carried here
-  hq kiosk list [-json]                                        all there are
+  hq kiosk list [-json]                                        all there are; greeted "1h ago or less": not since hq serve was started, and before that to the hour
   hq kiosk quarantine KIOSK -why TEXT                          tell it nothing more, and hear what it has recorded
   hq kiosk lift KIOSK                                          end that, and those alarms that do not end by themselves; of a removed one the alarms alone
   hq kiosk adopt KIOSK                                         carry on from where it stands, after hq restore; it is given everything again
@@ -176,7 +176,7 @@ func (o kioskOptions) list(ctx context.Context, out io.Writer) error {
 		if state == "active" && k.Online == 0 {
 			state = "offline"
 		}
-		fmt.Fprintf(out, "%-24s %-32s %-12s %-18s %-14s %d/%d\n", k.Door, k.Kiosk, state, ago(k.Seen, now), fmt.Sprintf("%d of %d", k.Seq, k.Head), k.Trust, k.Policy)
+		fmt.Fprintf(out, "%-24s %-32s %-12s %-18s %-14s %d/%d\n", k.Door, k.Kiosk, state, greeted(k.Seen, k.Since, now), fmt.Sprintf("%d of %d", k.Seq, k.Head), k.Trust, k.Policy)
 		if k.OwnSeq != k.Seq || k.OwnTrust != k.Trust { // for a minute that is in order: records follow
 			fmt.Fprintf(out, "    says it has command %d and trust %d; its records do not, yet\n", k.OwnSeq, k.OwnTrust)
 		}

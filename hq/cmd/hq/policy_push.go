@@ -267,6 +267,7 @@ type answer struct {
 	Refused string `json:"refused,omitempty"` // why
 	Record  uint64 `json:"record,omitempty"`  // that says so
 	Seen    int64  `json:"lastGreeting"`
+	Since   bool   `json:"greetedSinceStart"`
 }
 
 func (a answer) sentence() string {
@@ -276,12 +277,12 @@ func (a answer) sentence() string {
 	case a.Refused != "":
 		return fmt.Sprintf("REFUSED (record %d): %q", a.Record, a.Refused)
 	}
-	return "has not answered; last greeting " + ago(a.Seen, time.Now())
+	return "has not answered; last greeting " + greeted(a.Seen, a.Since, time.Now())
 }
 
 // answered looks for a kiosk's word about a policy among what it recorded since that was taken; in are the commands that brought it.
 func answered(r *ledger.Reader, k shown, p inForce, in []commandAt) (answer, error) {
-	a := answer{Kiosk: k.Kiosk, Door: k.Door, Seen: k.Seen}
+	a := answer{Kiosk: k.Kiosk, Door: k.Door, Seen: k.Seen, Since: k.Since}
 	err := r.Back(k.Kiosk, func(e ledger.Event) bool {
 		if e.Arrived.Unix() < p.Taken {
 			return false

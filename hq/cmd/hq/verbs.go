@@ -71,6 +71,7 @@ type shown struct {
 	Alarms   []string `cbor:"15,keyasint" json:"alarms"`
 	OwnSeq   uint64   `cbor:"16,keyasint" json:"saysCommand"` // what is said anybody on the way may have written
 	OwnTrust uint64   `cbor:"17,keyasint" json:"saysTrust"`
+	Since    bool     `cbor:"18,keyasint" json:"greetedSinceStart"` // else Seen is up to an hour before the last greeting
 }
 
 type listed struct {
@@ -189,7 +190,7 @@ func show(o fleet.Overview, proven ledger.Status) shown {
 		v.Online = o.Online.Unix()
 	}
 	if !o.Seen.IsZero() {
-		v.Seen = o.Seen.Unix()
+		v.Seen, v.Since = o.Seen.Unix(), o.Since
 	}
 	since := func(kind fmt.Stringer, t time.Time, text string) {
 		v.Alarms = append(v.Alarms, fmt.Sprintf("%s since %s: %s", kind, t.UTC().Format(time.RFC3339), text))
