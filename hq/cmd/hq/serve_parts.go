@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,5 +150,9 @@ func (s *served) overs(ctx context.Context, f *fleet.Fleet) {
 
 // alarm says what is wrong with a kiosk's records, and when it no longer is.
 func (s *served) alarm(kiosk [32]byte, a ledger.Alarm) {
-	s.log.Error("records of a kiosk", "kiosk", wire.Name(kiosk), "alarm", a.Kind.String(), "says", a.Text, "over", !a.Open())
+	level := slog.LevelError
+	if !a.Open() {
+		level = slog.LevelInfo
+	}
+	s.log.Log(context.Background(), level, "records of a kiosk", "kiosk", wire.Name(kiosk), "alarm", a.Kind.String(), "says", a.Text, "over", !a.Open())
 }

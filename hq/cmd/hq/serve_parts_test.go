@@ -61,3 +61,15 @@ func TestEveryAlarmOfTheFleetIsKept(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong is an error; that it no longer is, is none.
+func TestTheEndOfAnAlarmIsNoError(t *testing.T) {
+	for ended, want := range map[int64]string{0: "level=ERROR", 1: "level=INFO"} {
+		var said bytes.Buffer
+		s := &served{log: slog.New(slog.NewTextHandler(&said, nil))}
+		s.alarm([32]byte{1}, ledger.Alarm{Kind: ledger.AlarmSilence, Ended: ended})
+		if !strings.Contains(said.String(), want) || !strings.Contains(said.String(), "silence") {
+			t.Errorf("ended %d: %s", ended, said.String())
+		}
+	}
+}
