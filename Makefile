@@ -85,7 +85,7 @@ deps-run:
 	@.ci/step 'Go modules' go mod download
 	@go run ./inference/model/prepare -dir $(CACHE) >&2
 
-build: deps-run
+build: deps-run ## compile the programs into .lintel/bin
 	@mkdir -p $(BIN)
 	@.ci/step 'door and link' env CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./firmware/cmd/door ./firmware/cmd/link
 	@.ci/step 'eye, desk, replay and hq' go build -trimpath -o $(BIN)/ ./firmware/cmd/eye ./firmware/cmd/desk ./firmware/cmd/replay ./hq/cmd/hq

@@ -3,6 +3,7 @@ package access_test
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -181,7 +182,7 @@ func TestEventsDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := map[string]string{}
+	rows, last := map[string]string{}, 0
 	for line := range strings.Lines(string(page)) {
 		cells := strings.Split(line, "|")
 		if len(cells) != 7 {
@@ -193,6 +194,11 @@ func TestEventsDocument(t *testing.T) {
 		}
 		if _, twice := rows[number]; twice {
 			t.Errorf("docs/EVENTS.md lists %s twice", number)
+		}
+		if n, err := strconv.Atoi(number); err == nil && n < last {
+			t.Errorf("docs/EVENTS.md lists %d after %d", n, last)
+		} else if err == nil {
+			last = n
 		}
 		rows[number] = strings.TrimSpace(cells[2]) + ", " + strings.TrimSpace(cells[3])
 		if strings.TrimSpace(cells[4]) == "" || strings.TrimSpace(cells[5]) == "" {
