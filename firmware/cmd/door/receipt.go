@@ -68,11 +68,17 @@ func parseReceipt(args []string, help io.Writer) (receiptOptions, error) {
 	return o, err
 }
 
-// parseFlags leaves the text of an error to main, which prints it once.
+// parseFlags takes flags and words in any order. It leaves the text of an error to main, which prints it once.
 func parseFlags(fs *flag.FlagSet, args []string, help io.Writer, usage string) error {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
-	err := fs.Parse(args)
+	words, err := []string{"--"}, fs.Parse(args)
+	for ; err == nil && fs.NArg() > 0; err = fs.Parse(fs.Args()[1:]) {
+		words = append(words, fs.Arg(0))
+	}
+	if err == nil {
+		err = fs.Parse(words)
+	}
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(help, usage)
 		fs.SetOutput(help)

@@ -100,8 +100,11 @@ func aDay() []access.Record {
 }
 
 func verifyIn(w *witnessed, file string) (string, error) {
-	var out strings.Builder
+	var out, turned strings.Builder
 	err := verifyReceiptCommand([]string{"-key", w.key, file}, &out)
+	if other := verifyReceiptCommand([]string{file, "-key", w.key}, &turned); fmt.Sprint(other) != fmt.Sprint(err) || turned.String() != out.String() {
+		return "", fmt.Errorf("%w; with the file before the key: %w", err, other)
+	}
 	return out.String(), err
 }
 
