@@ -31,10 +31,10 @@ func identityCommand(args []string, out io.Writer) error {
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
-		return err
+		return &usageError{err}
 	}
 	if fs.NArg() > 0 || *state == "" || *file == "" {
-		return errors.New("say -state and -out; see door identity -h")
+		return &usageError{errors.New("say -state and -out; see door identity -h")}
 	}
 	b, err := board.Load(*name)
 	if err != nil {
@@ -79,10 +79,10 @@ func headquartersCommand(args []string, out io.Writer) error {
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
-		return err
+		return &usageError{err}
 	}
 	if fs.NArg() > 0 || *state == "" || *key == "" || *broker == "" || *server == "" || *trust == "" || *certificate == "" {
-		return errors.New("say -state, -root-key, -broker, -server, -trust and -certificate; see door headquarters -h")
+		return &usageError{errors.New("say -state, -root-key, -broker, -server, -trust and -certificate; see door headquarters -h")}
 	}
 	id, err := root.Load(*state)
 	if err != nil {

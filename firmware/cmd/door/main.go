@@ -23,9 +23,6 @@ import (
 	"github.com/lintel-access/lintel/firmware/walkup"
 )
 
-// exitConfig is EX_CONFIG: the installation is wrong, and starting again at once cannot help.
-const exitConfig = 78
-
 // commands are what else this program does; without one it is the door.
 func command(args []string) (run func() error, found bool) {
 	if len(args) == 0 {
@@ -51,7 +48,7 @@ func main() {
 		syscall.Umask(0o077)
 		if err := run(); err != nil && !errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(os.Stderr, "door:", err)
-			os.Exit(1)
+			os.Exit(exitOf(err))
 		}
 		return
 	}
@@ -61,18 +58,9 @@ func main() {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, flag.ErrHelp):
 	default:
 		fmt.Fprintln(os.Stderr, "door:", err)
-		var c *configError
-		if errors.As(err, &c) {
-			os.Exit(exitConfig)
-		}
-		os.Exit(1)
+		os.Exit(exitOf(err))
 	}
 }
-
-// configError is an error that only a change of the installation can mend.
-type configError struct{ error }
-
-func (e *configError) Unwrap() error { return e.error }
 
 type options struct {
 	board, run, state string
@@ -92,13 +80,13 @@ func parse(args []string) (options, error) {
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
-		return o, err
+		return o, &usageError{err}
 	}
 	if fs.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q; see door -h", fs.Arg(0))
+		return o, &usageError{fmt.Errorf("unexpected argument %q; see door -h", fs.Arg(0))}
 	}
 	if o.run == "" || o.state == "" {
-		return o, errors.New("say where sockets and state are: -run folder -state folder")
+		return o, &usageError{errors.New("say where sockets and state are: -run folder -state folder")}
 	}
 	return o, nil
 }

@@ -33,10 +33,10 @@ func provisionCommand(args []string, out io.Writer) error {
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
-		return err
+		return &usageError{err}
 	}
 	if fs.NArg() > 0 || *state == "" || *release == "" || *secrets == "" {
-		return errors.New("say -state, -release and -secrets; see door provision -h")
+		return &usageError{errors.New("say -state, -release and -secrets; see door provision -h")}
 	}
 	b, err := board.Load(*name)
 	if err != nil {

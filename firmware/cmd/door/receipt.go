@@ -49,23 +49,27 @@ func parseReceipt(args []string, help io.Writer) (receiptOptions, error) {
 	if err := parseFlags(fs, args, help, receiptUsage); err != nil {
 		return o, err
 	}
+	var err error
 	switch {
 	case o.state == "":
-		return o, errors.New("say where the state is: -state folder")
+		err = errors.New("say where the state is: -state folder")
 	case o.list < 0 || o.list > maxListed:
-		return o, fmt.Errorf("list %d walk-ups: want 1 to %d", o.list, maxListed)
+		err = fmt.Errorf("list %d walk-ups: want 1 to %d", o.list, maxListed)
 	case o.list > 0 && (fs.NArg() > 0 || o.file != ""):
-		return o, errors.New("a listing takes neither a session nor a file")
+		err = errors.New("a listing takes neither a session nor a file")
 	case o.list > 0:
-		return o, nil
 	case fs.NArg() != 1:
-		return o, errors.New("name one session as BOOT/SESSION, such as 12/3; -list 20 shows the last ones")
+		err = errors.New("name one session as BOOT/SESSION, such as 12/3; -list 20 shows the last ones")
+	default:
+		o.session, err = parseSession(fs.Arg(0))
 	}
-	var err error
-	if o.session, err = parseSession(fs.Arg(0)); err == nil && o.file == "" {
+	if err != nil {
+		return o, &usageError{err}
+	}
+	if o.list == 0 && o.file == "" {
 		o.file = fmt.Sprintf("receipt-%d-%d.lintel", o.session.Boot, o.session.Number)
 	}
-	return o, err
+	return o, nil
 }
 
 // parseFlags takes flags and words in any order. It leaves the text of an error to main, which prints it once.
@@ -86,7 +90,7 @@ func parseFlags(fs *flag.FlagSet, args []string, help io.Writer, usage string) e
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("%w; see %s -h", err, fs.Name())
+		return &usageError{fmt.Errorf("%w; see %s -h", err, fs.Name())}
 	}
 	return nil
 }

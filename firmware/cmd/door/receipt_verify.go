@@ -37,7 +37,7 @@ func verifyReceiptCommand(args []string, out io.Writer) error {
 		return err
 	}
 	if *keyFile == "" || fs.NArg() != 1 {
-		return errors.New("name the kiosk's key and one receipt: -key keyfile file")
+		return &usageError{errors.New("name the kiosk's key and one receipt: -key keyfile file")}
 	}
 	line, err := readBounded(*keyFile, maxKeyFile)
 	if err != nil {

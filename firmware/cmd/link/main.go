@@ -22,22 +22,38 @@ import (
 	"github.com/lintel-access/lintel/sync/link"
 )
 
-// exitConfig is EX_CONFIG: the installation is wrong, and starting again at once cannot help.
-const exitConfig = 78
+// What link ends with, besides 0.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+	// exitConfig is EX_CONFIG: the installation is wrong, and starting again at once cannot help.
+	exitConfig = 78
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "link:", err)
-		if errors.Is(err, errConfig) {
-			os.Exit(exitConfig)
-		}
-		os.Exit(1)
+		os.Exit(exitOf(err))
 	}
 }
 
-var errConfig = errors.New("configuration")
+var (
+	errConfig = errors.New("configuration")
+	errUsage  = errors.New("see link -h")
+)
+
+// exitOf is what the program ends with after an error.
+func exitOf(err error) int {
+	switch {
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, errConfig):
+		return exitConfig
+	}
+	return exitFailed
+}
 
 func run(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("link", flag.ContinueOnError)
@@ -48,10 +64,10 @@ func run(ctx context.Context, args []string) error {
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
-		return err
+		return fmt.Errorf("%w; %w", err, errUsage)
 	}
 	if *dir == "" || fs.NArg() > 0 {
-		return errors.New("say where the sockets are: -run folder; see link -h")
+		return fmt.Errorf("say where the sockets are: -run folder; %w", errUsage)
 	}
 	b, err := board.Load(*name)
 	if err != nil {
