@@ -124,6 +124,11 @@ func forgottenCommand(ctx context.Context, args []string, out, progress io.Write
 			}
 			return link, err
 		})
+		if errors.Is(err, ledger.ErrDamaged) { // and the others have still their word
+			holding++
+			fmt.Fprintf(out, "%-24s %s  nobody can tell: %v\n", k.Door, k.Kiosk, err)
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -266,6 +266,7 @@ type answer struct {
 	InForce bool   `json:"inForce"`
 	Refused string `json:"refused,omitempty"` // why
 	Record  uint64 `json:"record,omitempty"`  // that says so
+	Damaged string `json:"damaged,omitempty"` // why nobody can tell
 	Seen    int64  `json:"lastGreeting"`
 	Since   bool   `json:"greetedSinceStart"`
 }
@@ -274,6 +275,8 @@ func (a answer) sentence() string {
 	switch {
 	case a.InForce:
 		return fmt.Sprintf("in force (record %d)", a.Record)
+	case a.Damaged != "":
+		return "nobody can tell: " + a.Damaged
 	case a.Refused != "":
 		return fmt.Sprintf("REFUSED (record %d): %q", a.Record, a.Refused)
 	}
@@ -306,6 +309,9 @@ func answered(r *ledger.Reader, k shown, p inForce, in []commandAt) (answer, err
 	})
 	if errors.Is(err, os.ErrNotExist) {
 		return a, nil // it has recorded nothing yet
+	}
+	if errors.Is(err, ledger.ErrDamaged) {
+		return answer{Kiosk: k.Kiosk, Door: k.Door, Seen: k.Seen, Since: k.Since, Damaged: err.Error()}, nil
 	}
 	return a, err
 }

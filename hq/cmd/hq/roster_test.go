@@ -214,6 +214,21 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 	forgotten("0 of 1 kiosks")
 	s.records(id, applied(c, 1))
 	forgotten("has not said what became of command 4")
+	if err := os.Truncate(filepath.Join(s.dir, ledger.Folder, wire.Name(id), strings.Repeat("0", 20)+".seg"), 30); err != nil {
+		t.Fatal(err)
+	}
+	forgotten("nobody can tell: read records of kiosk " + wire.Name(id) + ": ledger is damaged: record 0 cannot be read\n1 of 1 kiosks may still hold")
+	a, err := answered(&ledger.Reader{}, shown{}, inForce{}, nil)
+	if err != nil || a.Damaged != "" {
+		t.Errorf("of a kiosk that has recorded nothing: %+v, %v", a, err)
+	}
+	r, err := ledger.Inspect(filepath.Join(s.dir, ledger.Folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err = answered(r, shown{Kiosk: wire.Name(id)}, inForce{}, nil); err != nil || !strings.Contains(a.sentence(), "nobody can tell: ") || !strings.Contains(a.sentence(), "ledger is damaged") {
+		t.Errorf("of one whose records are damaged: %+v, %v", a, err)
+	}
 	s.records(id, refusal("command 4, order 3: expired, order 1: not granted, and 1 more"), applied(all[2], 0), applied(c, 3))
 	forgotten(`REFUSED the deletion (record 2): "not granted"`)
 	standsFor := func(link [32]byte, before int) access.Record {
