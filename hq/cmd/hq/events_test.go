@@ -130,6 +130,37 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// What can be read is shown, and then it is an error that something cannot; no receipt is made beside it.
+func TestEventsOfADamagedLedger(t *testing.T) {
+	state := kept(t, "front", "back")
+	segment := filepath.Join(state, ledger.Folder, "a0"+strings.Repeat("0", 30), strings.Repeat("0", 20)+".seg")
+	data, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-9] ^= 0xff // in the last of three
+	write(t, filepath.Dir(segment), filepath.Base(segment), string(data))
+	const damage = "ledger is damaged: record 2 cannot be read"
+	out, _, err := hq("events", "-dir", state)
+	if err == nil || errors.Is(err, errUsage) || !strings.Contains(err.Error(), damage) {
+		t.Errorf("events: %v", err)
+	}
+	if strings.Count(out, "\n") != 6 || strings.Count(out, "walk-up granted") != 2 || !strings.Contains(out, "ALARM: damaged ledger: \""+damage) {
+		t.Errorf("events:\n%s", out)
+	}
+	if out, _, err := hq("events", "-dir", state, "-kind", "damaged"); err == nil || strings.Count(out, "\n") != 1 {
+		t.Errorf("events of that kind: %v\n%s", err, out)
+	}
+	if _, _, err := hq("events", "-dir", state, "-kiosk", "a1"); err != nil {
+		t.Errorf("events of the other: %v", err)
+	}
+	for _, session := range []string{"1/2", "2/3"} {
+		if _, _, err := hq("receipt", "-dir", state, "-kiosk", "a0", "-o", filepath.Join(t.TempDir(), "receipt"), session); !errors.Is(err, ledger.ErrDamaged) {
+			t.Errorf("receipt of %s: %v", session, err)
+		}
+	}
+}
+
 // Whoever mistypes a kiosk or a door is told, and waits all the same for one that may come.
 func TestEventsOfNobody(t *testing.T) {
 	state := kept(t, "front", "back")
