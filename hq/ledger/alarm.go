@@ -114,7 +114,7 @@ func (k AlarmKind) Remedy() string {
 	case AlarmGap:
 		return "look whether the kiosk is catching up; if not, look at network and broker, and at the kiosk's disk (door receipt -list)"
 	case AlarmSilence:
-		return "look whether kiosk and network are up; if both are, somebody between holds its records back"
+		return "look whether kiosk and network are up; if both are, look at what door says there: a kiosk whose vault or log was put back, or whose TPM fails, takes no headquarters and reports nothing; if all is well there, somebody between holds its records back"
 	case AlarmUnreadable:
 		return "the kiosk is newer than this program: update hq; the bytes are kept and receipts are good"
 	case AlarmDelay:

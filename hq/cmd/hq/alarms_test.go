@@ -92,14 +92,14 @@ func TestEveryAlarmIsListedOnce(t *testing.T) {
 // When a kiosk greeted before headquarters' start is known to the hour: whoever shows it says so.
 func TestGreetingOfBeforeTheStart(t *testing.T) {
 	at := time.Now().Add(-3 * time.Hour)
-	for since, want := range map[bool]string{false: "last greeting 3h0m0s ago or less", true: "last greeting 3h0m0s ago"} {
+	for since, want := range map[bool]string{false: " ago or less", true: " ago"} {
 		k := show(fleet.Overview{Seen: at, Since: since}, ledger.Status{})
 		a, err := answered(&ledger.Reader{}, k, inForce{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, is := range []string{a.sentence(), unproven(ledger.Outcome{}, commandAt{}, k)} {
-			if !strings.HasSuffix(is, want) {
+			if !strings.Contains(is, "last greeting 3h0m") || !strings.HasSuffix(is, want) {
 				t.Errorf("greeted since the start %v: %q", since, is)
 			}
 		}
