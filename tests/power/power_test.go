@@ -7,9 +7,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lintel-access/lintel/access"
 	"github.com/lintel-access/lintel/access/match"
@@ -22,7 +24,50 @@ func TestMain(m *testing.M) {
 		main()
 		os.Exit(0)
 	}
+	if len(os.Args) > 2 && os.Args[1] == "-ends" {
+		endAtWork(os.Args[2])
+	}
 	os.Exit(m.Run())
+}
+
+// endAtWork ends the process while its threads are within calls of the system.
+func endAtWork(dir string) {
+	said := os.NewFile(pipe, "said")
+	for i := range 8 {
+		go func() {
+			runtime.LockOSThread()
+			for {
+				os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), []byte("x"), 0o600)
+			}
+		}()
+	}
+	time.Sleep(time.Millisecond)
+	fmt.Fprintln(said, "the last word")
+	os.Exit(0)
+}
+
+// A child that ends takes threads with it that stand before the tracer; what it said before is heard all the same.
+func TestObserveToTheEnd(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		events, err := observe([]string{self, "-ends", dir}, w, dir)
+		r.Close()
+		w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(events, func(e event) bool { return e.line == "the last word" }) {
+			t.Fatalf("%d events, the last word is none of them", len(events))
+		}
+	}
 }
 
 // Control: P3

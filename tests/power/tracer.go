@@ -108,6 +108,9 @@ func (t *tracer) run() error {
 			return fmt.Errorf("traced child was ended by %v", status.Signal())
 		case status.StopSignal() == syscall.SIGTRAP|0x80:
 			if err := t.stopped(thread); err != nil {
+				if _, gone := inspect(thread); errors.Is(gone, syscall.ESRCH) {
+					continue // the child's end took the thread from where it stood
+				}
 				return err
 			}
 		case status.StopSignal() == syscall.SIGTRAP, status.StopSignal() == syscall.SIGSTOP:
@@ -118,12 +121,20 @@ func (t *tracer) run() error {
 	}
 }
 
-// stopped looks at a thread that enters or leaves a system call.
-func (t *tracer) stopped(thread int) error {
-	var info syscallInfo
+// inspect says what a stopped thread stopped at.
+func inspect(thread int) (info syscallInfo, err error) {
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_PTRACE, getSyscallInfo, uintptr(thread), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
 	if errno != 0 {
-		return fmt.Errorf("read system call (Linux 5.3 or later is needed): %w", errno)
+		return info, fmt.Errorf("read system call (Linux 5.3 or later is needed): %w", errno)
+	}
+	return info, nil
+}
+
+// stopped looks at a thread that enters or leaves a system call.
+func (t *tracer) stopped(thread int) error {
+	info, err := inspect(thread)
+	if err != nil {
+		return err
 	}
 	switch info.op {
 	case infoEntry:
