@@ -49,7 +49,7 @@ type row struct {
 func readRows(r io.Reader) (rows []row, err error) {
 	in := bufio.NewReaderSize(r, maxLine)
 	head, whole, err := readLine(in)
-	if err != nil || !whole {
+	if err != nil && !errors.Is(err, io.EOF) || !whole { // an empty table has an empty first line
 		return nil, fmt.Errorf("%w: its first line: %w", ErrTable, errors.Join(err, errUnless(whole)))
 	}
 	head = bytes.TrimPrefix(head, []byte("\ufeff"))
@@ -117,6 +117,9 @@ func fields(line []byte, comma rune) ([]string, error) {
 	var parse *csv.ParseError
 	if errors.As(err, &parse) {
 		return nil, parse.Err // the library counts lines of its own
+	}
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("it is empty")
 	}
 	if err != nil {
 		return nil, err

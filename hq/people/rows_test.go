@@ -18,7 +18,8 @@ func TestReadRows(t *testing.T) {
 		t.Errorf("%+v", rows[0])
 	}
 	for head, want := range map[string]string{
-		"":                                  "EOF",
+		"":                                  "it is empty",
+		"\r\nname,valid_until":              "it is empty",
 		"name,valid_until,consent,proofing": `"photos" is missing`,
 		"name,valid_until,consent,proofing,photos,salary": `"salary" is not known`,
 		"name,name,valid_until,consent,proofing,photos":   "stands twice",
