@@ -52,6 +52,7 @@ func TestObserveToTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	worked := 0
 	for range 50 {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -67,6 +68,10 @@ func TestObserveToTheEnd(t *testing.T) {
 		if !slices.ContainsFunc(events, func(e event) bool { return e.line == "the last word" }) {
 			t.Fatalf("%d events, the last word is none of them", len(events))
 		}
+		worked += len(events) - 1
+	}
+	if worked == 0 {
+		t.Error("no child had a thread at work")
 	}
 }
 
