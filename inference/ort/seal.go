@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -48,11 +49,25 @@ func seal(path string, pin model.Hash) (string, error) {
 		}
 		rest = rest[n:]
 	}
-	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+	if err := addSeals(fd, sealWithin); err != nil {
 		return "", fmt.Errorf("seal memory file: %w", err)
 	}
 	return fmt.Sprintf("/proc/self/fd/%d", fd), nil
+}
+
+// sealWithin bounds the wait for a memory file's pages. On two cores with eleven busy programs they were held for 2.2 s.
+const sealWithin = 30 * time.Second
+
+// addSeals forbids every further change of a memory file, or fails. The kernel refuses while anything else holds one of the file's pages, since that
+// could write, and waits 0.15 s at most by itself: memory compaction that gets no processor holds them longer, so it is asked again.
+func addSeals(fd int, within time.Duration) error {
+	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+	for end := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+		if err == nil || (err != unix.EBUSY && err != unix.EINTR) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // retire frees the memory of the sealed libraries but keeps their descriptors' numbers: the loader takes two libraries of the same
