@@ -188,6 +188,7 @@ func TestBodiesOutOfBounds(t *testing.T) {
 		"no bundle":              enrolment(func(e *Enrolment) { e.Bundle = [32]byte{} }),
 		"for ever":               enrolment(func(e *Enrolment) { e.Until = 0 }),
 		"no consent":             enrolment(func(e *Enrolment) { e.Consent = "" }),
+		"blank consent":          enrolment(func(e *Enrolment) { e.Consent = " \u00a0" }),
 		"consent of two lines":   enrolment(func(e *Enrolment) { e.Consent = "a\nb" }),
 		"no proofing":            enrolment(func(e *Enrolment) { e.Proofing = [32]byte{} }),
 		"groups unsorted":        enrolment(func(e *Enrolment) { e.Groups = []string{"b", "a"} }),

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -246,6 +247,9 @@ func checkBasis(until int64, groups []string, consent string, proofing [32]byte)
 	}
 	if err := checkText(consent, 1, maxText); err != nil {
 		return fmt.Errorf("consent: %w", err)
+	}
+	if strings.TrimSpace(consent) == "" {
+		return errors.New("consent: it is blank")
 	}
 	if proofing == [32]byte{} {
 		return errors.New("no proofing record")

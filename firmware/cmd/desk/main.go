@@ -34,9 +34,14 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "desk:", err)
+		if errors.Is(err, errUsage) {
+			os.Exit(2)
+		}
 		os.Exit(1)
 	}
 }
+
+var errUsage = errors.New("see desk -h")
 
 type options struct {
 	addr, cache, state, people, scene, board string
@@ -60,10 +65,10 @@ func parse(args []string) (options, error) {
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
-		return o, err
+		return o, fmt.Errorf("%w; %w", err, errUsage)
 	}
 	if fs.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q; see desk -h", fs.Arg(0))
+		return o, fmt.Errorf("unexpected argument %q; %w", fs.Arg(0), errUsage)
 	}
 	if o.state == "" && !o.demo {
 		o.state = filepath.Join(o.cache, o.board)

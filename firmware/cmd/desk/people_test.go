@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"flag"
 	"hash/crc32"
 	"image"
 	"image/jpeg"
@@ -169,6 +171,17 @@ func TestFoldersThatAreNoCast(t *testing.T) {
 				t.Errorf("skipped %q, want %q", skipped, tt.skipped)
 			}
 		})
+	}
+}
+
+func TestWrongWords(t *testing.T) {
+	for _, args := range [][]string{{"word"}, {"-demo", "word"}, {"-nonsense"}} {
+		if _, err := parse(args); !errors.Is(err, errUsage) {
+			t.Errorf("desk %q: %v", args, err)
+		}
+	}
+	if _, err := parse([]string{"-h"}); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("desk -h: %v", err)
 	}
 }
 

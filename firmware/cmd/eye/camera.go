@@ -138,10 +138,10 @@ func camerasCommand(args []string, out io.Writer) error {
 			"whether light falls on it at all, and its gray formats. The bus is what a board file names to pin the camera.")
 	}
 	if err := fs.Parse(args); err != nil {
-		return err
+		return fmt.Errorf("%w; %w", err, errUsage)
 	}
 	if fs.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; see eye cameras -h", fs.Arg(0))
+		return fmt.Errorf("unexpected argument %q; %w", fs.Arg(0), errUsage)
 	}
 	list := camera.List()
 	for _, f := range list {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -39,10 +41,19 @@ func make64(c byte) []byte {
 	return s
 }
 
+// Wrong words end eye with a status of their own.
 func TestFlags(t *testing.T) {
-	for _, args := range [][]string{{}, {"-run", "x", "extra"}, {"-nonsense"}} {
-		if _, err := parse(args); err == nil {
-			t.Errorf("parse %q: accepted", args)
+	for args, want := range map[string]int{
+		"": exitUsage, "word": exitUsage, "-run x extra": exitUsage, "-nonsense": exitUsage, "cameras word": exitUsage, "cameras -nonsense": exitUsage,
+		"-run x -board nosuch": exitConfig,
+	} {
+		if err := command(t.Context(), strings.Fields(args)); err == nil || exitOf(err) != want {
+			t.Errorf("eye %s: %v, status %d, want %d", args, err, exitOf(err), want)
+		}
+	}
+	for _, help := range []string{"-h", "cameras -h"} {
+		if err := command(t.Context(), strings.Fields(help)); !errors.Is(err, flag.ErrHelp) {
+			t.Errorf("eye %s: %v", help, err)
 		}
 	}
 	if o, err := parse([]string{"-run", "x"}); err != nil || o.board != "desk" {

@@ -27,35 +27,47 @@ import (
 	"github.com/lintel-access/lintel/inference/ort"
 )
 
-// exitConfig is EX_CONFIG: the installation is wrong, and starting again at once cannot help.
-const exitConfig = 78
+// What eye ends with, besides 0.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+	// exitConfig is EX_CONFIG: the installation is wrong, and starting again at once cannot help.
+	exitConfig = 78
+)
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "cameras" {
-		if err := camerasCommand(os.Args[2:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "eye:", err)
-			os.Exit(1)
-		}
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	switch err := run(ctx, os.Args[1:]); {
-	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, flag.ErrHelp):
-	default:
+	if err := command(ctx, os.Args[1:]); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "eye:", err)
-		var c *configError
-		if errors.As(err, &c) {
-			os.Exit(exitConfig)
-		}
-		os.Exit(1)
+		os.Exit(exitOf(err))
 	}
 }
+
+func command(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "cameras" {
+		return camerasCommand(args[1:], os.Stdout)
+	}
+	return run(ctx, args)
+}
+
+var errUsage = errors.New("see eye -h")
 
 // configError is an error that only a change of the installation can mend.
 type configError struct{ error }
 
 func (e *configError) Unwrap() error { return e.error }
+
+// exitOf is what the program ends with after an error.
+func exitOf(err error) int {
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[*configError](err); ok {
+		return exitConfig
+	}
+	return exitFailed
+}
 
 type options struct {
 	board, run, bundle, library string
@@ -74,13 +86,13 @@ func parse(args []string) (options, error) {
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {
-		return o, err
+		return o, fmt.Errorf("%w; %w", err, errUsage)
 	}
 	if fs.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q; see eye -h", fs.Arg(0))
+		return o, fmt.Errorf("unexpected argument %q; %w", fs.Arg(0), errUsage)
 	}
 	if o.run == "" {
-		return o, errors.New("say where the sockets are: -run folder")
+		return o, fmt.Errorf("say where the sockets are: -run folder; %w", errUsage)
 	}
 	return o, nil
 }
