@@ -103,6 +103,10 @@ func TestFloodIsHeldBack(t *testing.T) {
 			t.Fatal("nothing is told")
 		}
 	}
+	eventually(t, 10*time.Second, "all of them have come", func() bool {
+		dropped, _ := k.told()
+		return dropped.Crowded >= 200-1-maxArrived
+	})
 	began := time.Now()
 	close(slow)
 	time.Sleep(time.Second)

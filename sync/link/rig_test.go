@@ -52,10 +52,11 @@ func (k *kiosk) Station(context.Context) (Station, error) {
 
 func (k *kiosk) Deliver(_ context.Context, envelope []byte) error {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.delivered = append(k.delivered, slices.Clone(envelope))
-	if k.refuse != nil {
-		return k.refuse(envelope)
+	refuse := k.refuse
+	k.mu.Unlock()
+	if refuse != nil {
+		return refuse(envelope)
 	}
 	return nil
 }
