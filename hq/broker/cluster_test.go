@@ -278,7 +278,9 @@ func TestClusterOutlivesAServer(t *testing.T) {
 			if wait(kiosk.Connect()) != nil {
 				continue
 			}
-			if wait(kiosk.Subscribe(wire.Down(name(3)), 1, func(_ mqtt.Client, m mqtt.Message) { again <- m.Payload() })) != nil {
+			token := kiosk.Subscribe(wire.Down(name(3)), 1, func(_ mqtt.Client, m mqtt.Message) { again <- m.Payload() })
+			if wait(token) != nil || token.(*mqtt.SubscribeToken).Result()[wire.Down(name(3))] != 1 { // refused while the servers find each other
+				kiosk.Disconnect(0)
 				continue
 			}
 		}

@@ -100,7 +100,7 @@ func (h *house) dial(address string) *Remote {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	time.Sleep(200 * time.Millisecond) // until the subscription is answered
+	time.Sleep(time.Second) // until the subscription is answered
 	return r
 }
 

@@ -45,6 +45,7 @@ func TestHostileKioskHarmsNobodyElse(t *testing.T) {
 	if d := time.Since(before); d > 3*time.Second {
 		t.Errorf("the other kiosk waited %v", d)
 	}
+	h.within(evil, "three alarms", func(o Overview) bool { return len(o.Alarms) == 3 })
 	o := overview(t, h, evil.name)
 	kinds := map[Kind]int{}
 	for _, a := range o.Alarms {

@@ -22,21 +22,18 @@ func TestForkedKioskIsQuarantined(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h, ledger := newSignedHouse(t)
 			k := known(t, h, "front")
+			k.mu.Lock()
+			told := k.times
+			k.mu.Unlock()
 			appendAll(t, h, k, h.enrolment(1))
-			k.until("the order", func() bool { return k.seq == 1 })
-			time.Sleep(50 * time.Millisecond) // until its greeting is answered
+			k.until("the order, and the answer to its greeting", func() bool { return k.seq == 1 && k.times > told })
 			k.mu.Lock()
 			spoil(k)
 			before := k.times
 			k.mu.Unlock()
 			k.sign(ledger)
 			k.greet()
-			for range 100 {
-				if overview(t, h, k.name).State == Quarantined {
-					break
-				}
-				time.Sleep(10 * time.Millisecond)
-			}
+			h.within(k, "quarantine", func(o Overview) bool { return o.State == Quarantined })
 			o := overview(t, h, k.name)
 			if o.State != Quarantined || len(o.Alarms) != 1 || o.Alarms[0].Kind != Fork {
 				t.Fatalf("%v, alarms %v", o.State, o.Alarms)

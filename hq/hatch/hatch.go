@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -55,6 +56,9 @@ type answer struct {
 	Body  wire.Raw `cbor:"2,keyasint"`
 }
 
+// passing are errors of the machine, not of the socket: it has too many connections of others, and is asked again.
+var passing = []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ECONNABORTED}
+
 // ErrClosed means that no hq serve runs on a folder.
 var ErrClosed = errors.New("hq serve does not run on this folder")
 
@@ -85,6 +89,10 @@ func Serve(ctx context.Context, path string, table map[string]Handler) error {
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
+			}
+			if slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }) {
+				time.Sleep(50 * time.Millisecond)
+				continue
 			}
 			return fmt.Errorf("hatch: %w", err)
 		}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 type number struct {
@@ -34,7 +36,7 @@ func open(t *testing.T) (path string, stop func()) {
 			"wait": Handle(func(ctx context.Context, _ Nothing) (any, error) { <-ctx.Done(); return nil, ctx.Err() }),
 		})
 	}()
-	for range 200 {
+	for range 4000 {
 		if _, err := os.Stat(path); err == nil {
 			break
 		}
@@ -81,6 +83,33 @@ func TestCallsAreAnswered(t *testing.T) {
 	stop()
 	if _, err := Call[number](t.Context(), path, "double", number{1}); !errors.Is(err, ErrClosed) {
 		t.Errorf("with nobody there: %v", err)
+	}
+}
+
+// While there are no descriptors left a caller waits; the hatch does not end.
+func TestNoDescriptorsLeft(t *testing.T) {
+	path, _ := open(t)
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	next, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	few := unix.Rlimit{Cur: uint64(next.Fd()) + 1, Max: was.Max} // the caller's own
+	next.Close()
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("unix", path)
+	time.Sleep(200 * time.Millisecond)
+	if err := errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &was)); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if got, err := Call[number](t.Context(), path, "double", number{21}); err != nil || got.N != 42 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

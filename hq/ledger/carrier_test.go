@@ -340,7 +340,8 @@ func (w *world) life(dies string, kill bool) {
 		return
 	}
 	if kill {
-		timer = time.AfterFunc(time.Duration(w.carrier.rng.IntN(60_000))*time.Microsecond, func() { w.child.cmd.Process.Kill() })
+		child := w.child // not the one after it
+		timer = time.AfterFunc(time.Duration(w.carrier.rng.IntN(60_000))*time.Microsecond, func() { child.cmd.Process.Kill() })
 	}
 	defer timer.Stop()
 	for range 60 {

@@ -46,7 +46,12 @@ func child(mode, dir, master, argument string) error {
 		return err
 	}
 	if mode == "bulk" {
-		return enrolTable(p, argument, by, func(l Line) { fmt.Println(l.Line) })
+		return enrolTable(p, argument, by, func(l Line) {
+			fmt.Println(l.Line)
+			if l.Line >= 190 {
+				time.Sleep(time.Minute) // it is killed before its end, however late
+			}
+		})
 	}
 	p.interrupt = func(at string) {
 		if at == mode {

@@ -187,6 +187,7 @@ func TestConfirmationsAreNotBelieved(t *testing.T) {
 	eventually(t, 5*time.Second, "online", k.isOnline)
 	time.Sleep(500 * time.Millisecond) // all are sent, to nobody
 	hq := newHeadquarters(t, a, addr)
+	hq.lossy = true // what is still on its way when it comes is no gap
 	hq.collect(t, k, 200)
 }
 
@@ -227,7 +228,7 @@ func TestDroppedAndTold(t *testing.T) {
 			})
 			eventually(t, 5*time.Second, "the door is told what was dropped", func() bool {
 				sum, words := k.told()
-				return sum == Drops{Retained: 1, Long: 2, Empty: 1} && words <= 3
+				return sum == Drops{Retained: 1, Long: 2, Empty: 1} && words <= 4
 			})
 			if _, n := k.last(); n != 1 || told.Load() != 1 {
 				t.Errorf("%d words about being online, want 1; told %d times of what was retained", n, told.Load())
@@ -264,7 +265,10 @@ func TestStationChanges(t *testing.T) {
 	a, b := broker.NewAuthority(t), broker.NewAuthority(t)
 	old, next := broker.NATS(t, a), broker.NATS(t, b)
 	k := &kiosk{station: station(t, a, old, nil)}
-	_, stop := start(t, k)
+	c := New(k, t.Logf)
+	c.pace = hasty
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(t.Context()) }()
 	eventually(t, 5*time.Second, "online", k.isOnline)
 	k.change(func(k *kiosk) { k.station = station(t, b, next, nil) })
 	hq := newHeadquarters(t, b, next)
@@ -275,9 +279,13 @@ func TestStationChanges(t *testing.T) {
 		return len(k.delivered) > 0
 	})
 	k.change(func(k *kiosk) { k.station = Station{} })
-	time.Sleep(5 * hasty.restation)
-	if err := stop(); !errors.Is(err, ErrNoStation) {
-		t.Errorf("without a headquarters it ended with %v", err)
+	select {
+	case err := <-ended:
+		if !errors.Is(err, ErrNoStation) {
+			t.Errorf("without a headquarters it ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("without a headquarters it goes on")
 	}
 }
 

@@ -22,7 +22,7 @@ func TestHalfOpenIsFound(t *testing.T) {
 			time.Sleep(200 * time.Millisecond)
 			net.Hole(true)
 			began := time.Now()
-			eventually(t, 10*time.Second, "offline", func() bool { return !k.isOnline() })
+			eventually(t, 30*time.Second, "offline", func() bool { return !k.isOnline() })
 			why, _ := k.last()
 			t.Logf("found after %v: %s", time.Since(began), why)
 			net.Hole(false)

@@ -184,14 +184,26 @@ func newHeadquarters(t testing.TB, a *broker.Authority, addr string) *headquarte
 	o := mqtt.NewClientOptions().SetClientID("headquarters").SetProtocolVersion(4).SetTLSConfig(conf)
 	o.Servers = []*url.URL{{Scheme: "tls", Host: addr}}
 	o.SetMaxReconnectInterval(50 * time.Millisecond)
+	subscribed := make(chan struct{}, 1)
 	o.SetOnConnectHandler(func(c mqtt.Client) {
-		c.Subscribe(wire.Up(kioskName), 1, func(_ mqtt.Client, m mqtt.Message) { h.heard <- m.Payload() })
+		token := c.Subscribe(wire.Up(kioskName), 1, func(_ mqtt.Client, m mqtt.Message) { h.heard <- m.Payload() })
+		if token.Wait() && token.Error() == nil {
+			select {
+			case subscribed <- struct{}{}:
+			default: // a later connection, which nobody waits for
+			}
+		}
 	})
 	h.client = mqtt.NewClient(o)
 	if token := h.client.Connect(); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
 		t.Fatalf("headquarters does not reach its broker: %v", token.Error())
 	}
 	t.Cleanup(func() { h.client.Disconnect(100) })
+	select {
+	case <-subscribed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("headquarters' broker does not let it listen")
+	}
 	return h
 }
 

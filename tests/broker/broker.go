@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -16,11 +17,11 @@ import (
 // NATS starts an embedded NATS server with an MQTT listener behind mutual TLS, and returns that listener's address.
 func NATS(t testing.TB, a *Authority) string {
 	t.Helper()
-	addr := free(t)
-	s, err := server.NewServer(&server.Options{
+	o := &server.Options{
 		ServerName: "test", DontListen: true, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir(),
-		MQTT: server.MQTTOpts{Host: addr.IP.String(), Port: addr.Port, TLSConfig: a.Config(t), TLSTimeout: 5, AckWait: 2 * time.Second},
-	})
+		MQTT: server.MQTTOpts{Host: "127.0.0.1", Port: server.RANDOM_PORT, TLSConfig: a.Config(t), TLSTimeout: 5, AckWait: 2 * time.Second},
+	}
+	s, err := server.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func NATS(t testing.TB, a *Authority) string {
 	if !s.ReadyForConnections(20 * time.Second) {
 		t.Fatal("the NATS server is not ready")
 	}
-	return addr.String()
+	return net.JoinHostPort(o.MQTT.Host, strconv.Itoa(o.MQTT.Port))
 }
 
 // free is an address at which nobody listens.

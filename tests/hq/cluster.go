@@ -102,12 +102,16 @@ func (s *site) servers() (all []*keeper, w way, err error) {
 	}
 	hosts := []string{"127.0.0.1", "127.0.0.2", "127.0.0.3"}
 	ports := map[int]string{hqbroker.PortNATS: "", hqbroker.PortMQTT: "", hqbroker.PortRoute: ""}
+	taken := map[string]bool{"": true}
 	for p := range ports {
-		address, err := free()
-		if err != nil {
-			return nil, w, err
+		for taken[ports[p]] {
+			address, err := free()
+			if err != nil {
+				return nil, w, err
+			}
+			_, ports[p], _ = net.SplitHostPort(address)
 		}
-		_, ports[p], _ = net.SplitHostPort(address)
+		taken[ports[p]] = true
 	}
 	var clients []string
 	for i, h := range hosts {

@@ -98,8 +98,9 @@ func TestNetwork(t *testing.T) {
 	}
 	defer n.close()
 	// echo returns what comes back within a moment.
-	echo := func(c net.Conn) error {
-		c.SetDeadline(time.Now().Add(300 * time.Millisecond))
+	const soon = 300 * time.Millisecond // for what must not pass
+	echo := func(c net.Conn, within time.Duration) error {
+		c.SetDeadline(time.Now().Add(within))
 		if _, err := c.Write([]byte("x")); err != nil {
 			return err
 		}
@@ -115,23 +116,23 @@ func TestNetwork(t *testing.T) {
 		return c
 	}
 	c := dial()
-	if err := echo(c); err != nil {
+	if err := echo(c, 10*time.Second); err != nil {
 		t.Fatalf("fair: %v", err)
 	}
 	for name, w := range map[string]weather{"mute": {mute: true}, "deaf": {deaf: true}, "delayed": {delay: time.Second}, "slow": {bandwidth: 1}} {
 		c := dial()
 		n.be(w)
-		if echo(c) == nil {
+		if echo(c, soon) == nil {
 			t.Errorf("%s: it passes", name)
 		}
 		n.be(weather{})
 	}
 	n.reset()
-	if echo(c) == nil {
+	if echo(c, soon) == nil {
 		t.Error("a connection outlives its reset")
 	}
 	n.be(weather{refuse: true})
-	if echo(dial()) == nil {
+	if echo(dial(), soon) == nil {
 		t.Error("refused: it passes")
 	}
 }

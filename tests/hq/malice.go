@@ -33,7 +33,7 @@ func malice(s *site) (string, error) {
 		return "", err
 	}
 	opened, hidden := s.opened(), s.kiosks[0]
-	before, err := s.refusals()
+	before, err := s.quiet()
 	if err != nil {
 		return "", err
 	}
@@ -121,8 +121,8 @@ func (s *site) notices(k *kiosk, since time.Time) (time.Duration, error) {
 	return time.Since(since), err
 }
 
-// replayPace is less than link drops (docs/WIRE.md): what is refused shall be refused by door.
-const replayPace = 25 * time.Millisecond
+// replayPace is less than link drops (docs/WIRE.md), even where it had no processor for a second: what is refused shall be refused by door.
+const replayPace = 50 * time.Millisecond
 
 // replayedMost bounds how many of the newest messages are brought again.
 const replayedMost = 150
@@ -178,6 +178,22 @@ func (s *site) fresh() error {
 		}
 	}
 	return s.settle()
+}
+
+// quiet is how many refusals each kiosk has on record once no more are added: headquarters may still answer what a door said before it started anew.
+func (s *site) quiet() (refusals []int, err error) {
+	err = s.await(30*time.Second, "the kiosks refuse nothing more", func() error {
+		before, err := s.refusals()
+		if err != nil {
+			return err
+		}
+		time.Sleep(2 * time.Second)
+		if refusals, err = s.refusals(); err == nil && !slices.Equal(before, refusals) {
+			err = fmt.Errorf("%v refusals are %v two seconds later", before, refusals)
+		}
+		return err
+	})
+	return refusals, err
 }
 
 // id is the kiosk's, of which its name is a part.

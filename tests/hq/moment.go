@@ -27,11 +27,11 @@ func watchWrites(folders ...string) (w writes, err error) {
 	w.events = os.NewFile(uintptr(fd), "inotify")
 	for _, folder := range folders {
 		err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) && path != folder {
-				return nil // it went meanwhile
-			}
 			if err == nil && e.IsDir() {
 				_, err = unix.InotifyAddWatch(fd, path, unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_TO)
+			}
+			if errors.Is(err, fs.ErrNotExist) && path != folder {
+				return nil // it went meanwhile
 			}
 			return err
 		})

@@ -63,7 +63,11 @@ func TestOperatorIsToldWhatTheKioskRecorded(t *testing.T) {
 	told := func(want bool) {
 		t.Helper()
 		time.Sleep(2 * time.Millisecond) // arrival is kept in whole milliseconds
-		ctx, stop := context.WithTimeout(t.Context(), 600*time.Millisecond)
+		patience := 600 * time.Millisecond
+		if want {
+			patience = 20 * time.Second // it ends as soon as it is told
+		}
+		ctx, stop := context.WithTimeout(t.Context(), patience)
 		defer stop()
 		got, since := make(chan *ledger.Event), time.Now()
 		go func() { got <- recordOf(ctx, r, wire.Name(id), envelope, since) }()
@@ -83,8 +87,10 @@ func TestOperatorIsToldWhatTheKioskRecorded(t *testing.T) {
 
 	// A refusal that anybody on the way may have written outranks no record.
 	time.Sleep(2 * time.Millisecond)
+	recorded := make(chan struct{})
 	refuses := func(context.Context) error {
 		go func() {
+			defer close(recorded)
 			time.Sleep(100 * time.Millisecond)
 			comes(access.EventRemoteReleaseGranted, mine+"; more", 0)
 		}()
@@ -92,7 +98,8 @@ func TestOperatorIsToldWhatTheKioskRecorded(t *testing.T) {
 	}
 	within, stop := context.WithTimeout(t.Context(), 5*time.Second)
 	defer stop()
-	if o, err := said(within, r, wire.Name(id), envelope, refuses); err != nil || o.(outcome).Record != index-1 || within.Err() != nil {
+	o, err := said(within, r, wire.Name(id), envelope, refuses)
+	if <-recorded; err != nil || o.(outcome).Record != index-1 || within.Err() != nil {
 		t.Errorf("told %v, %v, after a refusal and a record; waited to the end: %v", o, err, within.Err())
 	}
 	time.Sleep(2 * time.Millisecond)

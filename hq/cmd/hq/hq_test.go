@@ -344,9 +344,10 @@ func TestWhatWasTakenSurvivesSIGKILL(t *testing.T) {
 	}
 	taken := uint64(0)
 	for round := range 4 {
-		killed := make(chan struct{})
+		killed, begun := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(killed)
+			<-begun
 			time.Sleep(time.Duration(20+40*round) * time.Millisecond)
 			end(syscall.SIGKILL)
 		}()
@@ -358,7 +359,9 @@ func TestWhatWasTakenSurvivesSIGKILL(t *testing.T) {
 			if _, err := hatch.Call[hatch.Nothing](t.Context(), filepath.Join(s.dir, socketName), verbOrder, orderRequest{Envelope: envelope}); err != nil {
 				break
 			}
-			taken++
+			if taken++; n == 3 {
+				close(begun)
+			}
 		}
 		<-killed
 		end = s.serve()

@@ -202,6 +202,9 @@ func TestRosterAndWhoIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := 0; i < len(whole); i += 7 {
+		if i == len(whole)-3 {
+			continue // the last letter of a signature in base64 may have bits that mean nothing
+		}
 		spoilt := append([]byte(nil), whole...)
 		spoilt[i] ^= 1
 		if _, err := s.do("verify-receipt", "-key", key, "-operator", s.file("eve")+".pub", write(t, s.base, "spoilt", string(spoilt))); err == nil {
