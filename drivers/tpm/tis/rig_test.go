@@ -35,6 +35,20 @@ type rig struct {
 	release *ecdsa.PrivateKey
 	secrets tpm.Secrets
 	options tpm.Options
+	limit   time.Duration // of each command from here on; 0: that of the options
+}
+
+// hasty is a line whose commands have the rig's limit: only what a fault silences need be short of time.
+type hasty struct {
+	*Line
+	*rig
+}
+
+func (h hasty) SetDeadline(t time.Time) error {
+	if h.limit > 0 {
+		t = time.Now().Add(h.limit)
+	}
+	return h.Line.SetDeadline(t)
 }
 
 func newRig(t testing.TB) *rig {
@@ -139,7 +153,7 @@ func (r *rig) open() (*tpm.TPM, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tpm.OpenLine(l, r.options)
+	return tpm.OpenLine(hasty{l, r}, r.options)
 }
 
 func (r *rig) mustOpen() *tpm.TPM {

@@ -218,12 +218,16 @@ func TestNotary(t *testing.T) {
 		a, err := k.root.ReadAnchor()
 		return err == nil && len(a) == auditlog.AnchorBytes && binary.BigEndian.Uint64(a[8:]) >= head
 	})
-	time.Sleep(2 * hurryFor) // and the anchor that it asked for is made
-	before, err := k.root.ReadAnchor()
+	counter, err := k.root.AuditCounter()
+	for was := counter + 1; counter != was && err == nil; { // and the anchor that it asked for is made
+		time.Sleep(3 * hurryFor)
+		was = counter
+		counter, err = k.root.AuditCounter()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	counter, err := k.root.AuditCounter()
+	before, err := k.root.ReadAnchor()
 	if err != nil {
 		t.Fatal(err)
 	}
