@@ -102,7 +102,8 @@ func TestLoopbackFreezesAndGoesAway(t *testing.T) {
 	pix := pixels(c)
 	w.show(t, 2)
 	read(t, c, pix)
-	for range 2 {
+	soonest := time.Minute
+	for range 3 {
 		began := time.Now()
 		for { // what is still in the driver comes first
 			if _, err := c.Next(t.Context(), pix); errors.Is(err, ErrStalled) {
@@ -114,13 +115,17 @@ func TestLoopbackFreezesAndGoesAway(t *testing.T) {
 		}
 		took := time.Since(began)
 		vm.Measured(t, "freeze noticed after %v of %v", took, s.Stall)
-		if took < s.Stall || took > s.Stall+300*time.Millisecond {
+		if took < s.Stall {
 			t.Errorf("freeze noticed after %v of %v", took, s.Stall)
 		}
+		soonest = min(soonest, took)
 		w.show(t, 3)
 		if read(t, c, pix); pix[0] != 3 {
 			t.Errorf("after the freeze frame %d", pix[0])
 		}
+	}
+	if soonest > s.Stall+300*time.Millisecond { // a machine with one processor may be late, but not each time
+		t.Errorf("freeze noticed after %v of %v at best", soonest, s.Stall)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -337,15 +338,17 @@ func TestVividAgeForASlowCaller(t *testing.T) {
 	defer vm.SetControl(t, s.Path, "Timestamp Source", 0)
 	c := opened(t, s)
 	pix := pixels(c)
-	var oldest time.Duration
+	var ages []time.Duration
 	for range 10 {
 		time.Sleep(300 * time.Millisecond) // 18 frames, for 4 buffers
 		f := read(t, c, pix)
-		oldest = max(oldest, c.node.now()-f.Stamp)
+		ages = append(ages, c.node.now()-f.Stamp)
 	}
-	vm.Measured(t, "oldest frame %v at an interval of %v; %+v", oldest, c.Interval(), c.Counts())
-	if oldest > 3*c.Interval() {
-		t.Errorf("a frame is %v old", oldest)
+	slices.Sort(ages)
+	median, oldest := ages[len(ages)/2], ages[len(ages)-1]
+	vm.Measured(t, "frames are %v old, the oldest %v, at an interval of %v; %+v", median, oldest, c.Interval(), c.Counts())
+	if median > 3*c.Interval() { // one may be read late where the machine has one processor; an old buffer would be there each time
+		t.Errorf("frames are %v old", median)
 	}
 }
 

@@ -50,11 +50,23 @@ func TestEdgesOfBouncingSwitches(t *testing.T) {
 		}
 	}
 	// A knock that is shorter than the debounce time.
-	must(t, s.pull(contactAt, true))
-	time.Sleep(2 * ms)
-	must(t, s.pull(contactAt, false))
-	if e, _ := next(l, 300*ms); e != (Edge{}) {
-		t.Errorf("a knock told %+v", e)
+	for try := 1; ; try++ {
+		began := now()
+		must(t, s.pull(contactAt, true))
+		time.Sleep(2 * ms)
+		must(t, s.pull(contactAt, false))
+		took := now() - began
+		e, _ := next(l, 300*ms)
+		if e == (Edge{}) {
+			break
+		}
+		if took <= 20*ms || try == 10 {
+			t.Errorf("a knock of %v told %+v", took, e)
+			break
+		}
+		for e != (Edge{}) { // the machine has stretched the knock beyond the debounce time, so it had to be told: once more
+			e, _ = next(l, 300*ms)
+		}
 	}
 	slices.Sort(late)
 	t.Logf("stamp later than the last bounce by: p50 %v, worst %v", late[len(late)/2], late[len(late)-1])

@@ -82,7 +82,7 @@ func faults() []fault {
 				modes: []health.Mode{health.IndicatorDead},
 				heals: func(s *site) { s.release(board.LEDRed); s.restart() }, mends: again,
 				then: &fault{
-					name: "the chip vanishes", fails: func(s *site) { s.must(s.wires.Remove()) }, soon: 2 * time.Second, // a second for the driver, one for this machine
+					name: "the chip vanishes", fails: func(s *site) { s.must(s.wires.Remove()) }, soon: 10 * time.Second, // a second for the driver, the others for this machine
 					says:  []string{"the lines of the door are gone: ", `chip "lintel-lab"`, "no such device"},
 					heals: rewire, mends: again,
 				},

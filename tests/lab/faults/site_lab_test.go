@@ -219,7 +219,7 @@ func (s *site) leave() {
 	}
 	s.quiet()
 	s.must(s.wires.Pull(board.REX, true))
-	s.wait(2*time.Second, "the button to leave releases the door", released)
+	s.wait(10*time.Second, "the button to leave releases the door", released)
 	s.must(s.wires.Pull(board.REX, false))
 	s.left = true
 }
