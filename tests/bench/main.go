@@ -11,7 +11,8 @@
 //	search/read     one exact search of 50,000 references over one pass of reading the same bytes
 //	int8/float32    the same search on quantised references over the exact one
 //
-// Each is the median over rounds. The exit status is 1 when a limit is exceeded or something is absent (make deps fetches it).
+// Each is the median over rounds. What exceeds a limit is measured again, up to three times in all, and the last counts. The exit status is 1 when a
+// limit is exceeded or something is absent (make deps fetches it).
 package main
 
 import (
@@ -46,7 +47,8 @@ const usage = `usage: bench [-cache dir] [-rounds n]
 
 Measures one evidence path (640x480 gray frame, one face, one thread) stage by stage, and one search among 50,000 references.
 Prints p50 and p95 in milliseconds, then one line a ratio with its limit. Exit status 1 when a limit is exceeded.
-Takes less than a minute. Stop other work first: a busy machine makes the ratios noisy.
+Takes less than a minute, and longer only when a limit is exceeded: then it measures again, up to three times in all.
+Stop other work first: a busy machine makes the ratios noisy.
 
 `
 
@@ -67,12 +69,24 @@ func run(args []string, out, progress io.Writer) error {
 		return errors.New("want no arguments and 10 to 1000 rounds")
 	}
 	fmt.Fprintln(progress, "bench: evidence path")
-	path, err := measurePath(*cache, *rounds)
+	var path pathResult
+	ofPath, err := judged(out, func() (_ []ratio, err error) {
+		if path, err = measurePath(*cache, *rounds); err != nil {
+			return nil, err
+		}
+		return []ratio{{"pipeline/own", path.toOwn.at(.5), limitOwn}, {"pipeline/stock", path.toStock.at(.5), limitStock}}, nil
+	})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(progress, "bench: search")
-	search, err := measureSearch()
+	var search searchResult
+	ofSearch, err := judged(out, func() (_ []ratio, err error) {
+		if search, err = measureSearch(); err != nil {
+			return nil, err
+		}
+		return []ratio{{"search/read", search.toRead.at(.5), limitRead}, {"int8/float32", search.toExact.at(.5), limitInt8}}, nil
+	})
 	if err != nil {
 		return err
 	}
@@ -83,12 +97,24 @@ func run(args []string, out, progress io.Writer) error {
 	fmt.Fprintf(out, "%-28s %8.2f %8.2f\n", "four published models alone", path.stock.at(.5), path.stock.at(.95))
 	fmt.Fprintf(out, "%-28s %8.2f %8.2f\n", "search 50,000 float32", search.exact.at(.5), search.exact.at(.95))
 	fmt.Fprintf(out, "%-28s %8.2f %8.2f\n", "search 50,000 int8", search.coarse.at(.5), search.coarse.at(.95))
-	return verdict(out, []ratio{
-		{"pipeline/own", path.toOwn.at(.5), limitOwn},
-		{"pipeline/stock", path.toStock.at(.5), limitStock},
-		{"search/read", search.toRead.at(.5), limitRead},
-		{"int8/float32", search.toExact.at(.5), limitInt8},
-	})
+	return verdict(out, append(ofPath, ofSearch...))
+}
+
+// tries is how often a ratio is measured before it is believed that it exceeds its limit.
+const tries = 3
+
+// judged measures, and again while a ratio exceeds its limit: a burst of other work that outlasts the median is not there each time.
+func judged(out io.Writer, measure func() ([]ratio, error)) (ratios []ratio, err error) {
+	for try := 1; ; try++ {
+		if ratios, err = measure(); err != nil {
+			return nil, err
+		}
+		since := exceeded(ratios)
+		if since == nil || try == tries {
+			return ratios, nil
+		}
+		fmt.Fprintf(out, "again, since %v\n", since)
+	}
 }
 
 // ratio is one promise.
@@ -97,11 +123,18 @@ type ratio struct {
 	value, limit float64
 }
 
-// verdict prints a line each and returns an error naming those that exceed their limit. A value that is not a number exceeds it.
+// verdict prints a line each and returns an error naming those that exceed their limit.
 func verdict(out io.Writer, ratios []ratio) error {
-	var errs []error
 	for _, r := range ratios {
 		fmt.Fprintf(out, "%s ratio %.2f (limit %.2f)\n", r.name, r.value, r.limit)
+	}
+	return exceeded(ratios)
+}
+
+// exceeded names those that exceed their limit. A value that is not a number does.
+func exceeded(ratios []ratio) error {
+	var errs []error
+	for _, r := range ratios {
 		if !(r.value <= r.limit) {
 			errs = append(errs, fmt.Errorf("%s ratio %.3f exceeds its limit %.2f", r.name, r.value, r.limit))
 		}

