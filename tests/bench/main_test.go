@@ -21,6 +21,25 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// What exceeds its limit is measured again, and that is said; what does so each time exceeds it.
+func TestJudged(t *testing.T) {
+	for _, c := range []struct {
+		good      float64 // first try within the limit
+		runs      float64
+		exceeding bool
+	}{{1, 1, false}, {3, 3, false}, {4, 3, true}} {
+		var out bytes.Buffer
+		runs := 0.0
+		list, err := judged(&out, func() ([]ratio, error) {
+			runs++
+			return []ratio{{"search/read", 1 + c.good - runs, 1}}, nil
+		})
+		if err != nil || runs != c.runs || (exceeded(list) != nil) != c.exceeding || strings.Count(out.String(), "again, since search/read") != int(runs)-1 {
+			t.Errorf("good at try %v: %v runs, %+v, %v, said %q", c.good, runs, list, err, out.String())
+		}
+	}
+}
+
 func TestSeries(t *testing.T) {
 	s := series{5, 1, 4, 2, 3}
 	if s.at(.5) != 3 || s.at(.95) != 5 || s.at(1) != 5 || s[0] != 5 {

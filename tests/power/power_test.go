@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -384,5 +385,32 @@ func TestPlainVaultOfTheBench(t *testing.T) {
 	}
 	if err := fill(gallery, v); err != nil || gallery.Len() != people*references || c.counter != born+1 {
 		t.Errorf("%v: %d references, counter %d", err, gallery.Len(), c.counter)
+	}
+}
+
+// What exceeds its limit is measured again, and that is said; what does so each time exceeds it. A lower limit is one, and what is no number is beyond any.
+func TestJudged(t *testing.T) {
+	for _, c := range []struct {
+		first, then measurement
+		runs        int
+		exceeding   bool
+	}{
+		{measurement{value: 1, limit: 1}, measurement{}, 1, false},
+		{measurement{value: 9}, measurement{}, 1, false},
+		{measurement{value: 2, limit: 1}, measurement{value: 1, limit: 1}, 2, false},
+		{measurement{value: 1, limit: 2, least: true}, measurement{value: 2, limit: 2, least: true}, 2, false},
+		{measurement{value: math.NaN(), limit: 1}, measurement{value: 2, limit: 1}, tries, true},
+	} {
+		var out bytes.Buffer
+		runs := 0
+		list, err := judged(&out, func() ([]measurement, error) {
+			if runs++; runs == 1 {
+				return []measurement{c.first}, nil
+			}
+			return []measurement{c.then}, nil
+		})
+		if err != nil || runs != c.runs || list[0].exceeded() != c.exceeding || strings.Count(out.String(), "again, since: ") != runs-1 {
+			t.Errorf("%+v: %d runs, %+v, %v, said %q", c.first, runs, list, err, out.String())
+		}
 	}
 }
