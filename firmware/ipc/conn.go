@@ -4,6 +4,7 @@
 package ipc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,14 +132,32 @@ func (c *Conn) Send(kind Kind, id uint64, body any) error {
 	if err != nil {
 		return fmt.Errorf("send %v to %v: %w", kind, c.role, err)
 	}
-	if err := c.sock.SetWriteDeadline(time.Now().Add(sendWithin)); err != nil {
-		return fmt.Errorf("send %v to %v: %w", kind, c.role, err)
-	}
-	if _, err := c.sock.Write(packet); err != nil {
+	if err := c.write(packet, time.Now().Add(sendWithin)); err != nil {
 		c.Close()
 		return fmt.Errorf("send %v to %v: %w", kind, c.role, err)
 	}
 	return nil
+}
+
+// write writes a packet, whole or not at all, until a time. Where that has passed, net does not even try: on a machine that stood still meanwhile
+// the peer may read very well. So it is tried once more, without waiting.
+func (c *Conn) write(packet []byte, until time.Time) error {
+	if err := c.sock.SetWriteDeadline(until); err != nil {
+		return err
+	}
+	_, err := c.sock.Write(packet)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	raw, failed := c.sock.SyscallConn()
+	if failed == nil {
+		failed = raw.Control(func(fd uintptr) {
+			if _, tried := unix.Write(int(fd), packet); tried != unix.EAGAIN {
+				err = tried
+			}
+		})
+	}
+	return cmp.Or(failed, err)
 }
 
 // Refuse answers request id with a Failure; a text that is too long is cut.

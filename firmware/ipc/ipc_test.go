@@ -194,6 +194,32 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	eye.Close()
 }
 
+// A sender that stood still until its time was over has not tried yet: what the peer has room for is sent, and what it has none for is late.
+func TestSenderThatStoodStill(t *testing.T) {
+	eye, door := pair(t, Eye)
+	packet, err := door.pack(KindOK, 7, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := time.Now().Add(-time.Second)
+	if err := door.write(packet, past); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := eye.Recv(within(t)); err != nil || m.Kind != KindOK || m.ID != 7 {
+		t.Fatalf("%+v, %v came", m, err)
+	}
+	for n := 0; err == nil && n < 1_000_000; n++ {
+		err = door.write(packet, past)
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("nobody reads: %v", err)
+	}
+	eye.Close()
+	if err := door.write(packet, past); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("nobody is there: %v", err)
+	}
+}
+
 func TestContextEndsReceiving(t *testing.T) {
 	client, door := pair(t, Link)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
