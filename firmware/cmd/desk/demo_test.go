@@ -51,6 +51,10 @@ func TestSummarise(t *testing.T) {
 		{"the first of two denials", []ipc.Outcome{outcome(3, access.Denied, access.ReasonFlat), outcome(2, access.Denied, access.ReasonNoAnswer), before}, "denied", "no answer to the lamp", false},
 		{"too bright outweighs lost frames", []ipc.Outcome{outcome(3, access.Retry, access.ReasonTooBright), outcome(2, access.Retry, access.ReasonFewFrames), before}, "retry", "too bright", false},
 		{"only lost frames", []ipc.Outcome{outcome(2, access.Retry, access.ReasonFewFrames), before}, "retry", "too few frames", true},
+		{"eye was too slow", []ipc.Outcome{outcome(2, access.Retry, access.ReasonEyeLost), before}, "retry", "eye lost", true},
+		{"a denial for the same reason stands", []ipc.Outcome{outcome(2, access.Denied, access.ReasonDeadline), before}, "denied", "deadline", false},
+		{"a grant after it is not forgotten", []ipc.Outcome{outcome(3, access.Retry, access.ReasonDeadline), outcome(2, access.Granted, access.ReasonAllowed), before}, "granted", "allowed", false},
+		{"an unknown verdict is not forgiven", []ipc.Outcome{outcome(2, 99, access.ReasonDeadline), before}, "denied (verdict 99)", "deadline", false},
 		{"an unknown verdict denies nobody and grants nobody", []ipc.Outcome{outcome(2, 99, access.ReasonNone), before}, "denied (verdict 99)", "none", false},
 	}
 	for _, tt := range tests {
