@@ -149,7 +149,7 @@ func TestStuckReaderDoesNotBlockWriter(t *testing.T) {
 	for seq := uint64(1); seq <= 20_000; seq++ { // far more than a socket buffer holds
 		publish(ring, seq)
 	}
-	if d := time.Since(start); d > 3*time.Second {
+	if d := time.Since(start); d > 30*time.Second {
 		t.Fatalf("20000 frames took %v", d)
 	}
 	// What a full buffer could not take is lost; a reader that comes to itself hears of the frames after it.
@@ -183,7 +183,7 @@ func TestNextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(20*time.Millisecond, cancel)
 	start := time.Now()
-	if _, err := r.Next(ctx); !errors.Is(err, context.Canceled) || time.Since(start) > 500*time.Millisecond {
+	if _, err := r.Next(ctx); !errors.Is(err, context.Canceled) || time.Since(start) > 3*time.Second {
 		t.Fatalf("cancelled: %v after %v", err, time.Since(start))
 	}
 	start = time.Now()

@@ -356,11 +356,25 @@ func TestSceneWorksTheInputs(t *testing.T) {
 	}
 }
 
+// awaitShow waits until a scene plays.
+func awaitShow(t *testing.T, b *Board) {
+	t.Helper()
+	for ctx := within(t); ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		b.mu.Lock()
+		plays := b.show != nil
+		b.mu.Unlock()
+		if plays {
+			return
+		}
+	}
+	t.Fatal("no scene plays")
+}
+
 func TestReleasedDoorIsOpened(t *testing.T) {
 	b, _, path := running(t)
 	l := connect(t, path)
 	go b.Play(within(t), scene(t, "title \"t\"\nduration 0.5s\npasses yes"))
-	time.Sleep(2 * interval)
+	awaitShow(t, b)
 	at, err := l.Set(board.Relay, true)
 	if err != nil {
 		t.Fatal(err)
@@ -386,7 +400,7 @@ func TestPlayRefuses(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	played := make(chan error, 1)
 	go func() { played <- b.Play(ctx, scene(t, "title \"t\"\nduration 30s")) }()
-	time.Sleep(2 * interval)
+	awaitShow(t, b)
 	if err := b.Play(within(t), scene(t, minimal)); err == nil {
 		t.Error("two scenes at once")
 	}

@@ -388,7 +388,7 @@ func grid(at time.Duration) time.Duration { return at / benchInterval * benchInt
 func (b *bench) stand(track uint32, hint access.Hint, stop func() bool) {
 	b.t.Helper()
 	first := grid(now())
-	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(4 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(4 * time.Millisecond) {
 		b.w.Saw(b.ctx, (*benchEye)(b), ipc.Approach{Stamp: grid(now()), First: first, Track: track, Hint: hint, Exposure: benchExposure, Faces: 1})
 		if stop() {
 			return
@@ -396,7 +396,7 @@ func (b *bench) stand(track uint32, hint access.Hint, stop func() bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.t.Fatalf("nothing happened in 8 s; state %v, order %v, outcomes %+v", b.w.View().State, b.order, b.w.View().Outcomes)
+	b.t.Fatalf("nothing happened in a minute; state %v, order %v, outcomes %+v", b.w.View().State, b.order, b.w.View().Outcomes)
 }
 
 // decided waits until the newest outcome is anything but a technical retry, and returns it.

@@ -16,7 +16,7 @@ func TestEnrolThenWalkUp(t *testing.T) {
 	b := start(t, nil)
 	got := make(chan ipc.Enrolled, 1)
 	go func() {
-		e, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: 8 * time.Second})
+		e, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: time.Minute})
 		if err != nil {
 			t.Errorf("enrol: %v", err)
 		}
@@ -49,7 +49,7 @@ func TestEnrolmentOfSomebodyKnownIsRefused(t *testing.T) {
 	b.enrolled(0, access.Permitted)
 	got := make(chan ipc.Enrolled, 1)
 	go func() {
-		e, _ := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: 8 * time.Second})
+		e, _ := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: time.Minute})
 		got <- e
 	}()
 	var e ipc.Enrolled
@@ -70,10 +70,10 @@ func TestEnrolmentEndsInTimeAndAlone(t *testing.T) {
 	b := start(t, nil)
 	first := make(chan ipc.Enrolled, 1)
 	go func() {
-		e, _ := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{1}, Within: 300 * time.Millisecond})
+		e, _ := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{1}, Within: 3 * time.Second})
 		first <- e
 	}()
-	for !b.w.View().Enrolling {
+	for !b.w.View().Enrolling && len(first) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	if _, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{2}, Within: time.Second}); !errors.Is(err, ErrBusy) {
@@ -93,10 +93,10 @@ func TestEnrolmentThatIsGivenUpHasNoDeadline(t *testing.T) {
 	ctx, goAway := context.WithCancel(b.ctx)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := b.w.Enrol(ctx, ipc.Enrol{Person: access.PersonID{1}, Within: 8 * time.Second})
+		_, err := b.w.Enrol(ctx, ipc.Enrol{Person: access.PersonID{1}, Within: time.Minute})
 		ended <- err
 	}()
-	for !b.w.View().Enrolling {
+	for !b.w.View().Enrolling && len(ended) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	goAway()
@@ -116,13 +116,13 @@ func (b *bench) enrols(id access.PersonID) <-chan ipc.Enrolled {
 	b.t.Helper()
 	got := make(chan ipc.Enrolled, 1)
 	go func() {
-		e, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: id, Within: 8 * time.Second})
+		e, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: id, Within: time.Minute})
 		if err != nil && b.ctx.Err() == nil {
 			b.t.Errorf("enrol: %v", err)
 		}
 		got <- e
 	}()
-	for !b.w.View().Enrolling {
+	for !b.w.View().Enrolling && len(got) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	return got
@@ -184,11 +184,13 @@ func TestEnrolmentOutlastsOneInterloper(t *testing.T) {
 
 // A walk-up that began before the enrolment gives no reference: that person came to enter.
 func TestEnrolmentTakesNoWalkUpThatBeganBefore(t *testing.T) {
-	for range 4 { // a busy machine may lose frames, which is a retry for another reason
+	for range 30 { // a busy machine may lose frames or time, which is a retry for another reason
 		b := start(t, nil)
 		b.enrolled(0, access.Permitted)
+		b.locked(func() { b.silent = true }) // nobody is let in before the enrolment, however late it begins
 		b.stand(5, access.HintNone, func() bool { return b.w.View().State == access.Capturing })
 		b.enrols(access.PersonID{0xaa})
+		b.locked(func() { b.silent = false })
 		b.stand(5, access.HintNone, func() bool { return len(b.w.View().Outcomes) > 0 })
 		b.locked(func() {
 			if b.released != 0 {
@@ -197,7 +199,7 @@ func TestEnrolmentTakesNoWalkUpThatBeganBefore(t *testing.T) {
 		})
 		o := b.w.View().Outcomes
 		first := o[len(o)-1]
-		if first.Reason == access.ReasonFewFrames {
+		if first.Verdict == access.Retry && first.Reason.Again() {
 			continue
 		}
 		if first.Verdict != access.Retry || first.Reason != access.ReasonNotReady {
@@ -205,7 +207,7 @@ func TestEnrolmentTakesNoWalkUpThatBeganBefore(t *testing.T) {
 		}
 		return
 	}
-	t.Fatal("four walk-ups in a row lost frames: this machine is too busy for the test")
+	t.Fatal("thirty walk-ups in a row lost frames or time: this machine is too busy for the test")
 }
 
 // The answer says why nothing was kept, and an enrolment that is not on record does not happen.
@@ -330,7 +332,7 @@ func TestLeaseReachesTheStore(t *testing.T) {
 	b := start(t, nil)
 	got := make(chan ipc.Enrolled, 1)
 	go func() {
-		e, _ := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: 8 * time.Second, Until: 1_900_000_000})
+		e, _ := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{0xaa}, Within: time.Minute, Until: 1_900_000_000})
 		got <- e
 	}()
 	if e := b.answered(got); e.References != 3 {

@@ -24,11 +24,16 @@ func (b *bench) another() {
 //
 // Control: A12
 func TestGauge(t *testing.T) {
-	b := start(t, nil)
-	b.hello.Held = true
-	b.lag = 30 * time.Millisecond
-	b.another()
-	b.stand(0, access.HintNobody, func() bool { return b.w.View().Gauged })
+	var b *bench
+	for try, again := 1, true; again; try++ {
+		b = start(t, nil)
+		b.hello.Held = true
+		b.lag = 30 * time.Millisecond
+		b.another()
+		b.stand(0, access.HintNobody, func() bool { return b.w.View().Gauged })
+		// On a busy machine all measurements may be spoilt, and the last that is made is taken as it is.
+		b.locked(func() { again = b.gauges >= gaugeTries && try < 5 })
+	}
 	b.locked(func() {
 		middle := b.timing.Delay + b.timing.Exposure/2
 		if off := middle - (b.lag + benchExposure/2); off.Abs() > 8*time.Millisecond {

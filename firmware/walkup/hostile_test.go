@@ -101,6 +101,7 @@ func TestFramesOfEarlierSessionsAreRefused(t *testing.T) {
 func TestNewEyeEndsTheOldOnesSession(t *testing.T) {
 	b := start(t, nil)
 	b.enrolled(0, access.Permitted)
+	b.locked(func() { b.silent = true }) // or it may end by itself first
 	b.stand(5, access.HintNone, func() bool { return b.w.View().State == access.Capturing })
 	other := &benchEye{}
 	b.w.EyeUp(b.ctx, other, b.hello, [32]byte{7})
@@ -153,7 +154,7 @@ func TestOldFailuresAreForgiven(t *testing.T) {
 
 // A denial is shown while its session stands, never over the one after it.
 func TestDenialIsShownOnceAndInItsTime(t *testing.T) {
-	b := start(t, nil)
+	b := start(t, func(p *access.Policy) { p.Cooldown, p.FailureCooldown = 2*time.Second, 2*time.Second }) // long enough to be seen
 	b.enrolled(0, access.Permitted)
 	b.locked(func() { b.person = 3 })
 	b.decided(5)

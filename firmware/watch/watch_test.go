@@ -240,7 +240,7 @@ func TestFramesCostNoAllocation(t *testing.T) {
 		id := s.session(t, n+1)
 		for range 14 {
 			s.next(t)
-			time.Sleep(20 * time.Millisecond) // the extraction keeps up, as it does between two frames of a camera
+			s.w.Settle() // the extraction keeps up, as it does between two frames of a camera
 		}
 		s.order(t, ipc.KindConclude, ipc.Conclude{Session: id, Until: s.f.Stamp})
 		s.next(t)

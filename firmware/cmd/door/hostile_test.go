@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -153,37 +154,41 @@ func TestCompromisedEyeOpensNothing(t *testing.T) {
 		hello: ipc.Hello{Camera: frames.Camera{Driver: "twin", Interval: 10 * time.Millisecond}, Bundle: calibration.Bundle},
 	}
 	h.connect(k.run)
-	connections := 1
-	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(12 * time.Millisecond) {
-		if h.step() {
-			continue
+	connections, rounds := 1, 0
+	var records []access.Record
+	reached := func(r access.Record) bool { return r.Session.Number > 0 }
+	for rounds < 10 && !slices.ContainsFunc(records, reached) { // it is chance whether the first one meets a session
+		rounds++
+		for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(12 * time.Millisecond) {
+			if h.step() {
+				continue
+			}
+			h.conn.Close()
+			h.connect(k.run)
+			connections++
 		}
-		h.conn.Close()
-		h.connect(k.run)
-		connections++
+		if records, err = tail(k.audit, 4096); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n := k.wires.released(); n != 0 {
 		t.Errorf("the door was released %d times", n)
-	}
-	records, err := tail(k.audit, 4096)
-	if err != nil {
-		t.Fatal(err)
 	}
 	sessions := 0
 	for _, r := range records {
 		if r.Verdict == access.Granted {
 			t.Errorf("granted: %+v", r)
 		}
-		if r.Session.Number > 0 {
+		if reached(r) {
 			sessions++
 		}
 	}
-	if sessions == 0 || len(records) > 120 {
-		t.Errorf("%d sessions and %d records in 6 s: the attack did not reach the walk-up, or filled the log", sessions, len(records))
+	if sessions == 0 || len(records) > 120*rounds {
+		t.Errorf("%d sessions and %d records in %d rounds of 6 s: the attack did not reach the walk-up, or filled the log", sessions, len(records), rounds)
 	}
 	// The exit works all the while.
 	k.wires.edges <- board.Edge{Line: board.REX, On: true, Stamp: frames.Now()}
-	for end := time.Now().Add(2 * time.Second); k.wires.released() == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); k.wires.released() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("REX did not release the door")
 		}

@@ -80,7 +80,11 @@ func newHost(t *testing.T) *host {
 					if err != nil {
 						return
 					}
-					if err := h.answer(conn, m); err != nil {
+					err = h.answer(conn, m)
+					if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed) {
+						return // link was ended meanwhile
+					}
+					if err != nil {
 						t.Errorf("answer %v: %v", m.Kind, err)
 						return
 					}

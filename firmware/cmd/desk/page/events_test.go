@@ -79,12 +79,12 @@ func TestStreamOutlivesTimeouts(t *testing.T) {
 	}
 	b := newBench()
 	s := server(t.Context(), New(b))
-	s.ReadTimeout, s.WriteTimeout = 100*time.Millisecond, 100*time.Millisecond
+	s.ReadTimeout, s.WriteTimeout = time.Second, time.Second // the first event must come within them
 	go s.Serve(l)
 	defer s.Close()
 	events := listen(t, "http://"+l.Addr().String())
 	next(t, events)
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(2500 * time.Millisecond) // no beat comes before
 	b.change(func(s *State) { s.Enrolled = 3 })
 	if e := next(t, events); !strings.Contains(e, `"enrolled":3`) {
 		t.Errorf("after the time-outs came %q", e)
