@@ -141,21 +141,20 @@ func TestEnrolmentIsNoEvidence(t *testing.T) {
 
 // Nor is a walk-up in which an enrolment began: it answered no question, and would not come out the same.
 func TestEnrolmentBegunInAWalkUpIsNoEvidence(t *testing.T) {
-	b := start(t, keeping(access.SelectAll, false))
-	b.stand(5, access.HintNone, func() bool { return b.w.View().State == access.Capturing })
-	done := make(chan error, 1)
-	go func() {
-		_, err := b.w.Enrol(b.ctx, ipc.Enrol{Person: access.PersonID{3}, Within: 20 * time.Second})
-		done <- err
-	}()
-	b.stand(5, access.HintNone, func() bool { return b.w.View().Enrolling })
-	b.stand(5, access.HintNone, func() bool { return len(done) > 0 })
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	list := b.w.View().Outcomes
-	if o := list[len(list)-1]; o.Verdict != access.Retry || o.Reason != access.ReasonNotReady {
-		t.Fatalf("the first outcome was %v because of %v: the enrolment did not begin in it", o.Verdict, o.Reason)
+	var b *bench
+	for try, again := 1, true; again; try++ { // a busy machine may lose frames or time, which is a retry for another reason
+		b = start(t, keeping(access.SelectAll, false))
+		b.locked(func() { b.silent = true }) // the walk-up does not end before the enrolment begins
+		b.stand(5, access.HintNone, func() bool { return b.w.View().State == access.Capturing })
+		got := b.enrols(access.PersonID{3})
+		b.locked(func() { b.silent = false })
+		b.answered(got)
+		list := b.w.View().Outcomes
+		o := list[len(list)-1]
+		again = o.Verdict == access.Retry && o.Reason.Again() && try < 30
+		if !again && (o.Verdict != access.Retry || o.Reason != access.ReasonNotReady) {
+			t.Fatalf("the first outcome was %v because of %v: the enrolment did not begin in it", o.Verdict, o.Reason)
+		}
 	}
 	b.locked(func() {
 		if len(b.kept) != 0 {
